@@ -1,0 +1,23 @@
+"""What a user did wrong, said in one line."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """Bad input: its message says what was wrong, where, and what would be right.
+
+    The command prints the message on one line and exits with status 2.
+    """
+
+
+def unknown(what: str, name: object, choices: Iterable[object]) -> InputError:
+    """The error for a name that is not among `choices`: lists them, the closest first named.
+
+    >>> unknown("activation", "rleu", ["relu", "tanh"])
+    InputError("unknown activation 'rleu' (did you mean 'relu'?); choose from: relu, tanh")
+    """
+    names = [str(choice) for choice in choices]
+    close = difflib.get_close_matches(str(name), names, n=1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    return InputError(f"unknown {what} {str(name)!r}{hint}; choose from: {', '.join(names)}")
