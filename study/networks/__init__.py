@@ -1,0 +1,54 @@
+"""Plain networks, their activations, initializations and norms.
+
+>>> import torch
+>>> network = MLP(784, 10, widths=[256, 256], activation="tanh", norm="batch")
+>>> generator = torch.Generator().manual_seed(0)
+>>> initialize(network, {"name": "xavier_uniform", "gain": "auto"}, {"name": "tanh"}, generator)
+>>> network(torch.zeros(2, 1, 28, 28)).shape
+torch.Size([2, 10])
+"""
+
+from study.networks.activations import (
+    ACTIVATIONS,
+    LeCunTanh,
+    Maxout,
+    make_activation,
+    pieces_per_unit,
+)
+from study.networks.build import MODELS, build_network
+from study.networks.cnn import CNN
+from study.networks.gains import gain, second_moment
+from study.networks.initialize import initialize, needs_sample
+from study.networks.initializers import INITIALIZERS, fans
+from study.networks.mlp import MLP
+from study.networks.network import Block, Network
+from study.networks.normalization import NORMS, BatchNorm, batch_statistics, make_norm
+from study.networks.stochastic import Dropout, NonStationaryNoise, Stochastic, set_generators
+
+__all__ = [
+    "ACTIVATIONS",
+    "CNN",
+    "INITIALIZERS",
+    "MLP",
+    "MODELS",
+    "NORMS",
+    "BatchNorm",
+    "Block",
+    "Dropout",
+    "LeCunTanh",
+    "Maxout",
+    "Network",
+    "NonStationaryNoise",
+    "Stochastic",
+    "batch_statistics",
+    "build_network",
+    "fans",
+    "gain",
+    "initialize",
+    "make_activation",
+    "make_norm",
+    "needs_sample",
+    "pieces_per_unit",
+    "second_moment",
+    "set_generators",
+]

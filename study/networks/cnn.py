@@ -1,0 +1,97 @@
+"""The convolutional network."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from torch import nn
+
+from study.errors import InputError
+from study.networks.network import Block, BlockMaker, Network
+from study.networks.ranges import choice, count, counts
+
+POOLS: dict[str, Callable[[int], nn.Module]] = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
+
+
+class CNN(Network):
+    """A convolutional network: stages of convolutions, each ended by 2x2 pooling, a dense head.
+
+    `channels` has one inner list per stage: `[[32, 32], [64]]` is two convolutions, pooling, one
+    convolution, pooling. Convolutions have an odd `kernel_size` and keep the image's size;
+    pooling halves it, rounding down. Then one dense block per entry of `head`, then the output.
+    Takes [N, C, H, W] of `input_shape` (C, H, W); returns [N, num_classes].
+    """
+
+    def __init__(
+        self,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        *,
+        channels: Sequence[Sequence[int]] = ((16,), (32,), (32,)),
+        kernel_size: int = 3,
+        pool: str = "max",
+        head: Iterable[int] = (64,),
+        dropout: float = 0.0,
+        activation: Mapping[str, Any] | str = "relu",
+        norm: Mapping[str, Any] | str = "none",
+    ) -> None:
+        make = BlockMaker(activation, norm, dropout)
+        stages = _stages(channels)
+        height, width = _pooled_size(input_shape, len(stages))
+        pooling = POOLS[choice("model.pool", pool, POOLS)]
+        blocks = _convolutions(make, input_shape[0], stages, _odd(kernel_size), pooling)
+        sizes = [stages[-1][-1] * height * width, *counts("model.head", head)]
+        for index, (fed, units) in enumerate(pairwise(sizes)):
+            blocks.append(make.dense(fed, units, flattens=index == 0))
+        super().__init__(blocks, nn.Linear(sizes[-1], num_classes))
+
+
+def _convolutions(
+    make: BlockMaker,
+    in_channels: int,
+    stages: list[list[int]],
+    kernel_size: int,
+    pooling: Callable[[int], nn.Module],
+) -> list[Block]:
+    blocks = []
+    for stage in stages:
+        for index, channels in enumerate(stage, start=1):
+            pool = pooling(2) if index == len(stage) else None
+            blocks.append(make.convolution(in_channels, channels, kernel_size, pool))
+            in_channels = channels
+    return blocks
+
+
+def _stages(channels: object) -> list[list[int]]:
+    """The channels as lists, if they are a list of lists, none of them empty."""
+    lists = isinstance(channels, list | tuple) and all(
+        isinstance(stage, list | tuple) and stage for stage in channels
+    )
+    if not isinstance(channels, list | tuple) or not channels or not lists:
+        raise InputError(
+            f"model.channels is {channels!r}; it must be a list of lists, as [[16, 16], [32]]: "
+            "the convolutions before each pooling, none of them empty"
+        )
+    return [counts(f"model.channels[{index}]", stage) for index, stage in enumerate(channels)]
+
+
+def _odd(kernel_size: object) -> int:
+    size = count("model.kernel_size", kernel_size)
+    if size % 2 == 0:
+        raise InputError(
+            f"model.kernel_size is {size}; it must be odd, so that padding keeps the image's size"
+        )
+    return size
+
+
+def _pooled_size(input_shape: tuple[int, int, int], num_poolings: int) -> tuple[int, int]:
+    """Height and width after halving `num_poolings` times."""
+    _, height, width = input_shape
+    left = min(height, width) >> num_poolings
+    if left < 1:
+        most = min(height, width).bit_length() - 1
+        raise InputError(
+            f"model.channels has {num_poolings} inner lists, each ended by 2x2 pooling, but an "
+            f"image of {height}x{width} can be halved {most} times; use at most {most} inner lists"
+        )
+    return height >> num_poolings, width >> num_poolings

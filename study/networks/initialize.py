@@ -1,0 +1,127 @@
+"""Initialization of a whole network, from a generator alone."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import init
+
+from study.errors import InputError, unknown
+from study.networks import lsuv
+from study.networks.gains import gain as activation_gain
+from study.networks.initializers import INITIALIZERS, OWN_GAIN, fans
+from study.networks.network import Network
+from study.networks.normalization import BatchNorm
+from study.networks.ranges import keywords, number, only_keys
+
+DATA_DEPENDENT = {"lsuv": lsuv.rescale}
+"""Levels that go on to look at data, and what they then do to a network."""
+
+
+def needs_sample(config: Mapping[str, Any]) -> bool:
+    """Whether the initialization looks at data, so that `initialize` needs a sample."""
+    return config.get("name") in DATA_DEPENDENT
+
+
+def initialize(
+    network: Network,
+    config_init: Mapping[str, Any],
+    config_activation: Mapping[str, Any],
+    generator: torch.Generator,
+    sample: Tensor | None = None,
+) -> None:
+    """Fills every weight and bias of `network` as the configuration's `init` says.
+
+    Layers are filled in forward order, each weight before its bias, drawn in float32 on the CPU
+    from `generator` (a CPU one) and then copied, so they depend on nothing else; the global
+    generator is not touched. BatchNorm starts at gamma 1, beta 0, PReLU at its slope. `bias` is
+    one constant (default 0), but for torch_default, which draws it. `gain: auto` is explained in
+    `study.networks.gains.gain`. `sample` [N, C, H, W], preprocessed as the network will see it,
+    is only read by the levels that `needs_sample` names.
+
+    Raises InputError for an unknown name or key, a value out of range, a gain beside a level that
+    carries its own, or a level that does not fit the network.
+    """
+    name, keys = _checked(config_init, network)
+    gain, bias = keys.pop("gain", None), keys.pop("bias", 0.0)
+    feeding = activation_gain(config_activation) if gain == "auto" else 1.0
+    for layer, layer_gain in _layers(network, feeding):
+        if gain is not None:
+            keys["gain"] = layer_gain if gain == "auto" else gain
+        _fill(layer.weight, partial(INITIALIZERS[name], generator=generator, **keys))
+        if layer.bias is not None and name == "torch_default":
+            bound = 1 / math.sqrt(fans(layer.weight)[0])
+            _fill(layer.bias, partial(init.uniform_, a=-bound, b=bound, generator=generator))
+        elif layer.bias is not None:
+            _fill(layer.bias, partial(init.constant_, val=bias))
+    _reset_others(network)
+    if name in DATA_DEPENDENT:
+        if sample is None:
+            raise InputError(f"init {name} measures the layers' outputs; give it a sample of data")
+        DATA_DEPENDENT[name](network, sample)
+
+
+def _checked(config: Mapping[str, Any], network: Network) -> tuple[str, dict[str, Any]]:
+    """The level's name and its keys, checked but for those that its function checks."""
+    name = config.get("name")
+    if not isinstance(name, str) or name not in INITIALIZERS:
+        raise unknown("init", name, INITIALIZERS)
+    if name == "delta_orthogonal" and not _has_convolutions(network):
+        raise InputError(
+            "init delta_orthogonal is for convolutions, and this network has none; "
+            "use init=orthogonal"
+        )
+    takes = keywords(INITIALIZERS[name])
+    if "gain" in config and "gain" not in takes:
+        why = f"carries its own gain ({OWN_GAIN[name]})" if name in OWN_GAIN else "takes no gain"
+        raise InputError(f"init {name} {why}; leave init.gain out")
+    if "bias" in config and name == "torch_default":
+        raise InputError("init torch_default draws the biases itself; leave init.bias out")
+    only_keys(f"init {name}", config, [*takes, *(["bias"] if name != "torch_default" else [])])
+    keys = {key: value for key, value in config.items() if key != "name"}
+    if "bias" in keys:
+        keys["bias"] = number("init.bias", keys["bias"])
+    if "gain" in keys:
+        keys["gain"] = _checked_gain(keys["gain"])
+    return name, keys
+
+
+def _has_convolutions(network: Network) -> bool:
+    return any(isinstance(block.layer, nn.Conv2d) for block in network.hidden_blocks())
+
+
+def _checked_gain(gain: object) -> float | str:
+    if gain == "auto":
+        return "auto"
+    if isinstance(gain, str):
+        raise InputError(f"init.gain is {gain!r}; it must be a number above 0, or auto")
+    return number("init.gain", gain, above=0)
+
+
+def _layers(network: Network, feeding: float) -> Iterator[tuple[nn.Linear | nn.Conv2d, float]]:
+    """The weight layers in forward order, each with the gain of what feeds it.
+
+    That is `feeding` for an activation, 1 for the network's input and for a norm.
+    """
+    gain = 1.0
+    for block in network.hidden_blocks():
+        yield block.layer, gain
+        gain = 1.0 if block.output_is_normalized else feeding
+    yield network.output, gain
+
+
+@torch.no_grad()
+def _fill(parameter: Tensor, fill: Callable[[Tensor], object]) -> None:
+    """Fills a float32 copy on the CPU, then the parameter, whatever its dtype and device."""
+    values = torch.empty(parameter.shape, dtype=torch.float32)
+    fill(values)
+    parameter.copy_(values)
+
+
+def _reset_others(network: Network) -> None:
+    for module in network.modules():
+        if isinstance(module, BatchNorm | nn.PReLU):
+            module.reset_parameters()

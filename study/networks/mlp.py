@@ -1,0 +1,39 @@
+"""The multilayer perceptron."""
+
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from typing import Any
+
+from torch import nn
+
+from study.networks.network import BlockMaker, Network
+from study.networks.ranges import counts
+
+
+class MLP(Network):
+    """A multilayer perceptron: one dense block per width, then the output layer.
+
+    Takes [N, C, H, W] with C H W = in_features, or [N, in_features]; returns [N, num_classes].
+    No widths at all is logistic (softmax) regression.
+
+    >>> MLP(784, 10, widths=[]).output
+    Linear(in_features=784, out_features=10, bias=True)
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        num_classes: int,
+        *,
+        widths: Iterable[int] = (128, 128, 128),
+        dropout: float = 0.0,
+        activation: Mapping[str, Any] | str = "relu",
+        norm: Mapping[str, Any] | str = "none",
+    ) -> None:
+        make = BlockMaker(activation, norm, dropout)
+        sizes = [in_features, *counts("model.widths", widths)]
+        blocks = [
+            make.dense(fed, units, flattens=index == 0)
+            for index, (fed, units) in enumerate(pairwise(sizes))
+        ]
+        super().__init__(blocks, nn.Linear(sizes[-1], num_classes))

@@ -1,0 +1,173 @@
+"""Batch normalization for dense and convolutional layers (Ioffe & Szegedy 2015)."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from study.errors import unknown
+from study.networks.ranges import choice, count, flag, keywords, number, only_keys
+from study.networks.stochastic import NonStationaryNoise
+
+POSITIONS = ("before", "after")
+EVALUATIONS = ("running", "batch")
+
+
+class BatchNorm(nn.Module):
+    """Per feature or channel: gamma (x - mean) / sqrt(var + eps) + beta.
+
+    Ioffe & Szegedy 2015 (arXiv 1502.03167), algorithms 1 and 2. Takes [N, F] or [N, C, H, W].
+    In training mean and (biased) variance are the batch's; the running averages become
+    (1 - momentum) running + momentum batch, with the unbiased variance, as in torch. In
+    evaluation they are the running averages, or with `evaluation="batch"` those of the batch
+    itself, and no running averages are kept.
+
+    One value per feature (a batch of 1 after a dense layer) is its own mean: its normalized value
+    is 0 and the output beta. It says nothing about the variance, so the running one stays.
+
+    `noise` > 0 adds non-stationary noise to the output in training: see `NonStationaryNoise`.
+    Without `affine` there is no gamma (`weight`) nor beta (`bias`).
+    """
+
+    weight: nn.Parameter | None
+    bias: nn.Parameter | None
+    running_mean: Tensor | None
+    running_var: Tensor | None
+
+    def __init__(
+        self,
+        num_features: int,
+        *,
+        momentum: float = 0.1,
+        eps: float = 1e-5,
+        affine: bool = True,
+        evaluation: str = "running",
+        noise: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.num_features, self.momentum, self.eps = num_features, momentum, eps
+        self.evaluation = evaluation
+        self.weight = nn.Parameter(torch.ones(num_features)) if affine else None
+        self.bias = nn.Parameter(torch.zeros(num_features)) if affine else None
+        running = evaluation == "running"
+        self.register_buffer("running_mean", torch.zeros(num_features) if running else None)
+        self.register_buffer("running_var", torch.ones(num_features) if running else None)
+        self.noise = NonStationaryNoise(noise) if noise > 0 else None
+
+    def reset_parameters(self) -> None:
+        """Sets gamma and the running variance to 1, beta and the running mean to 0."""
+        with torch.no_grad():
+            for tensor, start in self._starts():
+                if tensor is not None:
+                    tensor.fill_(start)
+
+    def _starts(self) -> list[tuple[Tensor | None, float]]:
+        return [
+            (self.weight, 1),
+            (self.bias, 0),
+            (self.running_mean, 0),
+            (self.running_var, 1),
+        ]
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch = self.training or self.evaluation == "batch"
+        if batch and x.numel() == self.num_features:
+            out = self._single(x)
+        else:
+            tracked = self.training or not batch
+            mean = self.running_mean if tracked else None
+            var = self.running_var if tracked else None
+            out = functional.batch_norm(
+                x, mean, var, self.weight, self.bias, batch, self.momentum, self.eps
+            )
+        return out if self.noise is None else self.noise(out)
+
+    def _single(self, x: Tensor) -> Tensor:
+        """The output for one value per feature: 0 normalized, and beta with its gradient."""
+        if self.training and self.running_mean is not None:
+            with torch.no_grad():
+                self.running_mean.lerp_(x.flatten().to(self.running_mean), self.momentum)
+        if self.weight is None or self.bias is None:
+            return x - x
+        shape = (1, -1, *[1] * (x.ndim - 2))
+        return (x - x) * self.weight.view(shape) + self.bias.view(shape)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_features}, momentum={self.momentum}, eps={self.eps}, "
+            f"affine={self.weight is not None}, evaluation={self.evaluation}"
+        )
+
+
+@contextmanager
+def batch_statistics(network: nn.Module) -> Iterator[None]:
+    """Within it every BatchNorm in evaluation mode uses the batch's statistics.
+
+    Running averages are left alone.
+    """
+    norms = [module for module in network.modules() if isinstance(module, BatchNorm)]
+    before = [norm.evaluation for norm in norms]
+    try:
+        for norm in norms:
+            norm.evaluation = "batch"
+        yield
+    finally:
+        for norm, evaluation in zip(norms, before, strict=True):
+            norm.evaluation = evaluation
+
+
+def no_norm(num_features: int) -> nn.Module:
+    """The identity: a network without normalization."""
+    return nn.Identity()
+
+
+def batch_norm(
+    num_features: int,
+    *,
+    position: str = "before",
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    affine: bool = True,
+    evaluation: str = "running",
+    eval_batch_size: int = 128,
+    noise: float = 0.0,
+) -> nn.Module:
+    """A BatchNorm from the keys of the group `norm`, each checked.
+
+    `position` is read by the block that holds it (`norm_position`), `eval_batch_size` by whoever
+    makes the batches of an evaluation with `evaluation="batch"`.
+    """
+    choice("norm.position", position, POSITIONS)
+    count("norm.eval_batch_size", eval_batch_size)
+    return BatchNorm(
+        num_features,
+        momentum=number("norm.momentum", momentum, above=0, at_most=1),
+        eps=number("norm.eps", eps, above=0),
+        affine=flag("norm.affine", affine),
+        evaluation=choice("norm.evaluation", evaluation, EVALUATIONS),
+        noise=number("norm.noise", noise, at_least=0),
+    )
+
+
+NORMS: dict[str, Callable[..., nn.Module]] = {"none": no_norm, "batch": batch_norm}
+
+
+def make_norm(config: Mapping[str, Any] | str, num_features: int) -> nn.Module:
+    """A new module for a norm's name, or its name and keys; nn.Identity for `none`."""
+    if isinstance(config, str):
+        config = {"name": config}
+    name = config.get("name")
+    if not isinstance(name, str) or name not in NORMS:
+        raise unknown("norm", name, NORMS)
+    only_keys(f"norm {name}", config, keywords(NORMS[name]))
+    keys = {key: value for key, value in config.items() if key != "name"}
+    return NORMS[name](num_features, **keys)
+
+
+def norm_position(config: Mapping[str, Any] | str) -> str:
+    """Where the norm stands, "before" or "after" the activation."""
+    position = "before" if isinstance(config, str) else config.get("position", "before")
+    return choice("norm.position", position, POSITIONS)
