@@ -1,0 +1,143 @@
+"""A cell's configuration: checked, and what its identity and its factors are.
+
+The signature hashes what changes a cell's results and nothing else (Dora and signac name runs the
+same way): the `result` keys, the data's fingerprint and RECIPE.
+"""
+
+import functools
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from study.errors import InputError, unknown
+from study.keys import GROUPS, KEYS, NUISANCE, is_open, parse
+
+RECIPE = 1
+"""Raised with every change of the code that changes results."""
+
+CONF = Path(__file__).parents[1] / "conf"
+
+Config = dict[str, Any]
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted key, value) pairs of a nested configuration; lists are values."""
+    for name, value in config.items():
+        dotted = f"{prefix}{name}"
+        if isinstance(value, Mapping) and (value or not is_open(dotted)):
+            yield from flatten(value, f"{dotted}.")
+        else:
+            yield dotted, value
+
+
+def nest(flat: Mapping[str, Any]) -> Config:
+    """The nested configuration of dotted keys."""
+    config: Config = {}
+    for dotted, value in flat.items():
+        *groups, name = dotted.split(".")
+        place = config
+        for group in groups:
+            place = place.setdefault(group, {})
+        place[name] = value
+    return config
+
+
+def check(config: Mapping[str, Any]) -> Config:
+    """The canonical configuration; raises `InputError` for what is unknown or out of range."""
+    checked = nest(parse(dict(flatten(config))))
+    for name in GROUPS:
+        _known_name(name, checked[name]["name"])
+    optimizer = checked["optimizer"]
+    if optimizer.get("nesterov") and not optimizer["momentum"]:
+        raise InputError(
+            "optimizer.nesterov=true needs a momentum: set optimizer.momentum above 0, such as 0.9"
+        )
+    if checked["trainer"]["devices"] != 1:
+        raise InputError(
+            f"trainer.devices={checked['trainer']['devices']}: a cell trains on one device; "
+            "to use several, run many cells at once with hydra/launcher=joblib"
+        )
+    return checked
+
+
+def _known_name(group: str, name: str) -> None:
+    names = sorted({_level(group, level)["name"] for level in levels(group)})
+    if name not in names:
+        raise unknown(f"{group}.name", name, names)
+
+
+@functools.cache
+def levels(group: str) -> tuple[str, ...]:
+    """The levels of a group: its configuration files, by name."""
+    return tuple(sorted(path.stem for path in (CONF / group).glob("*.yaml")))
+
+
+@functools.cache
+def _level(group: str, level: str) -> dict[str, Any]:
+    """The canonical keys of a level as its file gives them."""
+    import yaml
+
+    text = (CONF / group / f"{level}.yaml").read_text(encoding="utf-8")
+    keys = {f"{group}.{name}": value for name, value in yaml.safe_load(text).items()}
+    return {name.partition(".")[2]: value for name, value in parse(keys).items()}
+
+
+def factors(config: Config, choices: Mapping[str, str]) -> dict[str, Any]:
+    """The level of every factor group and the value of every other result key.
+
+    `choices` names the file that each group was taken from. A key that differs from that file is
+    part of the level's name: `leaky_relu slope=0.01`. Seeds and learning rates vary inside a cell
+    and are not factors. Two configurations of equal factors have equal signatures on equal data.
+    """
+    named = {group: level_name(group, choices[group], config[group]) for group in GROUPS}
+    others = {
+        key: _plain(value)
+        for key, value in flatten(config)
+        if key.partition(".")[0] not in GROUPS
+        and KEYS[key].effect == "result"
+        and key not in NUISANCE
+    }
+    return named | others
+
+
+def level_name(group: str, choice: str, values: Mapping[str, Any]) -> str:
+    """The name of a level: its file, then each key that differs from the file."""
+    defaults = _level(group, choice)
+    parts = [choice]
+    for name, value in values.items():
+        if f"{group}.{name}" in NUISANCE or defaults.get(name, ...) == value:
+            continue
+        parts.append(f"{name}={Path(value).name if name == 'root' else _plain(value)}")
+    return " ".join(parts)
+
+
+def _plain(value: Any) -> Any:
+    """A value as a factor shows it: numbers and texts as they are, the rest as compact JSON."""
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        return value
+    return json.dumps(value, separators=(",", ":"))
+
+
+def signature(config: Config, fingerprint: str, *, without_seeds: bool = False) -> str:
+    """SHA-256 of all that changes the cell's results.
+
+    With `without_seeds`, of all but the seeds: equal for cells that differ in seeds alone.
+    """
+    keys = {
+        key: value
+        for key, value in flatten(config)
+        if KEYS[key].effect == "result" and not (without_seeds and key == "seeds")
+    }
+    identity = {"config": keys, "data": fingerprint, "recipe": RECIPE}
+    text = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def directory_name(choices: Mapping[str, str], signature: str) -> str:
+    """`<slug>-<sig8>`: the main levels, for the eye, and the signature's first 8 digits."""
+    slug = [choices[group] for group in ("data", "model", "activation", "init", "norm")]
+    if choices["pretraining"] != "none":
+        slug.append(choices["pretraining"])
+    return "-".join([*slug, signature[:8]])

@@ -1,0 +1,63 @@
+"""A configuration and its data, made into a population."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from study.data import Data
+from study.networks import build_network, initialize, needs_sample
+from study.population.engine import Replica, Settings
+from study.population.module import Population
+from study.population.sequential import SequentialEngine
+from study.population.streams import Streams
+
+DTYPES = {"32-true": torch.float32, "64-true": torch.float64, "bf16-mixed": torch.float32}
+SAMPLE_SIZE = 1024
+
+
+def replicas_of(config: Mapping[str, Any]) -> list[Replica]:
+    """Every replica of a cell: its seeds at its learning rates, seed by seed."""
+    return [Replica(seed, lr) for seed in config["seeds"] for lr in config["optimizer"]["lr"]]
+
+
+def build_population(
+    config: Mapping[str, Any], data: Data, replicas: Sequence[Replica]
+) -> Population:
+    """The population of `replicas`, initialized.
+
+    Each seed is initialized once, on the plain module in float32 on the CPU, and copied to its
+    learning rates.
+    """
+    first = {seed: initial_network(config, data, seed) for seed in {r.seed for r in replicas}}
+    dtype = DTYPES[config["trainer"]["precision"]]
+    networks = [copy.deepcopy(first[replica.seed]).to(dtype) for replica in replicas]
+    engine = SequentialEngine(networks, replicas, Settings.of(config))
+    return Population(engine, data, config)
+
+
+def initial_network(config: Mapping[str, Any], data: Data, seed: int) -> nn.Module:
+    """The plain network that every replica of `seed` starts from."""
+    network = build_network(config, data.input_shape, data.num_classes)
+    generator = Streams(config["streams"]).generator(seed, "initialization")
+    sample = None
+    if needs_sample(config["init"]):
+        order = torch.randperm(len(data.train.labels), generator=generator)[:SAMPLE_SIZE]
+        sample = data.train.inputs[order.to(data.train.inputs.device)].float().cpu()
+    initialize(network, config["init"], config["activation"], generator, sample)
+    return network
+
+
+def check_network(
+    config: Mapping[str, Any], input_shape: tuple[int, int, int], num_classes: int
+) -> nn.Module:
+    """Builds and initializes a network on made-up inputs; raises `InputError` where that fails."""
+    network = build_network(config, input_shape, num_classes)
+    generator = torch.Generator().manual_seed(0)
+    sample = None
+    if needs_sample(config["init"]):
+        sample = torch.empty(64, *input_shape).normal_(generator=generator)
+    initialize(network, config["init"], config["activation"], generator, sample)
+    return network

@@ -1,0 +1,121 @@
+"""What a population asks of the machinery that trains its replicas."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from study.data import Split
+from study.errors import unknown
+from study.population.losses import LOSSES, Loss
+from study.population.streams import Streams
+
+State = dict[str, Tensor]
+
+
+@dataclass(frozen=True, order=True)
+class Replica:
+    """One network of a cell: one seed at one learning rate."""
+
+    seed: int
+    lr: float
+
+    def __str__(self) -> str:
+        return f"seed={self.seed},lr={self.lr}"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How every replica of a population is trained."""
+
+    batch_size: int
+    loss: Loss
+    input_noise: float
+    flip: bool
+    crop: int
+    optimizer: Mapping[str, Any]
+    eval_batch_size: int
+    streams: Streams
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> "Settings":
+        """The settings that a configuration asks for."""
+        if config["loss"] not in LOSSES:
+            raise unknown("loss", config["loss"], LOSSES)
+        norm = config["norm"]
+        on_batch = norm.get("evaluation") == "batch"
+        return cls(
+            batch_size=config["batch_size"],
+            loss=LOSSES[config["loss"]],
+            input_noise=config["input_noise"],
+            flip=config["data"]["flip"],
+            crop=config["data"]["crop"],
+            optimizer=config["optimizer"],
+            eval_batch_size=norm["eval_batch_size"] if on_batch else 2048,
+            streams=Streams(config["streams"]),
+        )
+
+    def batch_of(self, num_examples: int) -> int:
+        """The batch size on a training set of `num_examples`."""
+        return min(self.batch_size, num_examples)
+
+
+@dataclass(frozen=True)
+class EpochSums:
+    """Running means of one training epoch, and the loss of its first batch: each [K], float64."""
+
+    loss: Tensor
+    error: Tensor
+    first_loss: Tensor
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Mean loss and error of each replica over a split, [K]; its predictions, [K, N]."""
+
+    loss: Tensor
+    error: Tensor
+    predictions: Tensor
+
+
+class Engine(Protocol):
+    """Trains K replicas, one epoch at a time, each on its own random streams.
+
+    An engine changes rounding and speed, nothing else: every engine gives a replica the weights
+    that the plain module would have, trained alone.
+    """
+
+    name: str
+    replicas: Sequence[Replica]
+    networks: nn.ModuleList
+
+    def start(self) -> None:
+        """Makes the optimizers, once the networks are on their device."""
+
+    def train_epoch(
+        self, data: Split, *, epoch: int, factors: Sequence[float], tick: Callable[[], None]
+    ) -> EpochSums:
+        """One epoch of every replica; `factors` holds each update's learning-rate factor.
+
+        Calls `tick` as often as there are replicas.
+        """
+
+    def evaluate(self, data: Split) -> Evaluation:
+        """Every replica in evaluation mode over a whole split."""
+
+    def snapshot(self, index: int) -> State:
+        """A copy of the parameters and buffers of one replica, by name."""
+
+    def restore(self, index: int, state: State) -> None:
+        """Puts a snapshot back."""
+
+
+def epoch_order(replica: Replica, streams: Streams, epoch: int, num_examples: int) -> Tensor:
+    """The order in which a replica sees the training examples in `epoch`: [num_examples].
+
+    Drawn on the CPU whatever the device, so that it is the same on each.
+    """
+    generator = streams.generator(replica.seed, "order", epoch)
+    return torch.randperm(num_examples, generator=generator)

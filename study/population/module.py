@@ -1,0 +1,165 @@
+"""A cell's whole population as one LightningModule."""
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor
+
+from study.data import Data, Split
+from study.population.engine import Engine, Evaluation, Settings, State
+from study.population.schedules import learning_rate_factors
+
+DIVERGED_FACTOR = 1000.0
+"""A last training loss over this many times the loss before training counts as diverged."""
+
+CURVES = ("train_loss", "train_error", "val_loss", "val_error")
+
+
+@dataclass
+class Progress:
+    """What one replica has reached so far."""
+
+    first_loss: float = math.nan
+    best_epoch: int | None = None
+    best_key: tuple[float, float] = (math.inf, math.inf)
+    best_state: State | None = None
+    curve: list[dict[str, float]] = field(default_factory=list)
+
+    def diverged(self) -> bool:
+        """Whether the last epoch's training loss is not finite, or over 1,000 times the first."""
+        last = self.curve[-1]["train_loss"]
+        return not math.isfinite(last) or last > DIVERGED_FACTOR * self.first_loss
+
+
+class Population(lightning.LightningModule):
+    """Trains all replicas of a cell together, one epoch per `training_step`.
+
+    Lightning's loop costs about a millisecond a batch, so a training step runs a whole epoch
+    under manual optimization. Losses and errors are summed on the device and read once an epoch.
+    Epoch 0 of a curve is the state before training; training epochs count from 1.
+
+    After `trainer.fit` and `trainer.test`, `progress` holds each replica's curve and
+    `evaluations` its results on every split, for the best epoch and for the last.
+    """
+
+    def __init__(self, engine: Engine, data: Data, config: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.engine = engine
+        self.networks = engine.networks
+        self.progress = [Progress() for _ in engine.replicas]
+        self.evaluations: dict[str, dict[str, Evaluation]] = {}
+        self.seconds = 0.0
+        self.tick: Callable[[], None] = lambda: None
+        self._schedule = config["schedule"]
+        self._num_epochs = config["trainer"]["max_epochs"]
+        self._batch = Settings.of(config).batch_of(len(data.train.labels))
+        self._data = data
+
+    @property
+    def updates_per_epoch(self) -> int:
+        """Optimizer steps of each replica in one epoch."""
+        return len(self._data.train.labels) // self._batch
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        """The engine has its own optimizers: Lightning is told of none."""
+        return []
+
+    def train_dataloader(self) -> Sequence[int]:
+        """One 'batch' an epoch."""
+        return [0]
+
+    def val_dataloader(self) -> Sequence[int]:
+        return [0]
+
+    def test_dataloader(self) -> Sequence[int]:
+        return [0]
+
+    def on_fit_start(self) -> None:
+        self.engine.start()
+        before = self.engine.evaluate(self._data.val)
+        self.networks.train()
+        for index, progress in enumerate(self.progress):
+            progress.curve.append(
+                {
+                    "epoch": 0,
+                    "seconds": 0.0,
+                    "train_loss": math.nan,
+                    "train_error": math.nan,
+                    "val_loss": float(before.loss[index]),
+                    "val_error": float(before.error[index]),
+                }
+            )
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> None:
+        """One epoch of every replica."""
+        started = time.perf_counter()
+        factors = learning_rate_factors(
+            self._schedule,
+            epoch=self.current_epoch,
+            num_epochs=self._num_epochs,
+            updates_per_epoch=self.updates_per_epoch,
+        )
+        sums = self.engine.train_epoch(
+            self._data.train, epoch=self.current_epoch, factors=factors, tick=self.tick
+        )
+        loss, error, first = sums.loss.tolist(), sums.error.tolist(), sums.first_loss.tolist()
+        self.seconds += time.perf_counter() - started
+        for index, progress in enumerate(self.progress):
+            if self.current_epoch == 0:
+                progress.first_loss = first[index]
+            row = {"epoch": self.current_epoch + 1, "seconds": self.seconds}
+            progress.curve.append(row | {"train_loss": loss[index], "train_error": error[index]})
+
+    def validation_step(self, batch: Tensor, batch_idx: int) -> None:
+        """Every replica on the validation split; a new best one is kept."""
+        result = self.engine.evaluate(self._data.val)
+        for index, progress in enumerate(self.progress):
+            loss, error = float(result.loss[index]), float(result.error[index])
+            progress.curve[-1] |= {"val_loss": loss, "val_error": error}
+            key = (error, loss if math.isfinite(loss) else math.inf)
+            if key < progress.best_key or progress.best_epoch is None:
+                progress.best_key, progress.best_epoch = key, self.current_epoch + 1
+                progress.best_state = self.engine.snapshot(index)
+
+    def on_train_end(self) -> None:
+        """A diverged replica has no best epoch: its numbers are those of its last state."""
+        for progress in self.progress:
+            if progress.diverged() or progress.best_epoch == self._num_epochs:
+                progress.best_state = None
+            if progress.diverged():
+                progress.best_epoch = None
+
+    def test_step(self, batch: Tensor, batch_idx: int) -> None:
+        """Every split in evaluation mode, at the last epoch and at each replica's best."""
+        self.evaluations["last"] = self._evaluate()
+        last_states = [self.engine.snapshot(index) for index in range(len(self.progress))]
+        if any(progress.best_state for progress in self.progress):
+            self._restore([progress.best_state for progress in self.progress])
+            self.evaluations["best"] = self._evaluate()
+            self._restore(last_states)
+        else:
+            self.evaluations["best"] = self.evaluations["last"]
+
+    def _restore(self, states: Sequence[State | None]) -> None:
+        for index, state in enumerate(states):
+            if state is not None:
+                self.engine.restore(index, state)
+
+    def _evaluate(self) -> dict[str, Evaluation]:
+        splits: dict[str, Split] = {
+            "train": self._data.train,
+            "val": self._data.val,
+            "test": self._data.test,
+        }
+        return {name: self.engine.evaluate(split) for name, split in splits.items()}
+
+    def last_state(self, index: int) -> State:
+        """The parameters and buffers of one replica, by name, on the CPU."""
+        state = self.engine.snapshot(index)
+        return {name: torch.as_tensor(value).cpu() for name, value in state.items()}

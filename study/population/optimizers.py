@@ -1,0 +1,79 @@
+"""Optimizers: torch's own, with decay on weights alone."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from study.errors import unknown
+
+Groups = list[dict[str, Any]]
+
+
+def sgd(groups: Groups, lr: float, config: Mapping[str, Any]) -> Optimizer:
+    """SGD with (Nesterov's) momentum, as Sutskever et al. 2013 but with the rate outside."""
+    return torch.optim.SGD(
+        groups, lr=lr, momentum=config["momentum"], nesterov=config["nesterov"], fused=_fused(groups)
+    )
+
+
+def rmsprop(groups: Groups, lr: float, config: Mapping[str, Any]) -> Optimizer:
+    """RMSprop (Tieleman & Hinton 2012, lecture 6e)."""
+    return torch.optim.RMSprop(
+        groups, lr=lr, alpha=config["alpha"], eps=config["eps"], momentum=config["momentum"]
+    )
+
+
+def adam(groups: Groups, lr: float, config: Mapping[str, Any]) -> Optimizer:
+    """Adam (Kingma & Ba 2015, algorithm 1)."""
+    betas = (config["beta1"], config["beta2"])
+    return torch.optim.Adam(groups, lr=lr, betas=betas, eps=config["eps"], fused=_fused(groups))
+
+
+def adamw(groups: Groups, lr: float, config: Mapping[str, Any]) -> Optimizer:
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2)."""
+    betas = (config["beta1"], config["beta2"])
+    return torch.optim.AdamW(groups, lr=lr, betas=betas, eps=config["eps"], fused=_fused(groups))
+
+
+OPTIMIZERS: dict[str, Callable[[Groups, float, Mapping[str, Any]], Optimizer]] = {
+    "sgd": sgd,
+    "rmsprop": rmsprop,
+    "adam": adam,
+    "adamw": adamw,
+}
+
+
+def make_optimizer(network: nn.Module, lr: float, config: Mapping[str, Any]) -> Optimizer:
+    """The configured optimizer over `network`'s parameters, at learning rate `lr`."""
+    if config["name"] not in OPTIMIZERS:
+        raise unknown("optimizer", config["name"], OPTIMIZERS)
+    groups = parameter_groups(network, weight_decay=config["weight_decay"])
+    return OPTIMIZERS[config["name"]](groups, lr, config)
+
+
+def parameter_groups(network: nn.Module, *, weight_decay: float) -> Groups:
+    """The weights, which decay, and everything else, which does not.
+
+    Biases, BatchNorm's gamma and beta and PReLU's slopes never decay.
+    """
+    decaying = set(_weights(network))
+    weights = [parameter for parameter in network.parameters() if parameter in decaying]
+    others = [parameter for parameter in network.parameters() if parameter not in decaying]
+    groups = [{"params": weights, "weight_decay": weight_decay}]
+    return groups + ([{"params": others, "weight_decay": 0.0}] if others else [])
+
+
+def _weights(network: nn.Module) -> Iterable[nn.Parameter]:
+    for module in network.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            yield module.weight
+
+
+def _fused(groups: Groups) -> bool:
+    """One kernel for all parameters, where the device has one."""
+    return all(
+        parameter.device.type in ("cpu", "cuda") for group in groups for parameter in group["params"]
+    )

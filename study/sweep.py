@@ -1,0 +1,108 @@
+"""From overrides to cells: the axes of a sweep, multiplied out."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from study.compose import Axis, Composed, axis_of, compose_cell, parse_overrides
+from study.configuration import Config, factors
+from study.errors import InputError, unknown
+from study.keys import NUISANCE
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """One cell before its data are read."""
+
+    config: Config
+    choices: dict[str, str]
+    factors: dict[str, Any]
+    overrides: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a command line asks for: the shared configuration and the cells."""
+
+    base: Composed
+    experiment: str | None
+    cells: list[PlannedCell]
+
+
+def plan(arguments: Sequence[str], *, multirun: bool) -> Plan:
+    """The cells of a command line, in the order of its axes.
+
+    An experiment's file brings its own axes; an override of the same name replaces one. Raises
+    `InputError` for overrides that cannot be, for a sweep without `-m`, and for a sweep that
+    leaves nothing.
+    """
+    given = {axis.name: axis for axis in parse_overrides(arguments)}
+    fixed = [axis.values[0] for axis in given.values() if len(axis.values) == 1]
+    base = compose_cell(_joined(fixed))
+    own = {name: axis_of(name, values) for name, values in base.axes.items() if name not in given}
+    swept = {name: axis for name, axis in given.items() if len(axis.values) > 1}
+    if swept and not (multirun or base.axes):
+        name, axis = next(iter(swept.items()))
+        values = ",".join(value[0].partition("=")[2] for value in axis.values)
+        raise InputError(f"{name}={values} is a sweep: add -m (study train -m ...)")
+    axes = [axis for name, axis in _ordered(own, swept, base.axes)]
+    cells = [
+        _cell(_joined([*fixed, *combination]))
+        for combination in itertools.product(*(axis.values for axis in axes))
+    ]
+    kept = _without_excluded(cells, base.config["sweep"]["exclude"])
+    if not kept:
+        raise InputError("sweep.exclude leaves out every cell of the sweep")
+    experiment = given["experiment"].values[0][0].partition("=")[2] if "experiment" in given else None
+    return Plan(base, None if experiment == "null" else experiment, _distinct(kept))
+
+
+def _ordered(
+    own: Mapping[str, Axis], swept: Mapping[str, Axis], axes: Mapping[str, Any]
+) -> Iterator[tuple[str, Axis]]:
+    """The experiment's axes in its order, replaced where overridden, then the others."""
+    for name in axes:
+        if name in own or name in swept:
+            yield name, own.get(name) or swept[name]
+    yield from ((name, axis) for name, axis in swept.items() if name not in axes)
+
+
+def _joined(parts: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    return tuple(itertools.chain.from_iterable(parts))
+
+
+def _cell(overrides: tuple[str, ...]) -> PlannedCell:
+    composed = compose_cell(overrides)
+    levels = factors(composed.config, composed.choices)
+    return PlannedCell(composed.config, composed.choices, levels, overrides)
+
+
+def _without_excluded(
+    cells: list[PlannedCell], exclude: Sequence[Mapping[str, Any]]
+) -> list[PlannedCell]:
+    """The cells that no combination of `exclude` matches."""
+    for combination in exclude:
+        if not isinstance(combination, dict) or not combination:
+            raise InputError(
+                f"sweep.exclude: {combination!r} is no combination of levels; write such as "
+                "{activation: sigmoid, init: he_normal}"
+            )
+        for name in combination:
+            if name in NUISANCE or name not in cells[0].factors:
+                raise unknown("factor in sweep.exclude", name, cells[0].factors)
+    return [cell for cell in cells if not any(_matches(cell, each) for each in exclude)]
+
+
+def _matches(cell: PlannedCell, combination: Mapping[str, Any]) -> bool:
+    """Whether each named factor has (one of) the given level(s), by full name or by file."""
+    for name, wanted in combination.items():
+        levels = wanted if isinstance(wanted, list) else [wanted]
+        if cell.factors[name] not in levels and cell.choices.get(name) not in levels:
+            return False
+    return True
+
+
+def _distinct(cells: list[PlannedCell]) -> list[PlannedCell]:
+    """Each combination of factors once, in order."""
+    return list({str(cell.factors): cell for cell in cells}.values())
