@@ -1,0 +1,66 @@
+"""The command `study`: one sub-command for each thing that one does with a study."""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from study.errors import InputError
+
+COMMANDS = {
+    "train": ("study.train", "trains a cell, a sweep or an experiment"),
+    "status": ("study.report.status", "shows which cells of a study are done"),
+    "table": ("study.report.table", "pivots a metric by one or two factors"),
+    "list": ("study.catalogue", "prints every experiment, level and key"),
+    "data": ("study.data.fetch", "fetches and verifies data sets"),
+    "tensorboard": ("study.board", "opens a study in TensorBoard, on this machine alone"),
+}
+PROJECT_COMMANDS = {
+    "setup": "makes the environment in .venv",
+    "check": "formatting, lint and types",
+    "test": "the test suite",
+}
+
+
+def usage() -> str:
+    """What `study --help` prints."""
+    rows = [(name, text) for name, (_, text) in COMMANDS.items()]
+    rows += PROJECT_COMMANDS.items()
+    lines = [f"  study {name:12} {text}" for name, text in rows]
+    return "\n".join(["usage: study COMMAND ...", "", *lines, "", "study COMMAND --help says more"])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command line; returns the exit status, 2 for bad input."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _dispatch(arguments)
+    except InputError as error:
+        print(f"study: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _dispatch(arguments: list[str]) -> int:
+    command = arguments[0] if arguments else "--help"
+    if command in ("--help", "-h", "help"):
+        print(usage())
+        return 0
+    if command in PROJECT_COMMANDS:
+        from study import environment
+
+        return environment.main(command, arguments[1:])
+    if command not in COMMANDS:
+        from study.errors import unknown
+
+        raise unknown("command", command, [*COMMANDS, *PROJECT_COMMANDS])
+    module = importlib.import_module(COMMANDS[command][0])
+    return int(module.main(arguments[1:]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

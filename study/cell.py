@@ -1,0 +1,228 @@
+"""One cell, trained: a configuration and an empty directory in, a recorded cell out."""
+
+import contextlib
+import hashlib
+import logging
+import os
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.plugins.environments import LightningEnvironment
+from torch import Tensor
+
+from study.configuration import RECIPE, Config, signature
+from study.data import Data, prepare
+from study.errors import InputError
+from study.outputs.cell import clear_unfinished, write_cell, write_config
+from study.outputs.provenance import code_and_machine
+from study.outputs.results import ReplicaResult, choose_lr
+from study.outputs.reuse import finished_replicas, lacks
+from study.outputs.tensorboard import EpochCurves, open_writer, write_summary
+from study.population import Population, Replica
+from study.population.build import DTYPES, build_population, replicas_of
+
+Tick = Callable[[], None]
+
+
+def device_of(accelerator: str) -> torch.device:
+    """The device that `trainer.accelerator` means: `auto` is CUDA where there is one, else CPU."""
+    if accelerator == "auto":
+        accelerator = "cuda" if torch.cuda.is_available() else "cpu"
+    available = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not available[accelerator]:
+        here = ", ".join(name for name, there in available.items() if there)
+        raise InputError(f"trainer.accelerator={accelerator}: this machine has none; it has {here}")
+    return torch.device(accelerator, 0) if accelerator == "cuda" else torch.device(accelerator)
+
+
+def data_of(config: Config) -> Data:
+    """The cell's data on its device, in its precision."""
+    dtype = DTYPES[config["trainer"]["precision"]]
+    device = device_of(config["trainer"]["accelerator"])
+    return prepare(config["data"], dtype=dtype, device=device)
+
+
+def train_cell(
+    config: Config, directory: Path, *, factors: Mapping[str, Any], threads: int, tick: Tick
+) -> dict[str, Any]:
+    """Trains every replica of a cell that no earlier record holds; returns its result.json.
+
+    `directory` must be there and ours alone; what an unfinished attempt left in it is removed.
+    `tick` is called after each epoch of each replica.
+    """
+    started = time.perf_counter()
+    torch.set_num_threads(threads)
+    clear_unfinished(directory)
+    write_config(directory, config)
+    data = data_of(config)
+    keep = config["outputs"]["weights"]
+    family = signature(config, data.fingerprint, without_seeds=True)
+    copied = finished_replicas(
+        directory.parent, family, config["seeds"], with_weights=keep != "none"
+    )
+    with contextlib.ExitStack() as stack:
+        writer = None
+        if config["outputs"]["tensorboard"] != "none":
+            writer = stack.enter_context(open_writer(directory))
+        results = _train_missing(config, data, copied, writer, tick)
+        if writer is not None:
+            write_summary(writer, results, choose_lr(results), factors)
+    return write_cell(
+        directory,
+        results,
+        filters=_filters(results, data.input_shape),
+        normalization={name: value.cpu() for name, value in data.normalize.state_dict().items()},
+        keep_weights=keep,
+        header={
+            "signature": signature(config, data.fingerprint),
+            "family": family,
+            "factors": dict(factors),
+            "wall_seconds": round(time.perf_counter() - started, 3),
+            "pretraining_seconds": 0.0,
+            "provenance": _provenance(config, data, threads, len(results) - len(copied)),
+        },
+    )
+
+
+def _train_missing(
+    config: Config, data: Data, copied: Sequence[ReplicaResult], writer: Any, tick: Tick
+) -> list[ReplicaResult]:
+    """Copies of finished replicas, and the others trained; sorted by seed and learning rate.
+
+    A copied replica whose predictions or weights were not kept is trained again if its learning
+    rate turns out to be the chosen one.
+    """
+    results = {Replica(result.seed, result.lr): result for result in copied}
+    everything = config["outputs"]["weights"] == "all"
+    weights = config["outputs"]["weights"] != "none"
+    wanted = [
+        replica
+        for replica in replicas_of(config)
+        if replica not in results or (everything and lacks(results[replica], weights=True))
+    ]
+    while wanted:
+        results |= _train(config, data, wanted, writer, tick)
+        chosen = choose_lr(list(results.values()))
+        wanted = [
+            replica
+            for replica, result in results.items()
+            if replica.lr == chosen and lacks(result, weights=weights)
+        ]
+    return [results[replica] for replica in sorted(results)]
+
+
+def _train(
+    config: Config, data: Data, replicas: Sequence[Replica], writer: Any, tick: Tick
+) -> dict[Replica, ReplicaResult]:
+    """Trains one population and reads the test set, once."""
+    population = build_population(config, data, replicas)
+    population.tick = tick
+    trainer = _trainer(config, writer)
+    trainer.fit(population)
+    trainer.test(population, verbose=False)
+    return {
+        replica: _result(population, index, replica) for index, replica in enumerate(replicas)
+    }
+
+
+def _trainer(config: Config, writer: Any) -> lightning.Trainer:
+    """Lightning's Trainer with all that it would write or guess turned off.
+
+    The environment is given, or a Slurm allocation would be taken for distributed training.
+    """
+    _quieten_lightning()
+    replicas = config["outputs"]["tensorboard"] == "replicas"
+    device = device_of(config["trainer"]["accelerator"])
+    return lightning.Trainer(
+        accelerator="gpu" if device.type == "cuda" else device.type,
+        devices=1,
+        max_epochs=config["trainer"]["max_epochs"],
+        precision=config["trainer"]["precision"],
+        deterministic=True,
+        plugins=[LightningEnvironment()],
+        callbacks=[EpochCurves(writer, replicas=replicas)] if writer else [],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        inference_mode=False,
+    )
+
+
+def _quieten_lightning() -> None:
+    """Lightning says what it found and what it uses; it also calls PyTorch's old pytree names."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)", FutureWarning)
+
+
+def _result(population: Population, index: int, replica: Replica) -> ReplicaResult:
+    """One replica's entry of result.json, its curve, predictions and weights."""
+    progress, weights = population.progress[index], population.last_state(index)
+    numbers: dict[str, Any] = {
+        "seed": replica.seed,
+        "lr": replica.lr,
+        "status": "diverged" if progress.diverged() else "trained",
+        "best_epoch": progress.best_epoch,
+    }
+    for prefix, when in (("", "best"), ("last_", "last")):
+        for split, evaluation in population.evaluations[when].items():
+            numbers[f"{prefix}{split}_loss"] = float(evaluation.loss[index])
+            numbers[f"{prefix}{split}_error"] = float(evaluation.error[index])
+    numbers["weights_sha256"] = weights_sha256(weights)
+    predictions = population.evaluations["best"]["test"].predictions[index].cpu().numpy()
+    return ReplicaResult(
+        replica.seed, replica.lr, numbers, progress.curve, predictions, weights
+    )
+
+
+def weights_sha256(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 of parameters and buffers: name, type, shape and bytes of each, by name."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        array = np.ascontiguousarray(state[name].numpy())
+        digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _filters(results: Sequence[ReplicaResult], input_shape: tuple[int, int, int]) -> Any:
+    """Up to 64 first-layer filters of the first chosen replica, uint8 [n, C, H, W].
+
+    Each filter on its own scale, symmetric about 0 at 128.
+    """
+    chosen = choose_lr(results)
+    weights = next((r.weights for r in results if r.lr == chosen and r.weights), None)
+    if weights is None:
+        return np.zeros((0, *input_shape), dtype=np.uint8)
+    first = next(value for value in weights.values() if value.dim() >= 2)[:64].double().numpy()
+    shape = first.shape[1:] if first.ndim == 4 else input_shape
+    filters = np.nan_to_num(first.reshape(len(first), *shape), posinf=0.0, neginf=0.0)
+    largest = np.abs(filters).max(axis=(1, 2, 3), keepdims=True)
+    scaled = np.divide(filters, largest, out=np.zeros_like(filters), where=largest > 0)
+    return np.round(128 + 127 * scaled).astype(np.uint8)
+
+
+def _provenance(config: Config, data: Data, threads: int, num_trained: int) -> dict[str, Any]:
+    device = device_of(config["trainer"]["accelerator"])
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
+    return code_and_machine() | {
+        "recipe": RECIPE,
+        "data_fingerprint": data.fingerprint,
+        "device": str(device),
+        "gpu": gpu,
+        "threads": threads,
+        "engine": "sequential",
+        "packing": num_trained,
+        "slurm_job": os.environ.get("SLURM_JOB_ID"),
+    }

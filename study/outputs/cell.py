@@ -1,0 +1,150 @@
+"""A cell's directory: everything a cell leaves behind, result.json last."""
+
+import csv
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from study.outputs.files import (
+    finite,
+    sha256,
+    write_arrays,
+    write_csv,
+    write_json,
+    write_tensors,
+    write_text,
+)
+from study.outputs.results import ReplicaResult, choose_lr, edge
+from study.outputs.sealed import SCHEMA, seal
+
+CURVE_COLUMNS = (
+    "seed",
+    "lr",
+    "epoch",
+    "train_loss",
+    "train_error",
+    "val_loss",
+    "val_error",
+    "seconds",
+)
+
+
+def clear_unfinished(directory: Path) -> None:
+    """Removes what an attempt that did not finish left, its lock apart."""
+    for path in directory.iterdir():
+        if path.name != "lock":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def write_config(directory: Path, config: Mapping[str, Any]) -> None:
+    """The resolved configuration, as YAML."""
+    import yaml
+
+    text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
+    write_text(directory / "config.yaml", text)
+
+
+def write_error(directory: Path, traceback: str) -> None:
+    """The traceback of a failed cell."""
+    write_text(directory / "error.txt", traceback)
+
+
+def write_cell(
+    directory: Path,
+    results: Sequence[ReplicaResult],
+    *,
+    filters: Any,
+    normalization: Mapping[str, Any],
+    keep_weights: str,
+    header: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Writes curves, predictions, filters, weights and then result.json; returns the last.
+
+    `header` holds the record's other keys (signature, factors, seconds, provenance);
+    `normalization` the tensors that turn raw images into the network's inputs; `keep_weights` is
+    `chosen`, `all` or `none`.
+    """
+    chosen = choose_lr(results)
+    rates = sorted({result.lr for result in results})
+    rows = [
+        {"seed": result.seed, "lr": result.lr, **row} for result in results for row in result.curve
+    ]
+    write_csv(directory / "curves.csv", CURVE_COLUMNS, rows)
+    _write_predictions(directory, [result for result in results if result.lr == chosen])
+    write_arrays(directory / "filters.npz", {"filters": filters})
+    _write_weights(directory, results, chosen, keep_weights, normalization)
+    files = sorted(path for path in directory.iterdir() if _is_content(path))
+    record = {
+        "schema": SCHEMA,
+        "status": "done",
+        **header,
+        "replicas": [_plain(result.numbers) for result in results],
+        "chosen_lr": chosen,
+        "chosen_lr_at_edge": edge(chosen, rates),
+        "probes": {},
+        "files": {path.name: sha256(path) for path in files},
+    }
+    record = seal(record)
+    write_json(directory / "result.json", record)
+    return record
+
+
+def _is_content(path: Path) -> bool:
+    return path.suffix in {".yaml", ".csv", ".npz", ".safetensors"} and path.name[0] != "."
+
+
+def _plain(numbers: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: finite(value) for name, value in numbers.items()}
+
+
+def _write_predictions(directory: Path, chosen: Sequence[ReplicaResult]) -> None:
+    import numpy as np
+
+    predictions = np.stack([result.predictions for result in chosen])
+    kind = np.uint8 if predictions.max(initial=0) < 256 else np.uint16
+    arrays = {
+        "predictions": predictions.astype(kind),
+        "seeds": np.array([result.seed for result in chosen]),
+        "lr": np.array(chosen[0].lr),
+    }
+    write_arrays(directory / "predictions.npz", arrays)
+
+
+def _write_weights(
+    directory: Path,
+    results: Sequence[ReplicaResult],
+    chosen: float,
+    keep: str,
+    normalization: Mapping[str, Any],
+) -> None:
+    if keep == "none":
+        return
+    tensors = {f"normalization/{name}": value for name, value in normalization.items()}
+    for result in results:
+        if result.weights is not None and (keep == "all" or result.lr == chosen):
+            prefix = replica_name(result.seed, result.lr)
+            tensors |= {f"{prefix}/{name}": value for name, value in result.weights.items()}
+    write_tensors(directory / "weights.safetensors", tensors, {"format": "pt"})
+
+
+def replica_name(seed: int, lr: float) -> str:
+    """How a replica is named in files: `seed=0,lr=0.1`."""
+    return f"seed={seed},lr={lr}"
+
+
+def read_curves(directory: Path) -> list[dict[str, Any]]:
+    """The rows of curves.csv; an empty field is NaN."""
+    whole = ("seed", "epoch")
+    with (directory / "curves.csv").open(encoding="utf-8", newline="") as file:
+        return [
+            {name: int(text) if name in whole else float(text or "nan") for name, text in row.items()}
+            for row in csv.DictReader(file)
+        ]
+
+
+def read_result(directory: Path) -> dict[str, Any]:
+    """result.json as it stands."""
+    return dict(json.loads((directory / "result.json").read_text(encoding="utf-8")))
+

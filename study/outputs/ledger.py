@@ -1,0 +1,85 @@
+"""The ledger of a study, written: which cells it should have, and under what file and claims."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from study.outputs.files import write_json
+from study.outputs.provenance import git_commit
+from study.outputs.records import Ledger, LedgerCell, read_ledger
+from study.outputs.sealed import SCHEMA
+
+FILE = "study.json"
+LOCK = ".study.json.lock"
+
+
+def record_launch(
+    directory: Path,
+    *,
+    study: str,
+    threads: int,
+    cells: Sequence[LedgerCell],
+    experiment: Path | None,
+    claims: Sequence[Any],
+) -> Ledger:
+    """Writes what a launch expects into study.json, under a lock; returns the ledger.
+
+    A launch of an experiment's file replaces the list of cells and keeps the old one under
+    `previous`; any other launch adds its cells. The thread count is that of the first launch.
+    """
+    with FileLock(directory / LOCK):
+        old = read_ledger(directory) if (directory / FILE).exists() else None
+        content: dict[str, Any] = {
+            "schema": SCHEMA,
+            "study": study,
+            "threads": old.threads if old and old.threads else threads,
+            "experiment": _experiment(experiment) if experiment else (old and old.experiment),
+            "claims": list(claims) if experiment else (old.claims if old else []),
+            "cells": [_entry(cell) for cell in _cells(old, cells, replace=bool(experiment))],
+            "previous": _previous(old, cells, replace=bool(experiment)),
+        }
+        write_json(directory / FILE, content)
+        return read_ledger(directory)
+
+
+def _cells(
+    old: Ledger | None, new: Sequence[LedgerCell], *, replace: bool
+) -> list[LedgerCell]:
+    if old is None or replace:
+        return list(new)
+    known = {cell.signature for cell in old.cells}
+    return [*old.cells, *(cell for cell in new if cell.signature not in known)]
+
+
+def _previous(
+    old: Ledger | None, new: Sequence[LedgerCell], *, replace: bool
+) -> list[dict[str, Any]]:
+    """The older lists, with the one that this launch replaces if it differs."""
+    if old is None:
+        return []
+    replaced = replace and {c.signature for c in old.cells} != {c.signature for c in new}
+    if not replaced:
+        return list(old.previous)
+    last = {"experiment": old.experiment, "cells": [_entry(cell) for cell in old.cells]}
+    return [*old.previous, last]
+
+
+def _entry(cell: LedgerCell) -> dict[str, Any]:
+    return {
+        "directory": cell.directory,
+        "signature": cell.signature,
+        "factors": cell.factors,
+    }
+
+
+def _experiment(path: Path) -> dict[str, Any]:
+    text = path.read_text(encoding="utf-8")
+    return {
+        "name": path.stem,
+        "text": text,
+        "sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "commit": git_commit(),
+    }

@@ -1,0 +1,73 @@
+"""Where a result comes from: code, versions, machine."""
+
+import functools
+import hashlib
+import importlib.metadata
+import platform
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "lightning",
+    "hydra-core",
+    "omegaconf",
+    "numpy",
+    "safetensors",
+    "tensorboard",
+)
+
+
+@functools.cache
+def code_and_machine() -> dict[str, Any]:
+    """Commit, hash of uncommitted changes (null if there are none), versions, machine, command."""
+    return {
+        "git_commit": git_commit(),
+        "git_diff_sha256": _git_diff_sha256(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "command": shlex.join(["study", *sys.argv[1:]]),
+    }
+
+
+def git_commit() -> str | None:
+    """The checkout's commit, or `None` outside one."""
+    commit = _git("rev-parse", "HEAD")
+    return commit.decode().strip() if commit else None
+
+
+def _git_diff_sha256() -> str | None:
+    diff = _git("diff", "HEAD", "--", ".", ":!outputs")
+    return hashlib.sha256(diff).hexdigest() if diff else None
+
+
+def _git(*arguments: str) -> bytes:
+    try:
+        command = ["git", "-C", str(ROOT), *arguments]
+        return subprocess.run(command, capture_output=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return b""
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    """The processor's name as the system gives it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

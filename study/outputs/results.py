@@ -1,0 +1,53 @@
+"""From trained replicas to the numbers of a cell: which learning rate stands for it."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from study.outputs.files import finite
+
+
+@dataclass(frozen=True)
+class ReplicaResult:
+    """All that one replica leaves.
+
+    `numbers` is its entry of result.json, `curve` its rows of curves.csv; `predictions` (classes
+    of the test images at its best epoch, [N]) and `weights` (last epoch) may be absent where the
+    replica was copied from an earlier record that did not keep them.
+    """
+
+    seed: int
+    lr: float
+    numbers: dict[str, Any]
+    curve: list[dict[str, Any]]
+    predictions: Any = None
+    weights: dict[str, Any] | None = None
+
+
+def choose_lr(results: Sequence[ReplicaResult]) -> float:
+    """The learning rate that stands for a cell.
+
+    Lowest mean validation error over all seeds, diverged ones included; then lowest mean
+    validation loss; then the smaller.
+    """
+    rates = sorted({result.lr for result in results})
+
+    def key(lr: float) -> tuple[float, float, float]:
+        group = [result.numbers for result in results if result.lr == lr]
+        return _mean(group, "val_error"), _mean(group, "val_loss"), lr
+
+    return min(rates, key=key)
+
+
+def _mean(group: Sequence[Mapping[str, Any]], name: str) -> float:
+    """The mean, infinite where a value is missing or not finite."""
+    values = [math.inf if finite(numbers[name]) is None else numbers[name] for numbers in group]
+    return math.fsum(values) / len(values)
+
+
+def edge(chosen: float, rates: Sequence[float]) -> str | None:
+    """Whether the chosen learning rate is the `lowest` or `highest` of a grid of several."""
+    if len(rates) < 2 or min(rates) < chosen < max(rates):
+        return None
+    return "lowest" if chosen == min(rates) else "highest"

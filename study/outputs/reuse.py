@@ -1,0 +1,91 @@
+"""Replicas that an earlier record of the same cell holds, with other seeds."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from study.outputs.cell import read_curves, replica_name
+from study.outputs.files import sha256
+from study.outputs.results import ReplicaResult
+from study.outputs.sealed import check_result, read_json
+
+
+def finished_replicas(
+    study: Path, family: str, seeds: Iterable[int], *, with_weights: bool
+) -> list[ReplicaResult]:
+    """Finished replicas of `seeds` in other cells of the study that differ in seeds alone.
+
+    `family` is the signature without the seeds. A record whose files are not what its hashes say
+    is passed over: its replicas are trained again.
+    """
+    wanted = set(seeds)
+    found: dict[tuple[int, float], ReplicaResult] = {}
+    for path in sorted(study.glob("*/result.json")):
+        try:
+            record = read_json(path)
+            if record.get("family") != family or not wanted & _seeds(record):
+                continue
+            check_result(record, record["signature"])
+            results = _read(path.parent, record, with_weights)
+        except (OSError, ValueError, KeyError):
+            continue
+        found |= {(result.seed, result.lr): result for result in results if result.seed in wanted}
+    return list(found.values())
+
+
+def _seeds(record: dict[str, Any]) -> set[int]:
+    return {replica["seed"] for replica in record["replicas"]}
+
+
+def _read(directory: Path, record: dict[str, Any], with_weights: bool) -> list[ReplicaResult]:
+    """The replicas of one record, each with whatever of it was kept."""
+    for name, digest in record["files"].items():
+        if name != "weights.safetensors" and sha256(directory / name) != digest:
+            raise ValueError(f"{name} is not what the record says")
+    curves = read_curves(directory)
+    predictions = _predictions(directory)
+    weights = _weights(directory, record) if with_weights else {}
+    origin = record["provenance"] | {"signature": record["signature"]}
+    results = []
+    for numbers in record["replicas"]:
+        seed, lr = numbers["seed"], numbers["lr"]
+        curve = [row for row in curves if row["seed"] == seed and row["lr"] == lr]
+        results.append(
+            ReplicaResult(
+                seed,
+                lr,
+                {"copied_from": origin} | numbers,
+                curve,
+                predictions.get((seed, lr)),
+                weights.get(replica_name(seed, lr)),
+            )
+        )
+    return results
+
+
+def _predictions(directory: Path) -> dict[tuple[int, float], Any]:
+    import numpy as np
+
+    with np.load(directory / "predictions.npz", allow_pickle=False) as arrays:
+        lr = float(arrays["lr"])
+        pairs = zip(arrays["seeds"], arrays["predictions"], strict=True)
+        return {(int(seed), lr): row for seed, row in pairs}
+
+
+def _weights(directory: Path, record: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The kept weights of each replica, by the replica's name; none if the file is gone."""
+    from safetensors.torch import load_file
+
+    path = directory / "weights.safetensors"
+    if not path.exists() or sha256(path) != record["files"].get(path.name):
+        return {}
+    weights: dict[str, dict[str, Any]] = {}
+    for key, tensor in load_file(path).items():
+        replica, _, name = key.partition("/")
+        weights.setdefault(replica, {})[name] = tensor
+    return weights
+
+
+def lacks(result: ReplicaResult, *, weights: bool) -> bool:
+    """Whether a replica cannot stand at the chosen learning rate: something of it was not kept."""
+    return result.predictions is None or (weights and result.weights is None)

@@ -1,0 +1,76 @@
+"""One progress bar for a whole sweep, with the time left."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from study.sweep import PlannedCell
+
+if TYPE_CHECKING:
+    from study.launch import LaunchCell
+
+
+class SweepProgress:
+    """The bar of a sweep; where output is no terminal, a line for each cell alone."""
+
+    def __init__(self, num_cells: int, total: int) -> None:
+        self.console = Console(highlight=False, soft_wrap=True)
+        self.num_cells = num_cells
+        self.started = 0
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            TextColumn("elapsed,"),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self.task = self.bar.add_task("", total=total)
+
+    def __enter__(self) -> "SweepProgress":
+        self.bar.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.bar.stop()
+
+    def say(self, line: str) -> None:
+        """Prints a line above the bar."""
+        self.console.print(line, markup=False)
+
+    @contextlib.contextmanager
+    def cell(self, cell: "LaunchCell") -> Iterator[Callable[[], None]]:
+        """The span of one cell; yields what to call after each epoch of each replica."""
+        self.started += 1
+        begun = self.bar.tasks[0].completed
+        self.bar.update(self.task, description=f"cell {self.started}/{self.num_cells}")
+        yield lambda: self.bar.advance(self.task)
+        self.bar.update(self.task, completed=begun + cell.replica_epochs)
+
+    def finished(self, cell: "LaunchCell", record: dict[str, Any]) -> None:
+        """Prints what a cell came to: the mean over seeds at its chosen learning rate."""
+        chosen = [r for r in record["replicas"] if r["lr"] == record["chosen_lr"]]
+        error = 100 * sum(replica["test_error"] for replica in chosen) / len(chosen)
+        self.say(
+            f"[{self.started}/{self.num_cells}] {level_words(cell.planned)}: test error "
+            f"{error:.2f} % at lr {record['chosen_lr']:g}, {record['wall_seconds']:.1f} s"
+        )
+
+
+def level_words(cell: PlannedCell) -> str:
+    """The cell in a few words: the levels that a sweep usually varies."""
+    groups = ("data", "model", "activation", "init", "norm")
+    return ", ".join(str(cell.factors[group]) for group in groups)

@@ -1,0 +1,104 @@
+"""`study train`: a command line made into a study on disk."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from study.arguments import Parser
+from study.compose import hydra_page, hydra_ready
+from study.configuration import CONF
+from study.estimate import describe
+from study.launch import (
+    FINISHED,
+    LaunchCell,
+    available_threads,
+    identify,
+    run,
+    status_of,
+    summary,
+)
+from study.outputs.files import writable_directory
+from study.outputs.ledger import record_launch
+from study.sweep import Plan, plan
+
+HYDRA_PAGES = ("--cfg", "-c", "--help", "-h", "--hydra-help", "--info", "-i", "--shell-completion")
+
+DESCRIPTION = """Trains cells: every seed at every learning rate.
+
+  study train activation=tanh                          one cell
+  study train -m activation=relu,tanh norm=none,batch  a sweep
+  study train experiment=quickstart                    a study; its file defines the sweep
+
+`study list` prints every experiment, level and key. Hydra's own flags (--cfg job, --help,
+--info) work too."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the command; returns its exit status: 0, or 1 if a cell failed."""
+    if any(argument.split("=")[0] in HYDRA_PAGES for argument in arguments):
+        return hydra_page(arguments)
+    options = _parser().parse_args(list(arguments))
+    with hydra_ready():
+        planned = plan(options.overrides, multirun=options.multirun)
+        cells = identify(planned.cells)
+        study = _study(planned)
+        todo = [cell for cell in cells if _wanted(status_of(study, cell).status, options)]
+        if options.dry_run:
+            print(describe(study, cells, todo))
+            return 0
+        return _train(study, planned, cells, todo)
+
+
+def _parser() -> Parser:
+    parser = Parser("study train", DESCRIPTION)
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="Hydra overrides")
+    parser.add_argument("-m", "--multirun", action="store_true", help="sweep over KEY=A,B,C")
+    parser.add_argument("--dry-run", action="store_true", help="list the cells and estimate")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--failed", action="store_true", help="run the failed cells alone")
+    only.add_argument("--missing", action="store_true", help="run the missing cells alone")
+    return parser
+
+
+def _study(planned: Plan) -> Path:
+    """The study's directory, which need not be there yet."""
+    return Path(planned.base.config["outputs_dir"]) / planned.base.config["study"]
+
+
+def _wanted(status: str, options: object) -> bool:
+    if getattr(options, "failed", False):
+        return status == "failed"
+    if getattr(options, "missing", False):
+        return status == "missing"
+    return status not in FINISHED
+
+
+def _train(study: Path, planned: Plan, cells: list[LaunchCell], todo: list[LaunchCell]) -> int:
+    writable_directory(study)
+    config = planned.base.config
+    experiment = CONF / "experiment" / f"{planned.experiment}.yaml" if planned.experiment else None
+    ledger = record_launch(
+        study,
+        study=study.name,
+        threads=config["trainer"]["threads"] or available_threads(),
+        cells=[cell.entry for cell in cells],
+        experiment=experiment,
+        claims=config["claims"],
+    )
+    print(f"{study}: {len(cells)} cells, {len(cells) - len(todo)} of them done or not asked for")
+    print(f"watch:  study tensorboard {study}", flush=True)
+    try:
+        threads = ledger.threads or available_threads()
+        failures = run(
+            study, todo, threads=threads, max_failures=config["sweep"]["max_failures"]
+        )
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    if failures:
+        print(summary(study, failures), file=sys.stderr)
+        return 1
+    print(f"table:  study table {study}")
+    return 0
+
+
