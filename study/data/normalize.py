@@ -1,0 +1,189 @@
+"""From pixels to what a network is fed, by statistics of the training split alone.
+
+Every kind is one formula on raw pixels x (0-255), with buffers that a state_dict carries:
+y = (x - offset) / divisor, then y <- matrix y (whitening) or y <- [y > threshold] (binary).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import torch
+
+from study.errors import InputError, unknown
+
+FULL_SCALE = 255.0
+IMAGES_PER_CHUNK = 1024
+
+
+class Normalize(torch.nn.Module):
+    """Raw images [N, C, H, W], uint8 or float with pixels 0-255, to inputs of the same shape.
+
+    The inputs have the type of the buffers: float32, unless the module is converted.
+    """
+
+    offset: torch.Tensor
+    divisor: torch.Tensor
+    matrix: torch.Tensor | None
+    threshold: torch.Tensor | None
+
+    def __init__(
+        self,
+        *,
+        offset: torch.Tensor,
+        divisor: torch.Tensor,
+        matrix: torch.Tensor | None = None,
+        threshold: torch.Tensor | None = None,
+    ) -> None:
+        """`offset` and `divisor`: broadcast against [C, H, W]; `matrix`: [CHW, CHW] or None."""
+        super().__init__()
+        buffers = {
+            "offset": offset,
+            "divisor": divisor,
+            "matrix": matrix,
+            "threshold": threshold,
+        }
+        for name, value in buffers.items():
+            self.register_buffer(name, None if value is None else value.float())
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, torch.Tensor]) -> "Normalize":
+        """The normalization whose `state_dict()` is `state`."""
+        return cls(**{name: tensor.clone() for name, tensor in state.items()})
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        inputs = (images.to(self.offset.dtype) - self.offset) / self.divisor
+        if self.matrix is not None:
+            inputs = (inputs.flatten(1) @ self.matrix.T).reshape(images.shape)
+        if self.threshold is not None:
+            inputs = (inputs > self.threshold).to(inputs.dtype)
+        return inputs
+
+    def in_chunks(self, images: torch.Tensor) -> torch.Tensor:
+        """`forward`, some images at a time: a whole data set without large intermediate copies."""
+        inputs = torch.empty(images.shape, dtype=self.offset.dtype, device=images.device)
+        chunks = zip(images.split(IMAGES_PER_CHUNK), inputs.split(IMAGES_PER_CHUNK), strict=True)
+        for pixels, target in chunks:
+            target.copy_(self(pixels))
+        return inputs
+
+
+def fit_normalization(kind: str, train_images: torch.Tensor, *, zca_epsilon: float) -> Normalize:
+    """The normalization of this kind, with statistics of `train_images` (uint8 [N, C, H, W]).
+
+    standard: each channel to mean 0, variance 1. centre: each pixel to mean 0, of x/255. pixel:
+    each pixel to mean 0, variance 1; one that is constant to 0. whiten: ZCA of x/255, with
+    `zca_epsilon` added to every variance. unit: x/255. binary: x/255 > 0.5. none: 0-255.
+    """
+    if kind not in NORMALIZATIONS:
+        raise unknown("normalization", kind, NORMALIZATIONS)
+    return NORMALIZATIONS[kind](train_images, zca_epsilon)
+
+
+class _Moments(NamedTuple):
+    """Sums of pixels and of their squares, float64: exact, as pixels are small integers."""
+
+    num_values: int
+    sums: torch.Tensor
+    squares: torch.Tensor
+
+
+def _moments(images: torch.Tensor) -> _Moments:
+    """Over the images, for each pixel: sums [C, H, W]."""
+    sums = torch.zeros(images.shape[1:], dtype=torch.float64)
+    squares = torch.zeros_like(sums)
+    for chunk in images.split(IMAGES_PER_CHUNK):
+        pixels = chunk.double()
+        sums += pixels.sum(0)
+        squares += pixels.square_().sum(0)
+    return _Moments(len(images), sums, squares)
+
+
+def _scaled(moments: _Moments) -> Normalize:
+    """Mean 0 and population variance 1; what does not vary is divided by infinity, which is 0."""
+    mean = moments.sums / moments.num_values
+    variance = (
+        moments.num_values * moments.squares - moments.sums.square()
+    ) / moments.num_values**2
+    deviation = variance.clamp(min=0).sqrt()
+    never = torch.full_like(deviation, torch.inf)
+    return Normalize(offset=mean, divisor=torch.where(deviation > 0, deviation, never))
+
+
+def _standard(images: torch.Tensor, _: float) -> Normalize:
+    count, sums, squares = _moments(images)
+    pixels = images.shape[2] * images.shape[3]
+    channel = (1, 2)
+    return _scaled(
+        _Moments(
+            count * pixels, sums.sum(channel, keepdim=True), squares.sum(channel, keepdim=True)
+        )
+    )
+
+
+def _pixel(images: torch.Tensor, _: float) -> Normalize:
+    return _scaled(_moments(images))
+
+
+def _centre(images: torch.Tensor, _: float) -> Normalize:
+    moments = _moments(images)
+    return Normalize(offset=moments.sums / moments.num_values, divisor=torch.tensor(FULL_SCALE))
+
+
+def _whiten(images: torch.Tensor, epsilon: float) -> Normalize:
+    """ZCA: W = U (S + epsilon)^(-1/2) U^T for the covariance U S U^T of x/255.
+
+    Bell & Sejnowski 1997, "The 'independent components' of natural scenes are edge filters"; with
+    epsilon as in Krizhevsky 2009, "Learning multiple layers of features", appendix A.
+    """
+    if not epsilon > 0:
+        raise InputError(f"data.zca_epsilon={epsilon} must be positive: some pixels never vary")
+    mean, covariance = _covariance(images)
+    variances, directions = torch.linalg.eigh(covariance / FULL_SCALE**2)
+    gains = (variances.clamp(min=0) + epsilon).rsqrt()
+    return Normalize(
+        offset=mean.reshape(images.shape[1:]),
+        divisor=torch.tensor(FULL_SCALE),
+        matrix=(directions * gains) @ directions.T,
+    )
+
+
+def _covariance(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean [D] and covariance [D, D] of flattened raw pixels, in float64.
+
+    Sums of products of pixels are integers far below 2^53: exact in any order, on any threads.
+    """
+    count, size = len(images), images[0].numel()
+    sums = torch.zeros(size, dtype=torch.float64)
+    products = torch.zeros(size, size, dtype=torch.float64)
+    for chunk in images.flatten(1).split(IMAGES_PER_CHUNK):
+        pixels = chunk.double()
+        sums += pixels.sum(0)
+        products.addmm_(pixels.T, pixels)
+    return sums / count, (count * products - torch.outer(sums, sums)) / count**2
+
+
+def _unit(images: torch.Tensor, _: float) -> Normalize:
+    return Normalize(offset=torch.tensor(0.0), divisor=torch.tensor(FULL_SCALE))
+
+
+def _binary(images: torch.Tensor, _: float) -> Normalize:
+    return Normalize(
+        offset=torch.tensor(0.0),
+        divisor=torch.tensor(FULL_SCALE),
+        threshold=torch.tensor(0.5),
+    )
+
+
+def _none(images: torch.Tensor, _: float) -> Normalize:
+    return Normalize(offset=torch.tensor(0.0), divisor=torch.tensor(1.0))
+
+
+NORMALIZATIONS: dict[str, Callable[[torch.Tensor, float], Normalize]] = {
+    "standard": _standard,
+    "centre": _centre,
+    "pixel": _pixel,
+    "whiten": _whiten,
+    "unit": _unit,
+    "binary": _binary,
+    "none": _none,
+}

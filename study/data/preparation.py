@@ -1,0 +1,131 @@
+"""From the keys of the group `data` to tensors on the device, ready to be indexed."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from study.data.images import Images
+from study.data.normalize import NORMALIZATIONS, Normalize, fit_normalization
+from study.data.sources import SOURCES, read_images, resolve_root
+from study.data.split import split_indices, subset_indices
+from study.errors import unknown
+
+MAX_KEPT = 2
+DEFAULTS: dict[str, Any] = {
+    "root": None,
+    "val_size": 5000,
+    "train_size": None,
+    "test_size": None,
+    "split_seed": 0,
+    "normalize": "standard",
+    "zca_epsilon": 1e-2,
+}
+_kept: OrderedDict[tuple[Any, ...], "Data"] = OrderedDict()
+
+
+@dataclass(frozen=True)
+class Split:
+    """Normalized inputs, float [N, C, H, W], and their labels, int64 [N]."""
+
+    inputs: torch.Tensor
+    labels: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a cell trains, validates and is tested on.
+
+    `train` holds `train_size` images; `normalize`, which made all the inputs from raw images, has
+    the statistics of the whole training split. `fingerprint` is that of the whole source.
+    """
+
+    train: Split
+    val: Split
+    test: Split
+    classes: tuple[str, ...]
+    fingerprint: str
+    normalize: Normalize
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.classes)
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of one input."""
+        channels, height, width = self.train.inputs.shape[1:]
+        return channels, height, width
+
+
+def prepare(
+    config_data: Mapping[str, Any],
+    *,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+) -> Data:
+    """The data set of the configuration group `data`: read, split, normalized, on `device`.
+
+    Normalized in float32 and then converted, so that a cell in another precision starts from the
+    same inputs. The last two results are kept, for the cells of a sweep in one process; they are
+    shared, so nothing may write into them. `flip` and `crop` are for the batches (`augment`).
+    """
+    options = {**DEFAULTS, **config_data}
+    _check_names(options)
+    key = _key(options, dtype, torch.device(device))
+    if key not in _kept:
+        while len(_kept) >= MAX_KEPT:
+            _kept.popitem(last=False)
+        images = read_images(options["name"], options["root"])
+        _kept[key] = _build(images, options, dtype, torch.device(device))
+    _kept.move_to_end(key)
+    return _kept[key]
+
+
+def _check_names(options: Mapping[str, Any]) -> None:
+    if options["name"] not in SOURCES:
+        raise unknown("data set", options["name"], SOURCES)
+    if options["normalize"] not in NORMALIZATIONS:
+        raise unknown("normalization", options["normalize"], NORMALIZATIONS)
+
+
+def _key(options: Mapping[str, Any], dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
+    """Everything that `_build` depends on."""
+    root = resolve_root(options["name"], options["root"]).resolve()
+    settings = [options[name] for name in DEFAULTS if name not in ("root", "zca_epsilon")]
+    epsilon = options["zca_epsilon"] if options["normalize"] == "whiten" else None
+    return (options["name"], root, *settings, epsilon, dtype, device)
+
+
+def _build(
+    images: Images, options: Mapping[str, Any], dtype: torch.dtype, device: torch.device
+) -> Data:
+    seed = options["split_seed"]
+    whole, subset, val = split_indices(
+        images.train_labels,
+        val_size=options["val_size"],
+        train_size=options["train_size"],
+        split_seed=seed,
+    )
+    test = subset_indices(images.test_labels, options["test_size"], split_seed=seed)
+    normalize = fit_normalization(
+        options["normalize"], images.train_images[whole], zca_epsilon=options["zca_epsilon"]
+    )
+
+    def build(pixels: torch.Tensor, labels: torch.Tensor, indices: torch.Tensor) -> Split:
+        inputs = normalize.in_chunks(pixels[indices])
+        return Split(inputs.to(device=device, dtype=dtype), labels[indices].to(device))
+
+    return Data(
+        train=build(images.train_images, images.train_labels, subset),
+        val=build(images.train_images, images.train_labels, val),
+        test=build(images.test_images, images.test_labels, test),
+        classes=images.classes,
+        fingerprint=images.fingerprint,
+        normalize=normalize.to(device),
+    )

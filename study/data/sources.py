@@ -1,0 +1,63 @@
+"""The data sets by name, and the way to their images."""
+
+from pathlib import Path
+
+from study.data.cache import read_cached
+from study.data.image_folder import ImageFolder
+from study.data.images import Images
+from study.data.source import Source, shown
+from study.data.torchvision_sets import CifarFamily, MnistFamily
+from study.errors import InputError, unknown
+
+EMBEDDED_ROOT = Path(__file__).resolve().parents[2] / "data"
+
+_FASHION = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+
+SOURCES: dict[str, Source] = {
+    "mnist": MnistFamily("MNIST", "MNIST", tuple("0123456789"), embedded=True),
+    "fashion_mnist": MnistFamily("FashionMNIST", "FashionMNIST", _FASHION),
+    "kmnist": MnistFamily(
+        "KMNIST", "KMNIST", ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
+    ),
+    "cifar10": CifarFamily("cifar-10-batches-py", "CIFAR10"),
+    "cifar100": CifarFamily("cifar-100-python", "CIFAR100"),
+    "image_folder": ImageFolder(),
+}
+
+
+def read_images(name: str, root: str | Path | None = None, *, fresh: bool = False) -> Images:
+    """The images of data set `name` below `root`, decoded once and then read from a cache.
+
+    Without a `root`, the data sets that torchvision knows are kept in this repository's `data/`;
+    an image folder must be told. `fresh` verifies and decodes the source again. `InputError`: an
+    unknown name, no root, or a file that is missing, corrupted or unlike the others.
+    """
+    if name not in SOURCES:
+        raise unknown("data set", name, SOURCES)
+    return read_cached(SOURCES[name], resolve_root(name, root), fresh=fresh)
+
+
+def resolve_root(name: str, root: str | Path | None) -> Path:
+    """The directory that `data.root` means for data set `name`, absolute."""
+    if root is not None:
+        path = Path(root).expanduser().absolute()
+        if name == "image_folder" and not path.is_dir():
+            raise InputError(f"data.root={shown(path)} is not a directory")
+        return path
+    if name == "image_folder":
+        raise InputError(
+            "data.root is not set: data=image_folder needs data.root=DIR, "
+            "with images in DIR/train/CLASS/ and DIR/test/CLASS/"
+        )
+    return EMBEDDED_ROOT
