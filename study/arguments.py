@@ -1,0 +1,33 @@
+"""Command lines of the sub-commands: every mistake is one line, every terminal can show them."""
+
+import argparse
+import sys
+from typing import NoReturn
+
+from study.errors import InputError
+
+
+class Parser(argparse.ArgumentParser):
+    """An argparse parser that raises `InputError` where argparse prints its usage and exits.
+
+    `--help` still prints and exits with status 0. Options cannot be abbreviated, so that a script
+    keeps its meaning when an option is added.
+    """
+
+    def __init__(self, prog: str, description: str, epilog: str | None = None) -> None:
+        super().__init__(
+            prog=prog,
+            description=description,
+            epilog=epilog,
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{self.prog}: {message}; see {self.prog} --help")
+
+
+def show(text: str) -> None:
+    """Prints `text`; an older terminal encoding gets ? for what it lacks, not a traceback."""
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")

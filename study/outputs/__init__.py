@@ -1,0 +1,24 @@
+"""What a study leaves on disk, read back; imports nothing heavy."""
+
+from study.outputs.records import (
+    CellRecord,
+    Ledger,
+    LedgerCell,
+    frame,
+    read_cells,
+    read_ledger,
+    stale_directories,
+)
+from study.outputs.sealed import check_seal, seal
+
+__all__ = [
+    "CellRecord",
+    "Ledger",
+    "LedgerCell",
+    "check_seal",
+    "frame",
+    "read_cells",
+    "read_ledger",
+    "seal",
+    "stale_directories",
+]

@@ -1,0 +1,274 @@
+"""Reads a study's files: the ledger `study.json` and every cell's `result.json`.
+
+Nothing here writes. A file that cannot be trusted is named in `CellRecord.problems` and never used.
+"""
+
+import contextlib
+import os
+import re
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from study.errors import InputError
+from study.outputs.sealed import METRIC_KEYS, check_result, check_schema, read_json
+
+if TYPE_CHECKING:
+    import pandas
+
+STATUSES = ("done", "diverged", "running", "failed", "damaged", "missing")
+_CELL_NAME = re.compile(r".+-[0-9a-f]{8}")
+
+
+@dataclass(frozen=True)
+class LedgerCell:
+    """A cell that a launch expects: its directory's name, full signature and factor levels."""
+
+    directory: str
+    signature: str
+    factors: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """`study.json`: what a study consists of, in the order of its experiment's file."""
+
+    directory: Path
+    study: str
+    threads: int | None
+    experiment: dict[str, Any] | None
+    claims: list[Any]
+    cells: tuple[LedgerCell, ...]
+    previous: list[Any]
+
+
+@dataclass(frozen=True)
+class CellRecord:
+    """A cell of the ledger and what its directory holds.
+
+    `status` is one of STATUSES:
+      done      a sound result.json, and every replica at the chosen learning rate trained;
+      diverged  a sound result.json, and at least one replica at the chosen learning rate diverged
+                (at other learning rates replicas may: a grid is meant to reach that far);
+      running   no sound result.json, and a living process holds the cell's lock;
+      failed    an error.txt (its last line is `error`);
+      damaged   a result.json that is truncated, altered or foreign;
+      missing   nothing of these.
+    `result` is the sound result.json, else None. `problems` names every file not trusted, and why.
+    """
+
+    directory: str
+    path: Path
+    signature: str
+    factors: dict[str, Any]
+    status: str
+    result: dict[str, Any] | None = field(default=None, repr=False)
+    error: str | None = None
+    problems: tuple[str, ...] = ()
+
+    @property
+    def num_diverged(self) -> int:
+        """Number of diverged replicas at the chosen learning rate; 0 without a result."""
+        return _count_diverged(self.result) if self.result else 0
+
+
+def read_ledger(study_dir: str | os.PathLike[str]) -> Ledger:
+    """The ledger of a study's directory; InputError when there is none or it is damaged."""
+    directory = Path(study_dir)
+    path = directory / "study.json"
+    try:
+        content = read_json(path)
+        return _parse_ledger(directory, content)
+    except FileNotFoundError:
+        raise InputError(_not_a_study(directory)) from None
+    except NotADirectoryError:
+        raise InputError(f"{directory} is a file; give the directory of a study") from None
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path} cannot be used ({error}); launch the study again to write it anew"
+        ) from None
+
+
+def read_cells(study: str | os.PathLike[str] | Ledger) -> list[CellRecord]:
+    """One record for each cell of the ledger, in the ledger's order."""
+    ledger = study if isinstance(study, Ledger) else read_ledger(study)
+    return [read_cell(ledger.directory / cell.directory, cell) for cell in ledger.cells]
+
+
+def stale_directories(ledger: Ledger) -> list[str]:
+    """Names of cell directories that the ledger does not list, sorted: left by earlier launches."""
+    expected = {cell.directory for cell in ledger.cells}
+    with os.scandir(ledger.directory) as entries:
+        names = sorted(
+            e.name for e in entries if e.is_dir() and e.name[0] != "." and e.name not in expected
+        )
+    return [name for name in names if _is_cell(ledger.directory / name)]
+
+
+def frame(study_dir: str | os.PathLike[str]) -> "pandas.DataFrame":
+    """One row per replica of every finished cell, in the ledger's order.
+
+    Columns: `cell` (directory), each factor, `seed`, `lr`, `status`, `chosen` (whether lr is the
+    cell's chosen one), `best_epoch`, the losses and errors (fractions in [0, 1]; NaN: not finite),
+    `wall_seconds` of the whole cell. Raises InputError when no cell is finished.
+    """
+    import pandas
+
+    ledger = read_ledger(study_dir)
+    names = factor_names(ledger.cells)
+    records = require_finished(ledger, read_cells(ledger))
+    rows = [row for record in records if record.result for row in _rows(record, names)]
+    columns = ["cell", *names, "seed", "lr", "status", "chosen", "best_epoch", *METRIC_KEYS]
+    table = pandas.DataFrame(rows, columns=[*columns, "wall_seconds"])
+    numbers = ["lr", "best_epoch", *METRIC_KEYS, "wall_seconds"]
+    return table.astype(dict.fromkeys(numbers, "float64"))
+
+
+def factor_names(cells: Iterable[LedgerCell | CellRecord]) -> list[str]:
+    """Every factor that some cell has, in order of appearance."""
+    return list(dict.fromkeys(name for cell in cells for name in cell.factors))
+
+
+def require_finished(ledger: Ledger, records: list[CellRecord]) -> list[CellRecord]:
+    """`records`, or an InputError when none of them is finished."""
+    if not records:
+        raise InputError(
+            f"{ledger.directory} has no cells: its study.json lists none; launch the study first"
+        )
+    if not any(record.result for record in records):
+        counts = count_statuses(records)
+        states = ", ".join(f"{number} {status}" for status, number in counts.items() if number)
+        raise InputError(
+            f"{ledger.directory} has no finished cell ({states}); "
+            f"see study status {ledger.directory}"
+        )
+    return records
+
+
+def count_statuses(records: Iterable[CellRecord]) -> dict[str, int]:
+    """The number of cells in each of STATUSES."""
+    found = [record.status for record in records]
+    return {status: found.count(status) for status in STATUSES}
+
+
+def _rows(record: CellRecord, names: list[str]) -> Iterable[dict[str, Any]]:
+    assert record.result is not None
+    shared = {"cell": record.directory, **{name: record.factors.get(name) for name in names}}
+    for replica in record.result["replicas"]:
+        yield {
+            **shared,
+            **replica,
+            "chosen": replica["lr"] == record.result["chosen_lr"],
+            "wall_seconds": record.result.get("wall_seconds"),
+        }
+
+
+def read_cell(path: Path, cell: LedgerCell) -> CellRecord:
+    """The record of one cell, `path` being its directory."""
+    result, problem, error = None, None, None
+    try:
+        result = read_json(path / "result.json")
+        check_result(result, cell.signature)
+        status = "diverged" if _count_diverged(result) else "done"
+    except (FileNotFoundError, NotADirectoryError):
+        status, error = _unfinished(path)
+    except (OSError, ValueError) as reason:
+        result, problem = None, f"{path.name}/result.json is not used: {reason}"
+        status, error = _unfinished(path)
+        status = status if status == "running" else "damaged"
+    problems = () if problem is None else (problem,)
+    return CellRecord(
+        cell.directory, path, cell.signature, cell.factors, status, result, error, problems
+    )
+
+
+def _unfinished(path: Path) -> tuple[str, str | None]:
+    if _is_locked(path / "lock"):
+        return "running", None
+    try:
+        lines = (path / "error.txt").read_text(encoding="utf-8", errors="replace").split("\n")
+    except OSError:
+        return "missing", None
+    lines = [line.strip() for line in lines if line.strip()]
+    return "failed", lines[-1] if lines else "error.txt is empty"
+
+
+def _is_locked(path: Path) -> bool:
+    """Whether another process holds the lock on this file; neither creates nor changes it."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except PermissionError:
+        return sys.platform == "win32"
+    except OSError:
+        return False
+    try:
+        return not _can_lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _can_lock(descriptor: int) -> bool:
+    # A shared lock is asked for: two readers at once must not take each other for the trainer.
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+            msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _parse_ledger(directory: Path, content: dict[str, Any]) -> Ledger:
+    check_schema(content)
+    entries = content.get("cells")
+    if not isinstance(entries, list):
+        raise ValueError("it has no list of cells")
+    cells = tuple(_parse_ledger_cell(entry) for entry in entries)
+    if len({cell.directory for cell in cells}) < len(cells):
+        raise ValueError("it lists a directory twice")
+    return Ledger(
+        directory=directory,
+        study=str(content.get("study", directory.resolve().name)),
+        threads=content.get("threads"),
+        experiment=content.get("experiment"),
+        claims=content.get("claims") or [],
+        cells=cells,
+        previous=content.get("previous") or [],
+    )
+
+
+def _parse_ledger_cell(entry: Any) -> LedgerCell:
+    with contextlib.suppress(TypeError, KeyError):
+        cell = LedgerCell(entry["directory"], entry["signature"], entry["factors"])
+        plain = isinstance(cell.directory, str) and re.fullmatch(r"[^./\\][^/\\]*", cell.directory)
+        if plain and isinstance(cell.signature, str) and isinstance(cell.factors, dict):
+            return cell
+    raise ValueError("a cell in it lacks a directory, a signature or its factors")
+
+
+def _count_diverged(result: dict[str, Any]) -> int:
+    at_chosen = [r for r in result["replicas"] if r["lr"] == result["chosen_lr"]]
+    return sum(replica["status"] == "diverged" for replica in at_chosen)
+
+
+def _is_cell(path: Path) -> bool:
+    return bool(_CELL_NAME.fullmatch(path.name)) or (path / "result.json").exists()
+
+
+def _not_a_study(directory: Path) -> str:
+    if not directory.exists():
+        return f"{directory} does not exist; give the directory of a study, as outputs/quickstart"
+    if (directory.parent / "study.json").exists():
+        return f"{directory} is not a study but a cell of one; give {directory.parent}"
+    studies = sorted(path.parent.name for path in directory.glob("*/study.json"))
+    if studies:
+        return f"{directory} is not a study but holds studies; choose from: {', '.join(studies)}"
+    return f"{directory} is not a study (it has no study.json); give one that study train wrote"

@@ -1,0 +1,1 @@
+"""Tables and states of a study, made from its saved outputs alone; imports nothing heavy."""

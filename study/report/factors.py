@@ -1,0 +1,115 @@
+"""Factors and levels of a study's cells: their names, order, and the selection by --where."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from study.errors import InputError, unknown
+from study.outputs.records import CellRecord, factor_names
+
+# They vary inside a cell: each replica has one level of each.
+INNER = ("lr", "seed")
+DEFAULT_LEVEL = "(default)"
+PREFERRED = ("activation", "init", "norm", "pretraining", "model", "optimizer", "schedule", "data")
+
+
+def level_text(level: Any) -> str:
+    """A level as a table prints it: 0.1 and 1e-1 are one level, so are 5 and 5.0."""
+    if isinstance(level, str):
+        return level
+    if isinstance(level, float):
+        return f"{level:.12g}"
+    return json.dumps(level, sort_keys=True, ensure_ascii=False)
+
+
+def cell_level(record: CellRecord, factor: str) -> str:
+    """The level of a cell's factor; `(default)` where only other cells' launch swept that key."""
+    if factor not in record.factors:
+        return DEFAULT_LEVEL
+    return level_text(record.factors[factor])
+
+
+def inner_levels(records: Iterable[CellRecord], factor: str) -> list[str]:
+    """The learning rates, or the seeds, of all finished cells, numerically."""
+    replicas = (r for record in records if record.result for r in record.result["replicas"])
+    return [level_text(number) for number in sorted({replica[factor] for replica in replicas})]
+
+
+def all_levels(records: Sequence[CellRecord], factor: str) -> list[str]:
+    """The levels of a factor: numbers numerically, others in the ledger's order."""
+    if factor in INNER:
+        return inner_levels(records, factor)
+    return in_order(cell_level(record, factor) for record in records)
+
+
+def in_order(levels: Iterable[str]) -> list[str]:
+    """Distinct levels: numerically if all are numbers (`(default)` first), else as they came."""
+    distinct = list(dict.fromkeys(levels))
+    try:
+        return sorted(distinct, key=lambda text: (text != DEFAULT_LEVEL, _number(text)))
+    except ValueError:
+        return distinct
+
+
+def varying_factors(records: Sequence[CellRecord]) -> list[str]:
+    """Factors with two or more levels: the preferred ones first, then in the ledger's order."""
+    names = factor_names(records)
+    ranks = {name: rank for rank, name in enumerate(PREFERRED)}
+    varying = [name for name in names if len({cell_level(r, name) for r in records}) > 1]
+    return sorted(varying, key=lambda name: ranks.get(name, len(ranks)))
+
+
+def check_factor(records: Sequence[CellRecord], factor: str) -> str:
+    """`factor`, or an InputError that lists the factors of the study."""
+    choices = [*factor_names(records), *INNER]
+    if factor not in choices:
+        raise unknown("factor", factor, choices)
+    return factor
+
+
+def parse_where(records: Sequence[CellRecord], conditions: Sequence[str]) -> dict[str, list[str]]:
+    """`F=LEVEL` conditions as {factor: levels}; a factor named twice may have either level."""
+    where: dict[str, list[str]] = {}
+    for condition in conditions:
+        factor, equals, text = condition.partition("=")
+        if not equals:
+            raise InputError(f"--where {condition}: write it as FACTOR=LEVEL, as norm=batch")
+        levels = all_levels(records, check_factor(records, factor))
+        level = _match(factor, text, levels)
+        where.setdefault(factor, [])
+        where[factor] += [level] if level not in where[factor] else []
+    return where
+
+
+def select(records: Sequence[CellRecord], where: Mapping[str, list[str]]) -> list[CellRecord]:
+    """The cells that meet every condition on a cell's factors; InputError if there is none."""
+    outer = {factor: levels for factor, levels in where.items() if factor not in INNER}
+    chosen = [
+        record
+        for record in records
+        if all(cell_level(record, factor) in levels for factor, levels in outer.items())
+    ]
+    if not chosen:
+        raise InputError(f"no cell has {where_text(where, ' and ')}; leave out a --where")
+    return chosen
+
+
+def where_text(where: Mapping[str, list[str]], separator: str = ", ") -> str:
+    """`{"norm": ["batch"]}` as `norm = batch`."""
+    return separator.join(f"{factor} = {' or '.join(levels)}" for factor, levels in where.items())
+
+
+def _match(factor: str, text: str, levels: list[str]) -> str:
+    if text in levels:
+        return text
+    try:
+        same = level_text(float(text))
+    except ValueError:
+        same = text
+    if same not in levels:
+        raise unknown(f"level of {factor}", text, levels)
+    return same
+
+
+def _number(text: str) -> float:
+    return 0.0 if text == DEFAULT_LEVEL else float(text)

@@ -1,0 +1,114 @@
+"""The metrics a table can show: label, unit, direction and a glossary line each."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from study.errors import unknown
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What a number of `result.json` means and how a table prints it.
+
+    `direction`: "lower" or "higher" is better, or "none". `scale` turns the recorded number into
+    `unit`. `per_cell`: one number for the whole cell, not one per replica.
+    """
+
+    name: str
+    label: str
+    unit: str
+    direction: str
+    help: str
+    decimals: int | None = 4
+    scale: float = 1.0
+    per_cell: bool = False
+
+    def value(self, owner: Mapping[str, Any]) -> float | None:
+        """The number in a replica (or in a result, if `per_cell`); None when not finite."""
+        number = owner.get(self.name)
+        return None if number is None else float(number)
+
+    def text(self, number: float) -> str:
+        """`number` in this metric's unit, with its decimals (None: four digits that count)."""
+        scaled = number * self.scale
+        if self.decimals is None:
+            return f"{scaled:.4g}"
+        if scaled != 0 and not 1e-4 <= abs(scaled) < 1e5 and self.unit != "%":
+            return f"{scaled:.3g}"
+        text = f"{scaled:.{self.decimals}f}"
+        return text.lstrip("-") if float(text) == 0 else text
+
+
+_SPLITS = {
+    "train": ("training", "the training set, in evaluation mode"),
+    "val": ("validation", "the validation set"),
+    "test": ("test", "the test set (read once, after training)"),
+}
+_STATES = {
+    "": ("", "of the best epoch (lowest validation error)"),
+    "last_": (", last epoch", "of the last epoch"),
+}
+
+
+def _split_metrics() -> list[Metric]:
+    metrics = []
+    for prefix, (suffix, weights) in _STATES.items():
+        for split, (word, images) in _SPLITS.items():
+            wrong = f"share of images of {images} that the weights {weights} classify wrongly"
+            mean = f"mean loss over {images}, with the weights {weights}"
+            label = f"{word} error{suffix}"
+            name = f"{prefix}{split}_error"
+            metrics.append(Metric(name, label, "%", "lower", wrong, 2, 100.0))
+            name = f"{prefix}{split}_loss"
+            metrics.append(Metric(name, f"{word} loss{suffix}", "", "lower", mean))
+    return metrics
+
+
+_OTHERS = [
+    Metric(
+        "best_epoch",
+        "best epoch",
+        "epochs",
+        "none",
+        "epoch with the lowest validation error (then validation loss, then the earliest); "
+        "a diverged replica has none",
+        decimals=1,
+    ),
+    Metric(
+        "chosen_lr",
+        "chosen learning rate",
+        "",
+        "none",
+        "learning rate with the lowest validation error averaged over all seeds",
+        decimals=None,
+        per_cell=True,
+    ),
+    Metric(
+        "wall_seconds",
+        "training time",
+        "s",
+        "none",
+        "wall time of training a cell's whole population",
+        decimals=1,
+        per_cell=True,
+    ),
+    Metric(
+        "pretraining_seconds",
+        "pretraining time",
+        "s",
+        "none",
+        "wall time of pretraining, for all seeds of a cell",
+        decimals=1,
+        per_cell=True,
+    ),
+]
+
+METRICS: dict[str, Metric] = {metric.name: metric for metric in [*_split_metrics(), *_OTHERS]}
+
+
+def find_metric(name: str) -> Metric:
+    """The metric of this name; InputError lists them all when there is none."""
+    if name not in METRICS:
+        raise unknown("metric", name, METRICS)
+    return METRICS[name]

@@ -1,0 +1,159 @@
+"""`study status`: what of a study is done, as a map of its cells."""
+
+import itertools
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from study.arguments import Parser, show
+from study.outputs.records import (
+    CellRecord,
+    Ledger,
+    count_statuses,
+    read_cells,
+    read_ledger,
+    stale_directories,
+)
+from study.report.factors import all_levels, cell_level, varying_factors
+
+GLYPHS = {
+    "done": "o",
+    "diverged": "D",
+    "running": "R",
+    "failed": "F",
+    "damaged": "!",
+    "missing": ".",
+    "absent": "-",
+}
+_MEANING = {
+    "diverged": "done, with diverged replicas at the chosen learning rate",
+    "damaged": "result.json not usable",
+    "absent": "not in the study",
+}
+_NUM_LISTED = 10
+
+
+def main(arguments: list[str]) -> int:
+    """Prints the state of a study, as a map or as JSON."""
+    parser = Parser("study status", "Shows which cells of a study are done, and which are not.")
+    parser.add_argument("directory", help="a study's directory, as outputs/quickstart")
+    parser.add_argument("--json", action="store_true", help="for scripts: every cell and its state")
+    options = parser.parse_args(arguments)
+    ledger = read_ledger(options.directory)
+    cells, stale = read_cells(ledger), stale_directories(ledger)
+    if options.json:
+        print(json.dumps(as_record(ledger, cells, stale), indent=2))
+    else:
+        show("\n".join(as_lines(ledger, cells, stale)))
+    return 0
+
+
+def as_record(ledger: Ledger, cells: Sequence[CellRecord], stale: list[str]) -> dict[str, Any]:
+    """The state as plain data: counts (they add up to `total`), cells, stale directories."""
+    return {
+        "schema": 1,
+        "study": ledger.study,
+        "counts": {**count_statuses(cells), "total": len(cells), "stale": len(stale)},
+        "cells": [
+            {
+                "directory": cell.directory,
+                "signature": cell.signature,
+                "status": cell.status,
+                "factors": cell.factors,
+                "diverged_replicas": cell.num_diverged,
+                "error": cell.error,
+                "problems": list(cell.problems),
+            }
+            for cell in cells
+        ],
+        "stale": stale,
+    }
+
+
+def as_lines(ledger: Ledger, cells: Sequence[CellRecord], stale: list[str]) -> list[str]:
+    """The state for people: counts, map, legend, and what is not done."""
+    counts = count_statuses(cells)
+    states = [f"{number} {status}" for status, number in counts.items() if number]
+    lines = [f"{ledger.study}: {len(cells)} cells: {', '.join(states) or 'none'}"]
+    if cells:
+        lines += ["", *_map(cells), "", *_unfinished(cells)]
+    if stale:
+        lines += [f"stale (not in study.json, never used): {_listed(stale)}"]
+    return lines if lines[-1] else lines[:-1]
+
+
+def _map(cells: Sequence[CellRecord]) -> list[str]:
+    """Rows and columns: the two factors with most levels; a field has a glyph per other level."""
+    varying = sorted(varying_factors(cells), key=lambda f: -len(all_levels(cells, f)))
+    axes, inner = varying[:2], varying[2:]
+    places = _places(cells, [*axes, *inner])
+    fields = [
+        fields
+        for fields in itertools.product(*(all_levels(cells, factor) for factor in inner))
+        if any(place[len(axes) :] == fields for place in places)
+    ]
+    rows = [(level,) for level in all_levels(cells, axes[0])] if axes else [()]
+    columns = [(level,) for level in all_levels(cells, axes[1])] if len(axes) > 1 else [()]
+    grid = [[" / ".join(axes) or "cell", *("".join(column) or "" for column in columns)]]
+    for row in rows:
+        glyphs = (_field(places, (*row, *column), fields) for column in columns)
+        grid.append(["".join(row), *glyphs])
+    return [*_align(grid), *_legend(grid, inner, fields)]
+
+
+def _places(
+    cells: Sequence[CellRecord], names: Sequence[str]
+) -> dict[tuple[str, ...], list[CellRecord]]:
+    places: dict[tuple[str, ...], list[CellRecord]] = {}
+    for cell in cells:
+        places.setdefault(tuple(cell_level(cell, name) for name in names), []).append(cell)
+    return places
+
+
+def _field(
+    places: dict[tuple[str, ...], list[CellRecord]],
+    axes: tuple[str, ...],
+    fields: Sequence[tuple[str, ...]],
+) -> str:
+    found = (places.get((*axes, *field), []) for field in fields)
+    return "".join("".join(GLYPHS[c.status] for c in cells) or GLYPHS["absent"] for cells in found)
+
+
+def _align(grid: list[list[str]]) -> list[str]:
+    widths = [max(len(row[place]) for row in grid) for place in range(len(grid[0]))]
+    return [
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+        for row in grid
+    ]
+
+
+def _legend(
+    grid: list[list[str]], inner: Sequence[str], fields: Sequence[tuple[str, ...]]
+) -> list[str]:
+    used = "".join("".join(row[1:]) for row in grid[1:])
+    marks = [
+        f"{glyph} {_MEANING.get(state, state)}" for state, glyph in GLYPHS.items() if glyph in used
+    ]
+    lines = ["", "   ".join(marks)]
+    if inner:
+        order = ", ".join(" ".join(field) for field in fields)
+        lines.append(f"in each field, in this order ({' '.join(inner)}): {order}")
+    return lines
+
+
+def _unfinished(cells: Sequence[CellRecord]) -> list[str]:
+    lines = []
+    for cell in cells:
+        if cell.status in ("failed", "running"):
+            lines.append(
+                f"{cell.status}: {cell.directory}{f'  {cell.error}' if cell.error else ''}"
+            )
+        lines += [f"{cell.status}: {problem}" for problem in cell.problems]
+    missing = [cell.directory for cell in cells if cell.status == "missing"]
+    return [*lines, f"missing: {_listed(missing)}"] if missing else lines
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_NUM_LISTED])
+    more = len(names) - _NUM_LISTED
+    return f"{shown} and {more} more (--json lists all)" if more > 0 else shown

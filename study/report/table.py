@@ -1,0 +1,106 @@
+"""`study table`: an ablation table from a study's saved outputs."""
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+from study.arguments import Parser, show
+from study.errors import InputError
+from study.outputs.records import read_cells, read_ledger, require_finished, stale_directories
+from study.report.caption import coverage
+from study.report.formats import find_writer, write_csv
+from study.report.metrics import METRICS
+from study.report.pivot import Pivot, Request, make_pivot
+
+_EPILOG = f"""\
+An entry is the mean over seeds at the cell's chosen learning rate (lowest validation error) with
+the half-width of its 95 % t interval. Every factor that varies and is neither row nor column makes
+one table per level; nothing is averaged unless --over says so.
+
+examples:
+  study table outputs/quickstart
+  study table outputs/quickstart --rows init --columns activation --where norm=batch
+  study table outputs/quickstart --rows activation --columns lr --metric val_error
+  study table outputs/quickstart --rows activation --over init --over norm --output table.tex
+
+metrics:
+  {" ".join(METRICS)}
+"""
+
+
+def render(study_dir: str | Path, request: Request, writer: str = "md") -> str:
+    """The tables of a study as text as md, csv or tex; ends with a line break.
+
+    It depends on the saved outputs alone: neither on the directory's place nor on a clock.
+    """
+    pivot, name, remarks = read_pivot(study_dir, request)
+    return find_writer(writer)(pivot, name, remarks)
+
+
+def read_pivot(study_dir: str | Path, request: Request) -> tuple[Pivot, str, list[str]]:
+    """The tables of a study, its name, and a line for everything they leave out."""
+    ledger = read_ledger(study_dir)
+    cells = require_finished(ledger, read_cells(ledger))
+    remarks = coverage(cells, stale_directories(ledger))
+    problems = [problem for cell in cells for problem in cell.problems]
+    return make_pivot(cells, request), ledger.study, [*remarks, *problems]
+
+
+def main(arguments: list[str]) -> int:
+    """Prints (or writes to --output) the table; InputError for anything unusable."""
+    options = _parse(arguments)
+    request = Request(
+        metric=options.metric,
+        rows=options.rows,
+        columns=options.columns,
+        where=options.where,
+        over=options.over,
+    )
+    write = find_writer(_format(options))
+    pivot, name, remarks = read_pivot(options.directory, request)
+    text = write(pivot, name, remarks)
+    if write is write_csv and remarks:
+        print("\n".join(remarks), file=sys.stderr)
+    if options.output is None:
+        show(text.removesuffix("\n"))
+    else:
+        _write_file(Path(options.output), text)
+        show(options.output)
+    return 0
+
+
+def _parse(arguments: list[str]) -> Namespace:
+    parser = Parser("study table", "Pivots a metric over one or two factors of a study.", _EPILOG)
+    parser.add_argument("directory", help="a study's directory, as outputs/quickstart")
+    parser.add_argument("--rows", metavar="F", help="factor of the rows; lr and seed are factors")
+    parser.add_argument("--columns", metavar="F", help="factor of the columns")
+    parser.add_argument("--metric", metavar="M", default="test_error", help="default: test_error")
+    parser.add_argument(
+        "--where",
+        metavar="F=LEVEL",
+        action="append",
+        default=[],
+        help="only cells with this level (repeat: other factors, or further levels of one)",
+    )
+    parser.add_argument(
+        "--over", metavar="F", action="append", default=[], help="average over this factor's levels"
+    )
+    parser.add_argument(
+        "--format", metavar="md|csv|tex", help="default: as the suffix of --output, else md"
+    )
+    parser.add_argument("--output", metavar="FILE", help="write there instead of printing")
+    return parser.parse_args(arguments)
+
+
+def _format(options: Namespace) -> str:
+    if options.format is not None:
+        return str(options.format)
+    suffix = Path(options.output or "").suffix[1:]
+    return suffix if suffix in ("csv", "tex") else "md"
+
+
+def _write_file(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise InputError(f"--output {path} cannot be written: {error.strerror}") from None

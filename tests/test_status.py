@@ -1,0 +1,117 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from synthetic import FACTORS, change_result, diverge, fail, ledger_cell, make_study, write_ledger
+
+from study.errors import InputError
+from study.outputs.records import STATUSES
+from study.report.status import main
+
+SMALL = {"activation": ["relu", "tanh", "elu"], "init": ["he", "zeros"]}
+
+
+def print_status(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    assert main([str(argument) for argument in arguments]) == 0
+    return capsys.readouterr().out
+
+
+def test_golden(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = make_study(tmp_path / "small", SMALL)
+    change_result(paths[1], diverge(0))
+    fail(paths[2], "RuntimeError: why")
+    (paths[3] / "result.json").unlink()
+    (paths[4] / "result.json").write_text("")
+    (tmp_path / "small" / "mnist-old-01234567").mkdir()
+    assert (
+        print_status(capsys, tmp_path / "small")
+        == f"""\
+small: 6 cells: 2 done, 1 diverged, 1 failed, 1 damaged, 1 missing
+
+activation / init  he  zeros
+relu               o   D
+tanh               F   .
+elu                !   o
+
+o done   D done, with diverged replicas at the chosen learning rate   F failed   \
+! result.json not usable   . missing
+
+failed: {paths[2].name}  RuntimeError: why
+damaged: {paths[4].name}/result.json is not used: it is empty
+missing: {paths[3].name}
+stale (not in study.json, never used): mnist-old-01234567
+"""
+    )
+
+
+def test_a_field_has_a_glyph_for_every_other_combination(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = make_study(tmp_path, FACTORS)
+    fail(paths[1])
+    text = print_status(capsys, tmp_path)
+    assert "\nrelu                   oF         oo\n" in text
+    assert "in each field, in this order (norm): none, batch" in text
+
+
+@pytest.mark.parametrize("factors", [{}, {"norm": ["none"]}, {"norm": ["none", "batch"]}])
+def test_few_factors(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], factors: dict[str, Any]
+) -> None:
+    paths = make_study(tmp_path, factors)
+    text = print_status(capsys, tmp_path)
+    assert f"{len(paths)} cells: {len(paths)} done" in text
+    assert text.count(" o\n") + text.count("\no done") >= 1
+
+
+def test_excluded_combinations_are_shown_as_such(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_ledger(
+        tmp_path,
+        [
+            ledger_cell({"activation": a, "init": i})
+            for a, i in (("r", "h"), ("t", "h"), ("r", "z"))
+        ],
+    )
+    text = print_status(capsys, tmp_path)
+    assert "\nt                  .  -\n" in text
+    assert "- not in the study" in text
+
+
+def test_json_counts_every_cell_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = make_study(tmp_path, SMALL)
+    change_result(paths[0], diverge(0, 1))
+    fail(paths[1])
+    (tmp_path / "old-89abcdef").mkdir()
+    record = json.loads(print_status(capsys, tmp_path, "--json"))
+    assert record["counts"]["total"] == sum(record["counts"][s] for s in STATUSES) == len(paths)
+    assert [cell["directory"] for cell in record["cells"]] == [path.name for path in paths]
+    assert record["cells"][0]["diverged_replicas"] == 2
+    assert record["cells"][0]["factors"]["init"] == "he"
+    assert record["cells"][1]["error"] == "RuntimeError: out of memory"
+    assert record["stale"] == ["old-89abcdef"]
+
+
+def test_many_missing_cells_are_not_all_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_ledger(tmp_path, [ledger_cell({"width": width}) for width in range(100)])
+    assert "and 90 more (--json lists all)" in print_status(capsys, tmp_path)
+
+
+def test_an_empty_study_has_a_status(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_ledger(tmp_path, [])
+    assert print_status(capsys, tmp_path) == f"{tmp_path.name}: 0 cells: none\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [([], "required: directory"), (["nowhere"], "does not exist"), (["a", "b"], "unrecognized")],
+)
+def test_bad_input_is_one_line(arguments: list[str], words: str) -> None:
+    with pytest.raises(InputError) as error:
+        main(arguments)
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
