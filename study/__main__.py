@@ -58,7 +58,12 @@ def _dispatch(arguments: list[str]) -> int:
         from study.errors import unknown
 
         raise unknown("command", command, [*COMMANDS, *PROJECT_COMMANDS])
-    module = importlib.import_module(COMMANDS[command][0])
+    try:
+        module = importlib.import_module(COMMANDS[command][0])
+    except ModuleNotFoundError as error:
+        from study.environment import missing_packages_line
+
+        raise InputError(missing_packages_line() or str(error)) from None
     return int(module.main(arguments[1:]))
 
 

@@ -80,7 +80,7 @@ def train_cell(
     return write_cell(
         directory,
         results,
-        filters=_filters(results, data.input_shape),
+        input_shape=data.input_shape,
         normalization={name: value.cpu() for name, value in data.normalize.state_dict().items()},
         keep_weights=keep,
         header={
@@ -130,9 +130,7 @@ def _train(
     trainer = _trainer(config, writer)
     trainer.fit(population)
     trainer.test(population, verbose=False)
-    return {
-        replica: _result(population, index, replica) for index, replica in enumerate(replicas)
-    }
+    return {replica: _result(population, index, replica) for index, replica in enumerate(replicas)}
 
 
 def _trainer(config: Config, writer: Any) -> lightning.Trainer:
@@ -181,9 +179,7 @@ def _result(population: Population, index: int, replica: Replica) -> ReplicaResu
             numbers[f"{prefix}{split}_error"] = float(evaluation.error[index])
     numbers["weights_sha256"] = weights_sha256(weights)
     predictions = population.evaluations["best"]["test"].predictions[index].cpu().numpy()
-    return ReplicaResult(
-        replica.seed, replica.lr, numbers, progress.curve, predictions, weights
-    )
+    return ReplicaResult(replica.seed, replica.lr, numbers, progress.curve, predictions, weights)
 
 
 def weights_sha256(state: Mapping[str, Tensor]) -> str:
@@ -194,23 +190,6 @@ def weights_sha256(state: Mapping[str, Tensor]) -> str:
         digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
-
-
-def _filters(results: Sequence[ReplicaResult], input_shape: tuple[int, int, int]) -> Any:
-    """Up to 64 first-layer filters of the first chosen replica, uint8 [n, C, H, W].
-
-    Each filter on its own scale, symmetric about 0 at 128.
-    """
-    chosen = choose_lr(results)
-    weights = next((r.weights for r in results if r.lr == chosen and r.weights), None)
-    if weights is None:
-        return np.zeros((0, *input_shape), dtype=np.uint8)
-    first = next(value for value in weights.values() if value.dim() >= 2)[:64].double().numpy()
-    shape = first.shape[1:] if first.ndim == 4 else input_shape
-    filters = np.nan_to_num(first.reshape(len(first), *shape), posinf=0.0, neginf=0.0)
-    largest = np.abs(filters).max(axis=(1, 2, 3), keepdims=True)
-    scaled = np.divide(filters, largest, out=np.zeros_like(filters), where=largest > 0)
-    return np.round(128 + 127 * scaled).astype(np.uint8)
 
 
 def _provenance(config: Config, data: Data, threads: int, num_trained: int) -> dict[str, Any]:

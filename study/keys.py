@@ -322,7 +322,9 @@ def parse_one(name: str, value: Any) -> Any:
     try:
         return key.parse(value)
     except ValueError:
-        raise InputError(f"{name}={_shown(value)} is out of range: it takes {key.expects}") from None
+        raise InputError(
+            f"{name}={_shown(value)} is out of range: it takes {key.expects}"
+        ) from None
 
 
 def _shown(value: Any) -> str:

@@ -15,10 +15,8 @@ from study.cell import device_of, train_cell
 from study.configuration import Config, directory_name, signature
 from study.data import read_images, split_indices
 from study.data.split import subset_indices
-from study.errors import InputError
 from study.outputs.cell import write_error
-from study.outputs.records import CellRecord, LedgerCell
-from study.outputs.records import _read_cell as read_cell
+from study.outputs.records import CellRecord, LedgerCell, read_cell
 from study.population.build import check_network
 from study.progress import SweepProgress, level_words
 from study.sweep import PlannedCell

@@ -54,7 +54,9 @@ def plan(arguments: Sequence[str], *, multirun: bool) -> Plan:
     kept = _without_excluded(cells, base.config["sweep"]["exclude"])
     if not kept:
         raise InputError("sweep.exclude leaves out every cell of the sweep")
-    experiment = given["experiment"].values[0][0].partition("=")[2] if "experiment" in given else None
+    experiment = (
+        given["experiment"].values[0][0].partition("=")[2] if "experiment" in given else None
+    )
     return Plan(base, None if experiment == "null" else experiment, _distinct(kept))
 
 

@@ -89,9 +89,7 @@ def _train(study: Path, planned: Plan, cells: list[LaunchCell], todo: list[Launc
     print(f"watch:  study tensorboard {study}", flush=True)
     try:
         threads = ledger.threads or available_threads()
-        failures = run(
-            study, todo, threads=threads, max_failures=config["sweep"]["max_failures"]
-        )
+        failures = run(study, todo, threads=threads, max_failures=config["sweep"]["max_failures"])
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)
         return 130
@@ -100,5 +98,3 @@ def _train(study: Path, planned: Plan, cells: list[LaunchCell], todo: list[Launc
         return 1
     print(f"table:  study table {study}")
     return 0
-
-

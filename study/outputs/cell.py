@@ -55,16 +55,16 @@ def write_cell(
     directory: Path,
     results: Sequence[ReplicaResult],
     *,
-    filters: Any,
     normalization: Mapping[str, Any],
+    input_shape: tuple[int, int, int],
     keep_weights: str,
     header: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Writes curves, predictions, filters, weights and then result.json; returns the last.
 
     `header` holds the record's other keys (signature, factors, seconds, provenance);
-    `normalization` the tensors that turn raw images into the network's inputs; `keep_weights` is
-    `chosen`, `all` or `none`.
+    `normalization` the tensors that turn raw images, [N, *input_shape], into the network's inputs;
+    `keep_weights` is `chosen`, `all` or `none`.
     """
     chosen = choose_lr(results)
     rates = sorted({result.lr for result in results})
@@ -72,9 +72,12 @@ def write_cell(
         {"seed": result.seed, "lr": result.lr, **row} for result in results for row in result.curve
     ]
     write_csv(directory / "curves.csv", CURVE_COLUMNS, rows)
-    _write_predictions(directory, [result for result in results if result.lr == chosen])
-    write_arrays(directory / "filters.npz", {"filters": filters})
-    _write_weights(directory, results, chosen, keep_weights, normalization)
+    best = [result for result in results if result.lr == chosen]
+    _write_predictions(directory, best)
+    write_arrays(directory / "filters.npz", {"filters": first_filters(best, input_shape)})
+    if keep_weights != "none":
+        kept = results if keep_weights == "all" else best
+        _write_weights(directory, kept, normalization, input_shape)
     files = sorted(path for path in directory.iterdir() if _is_content(path))
     record = {
         "schema": SCHEMA,
@@ -114,22 +117,38 @@ def _write_predictions(directory: Path, chosen: Sequence[ReplicaResult]) -> None
 
 def _write_weights(
     directory: Path,
-    results: Sequence[ReplicaResult],
-    chosen: float,
-    keep: str,
+    kept: Sequence[ReplicaResult],
     normalization: Mapping[str, Any],
+    input_shape: tuple[int, int, int],
 ) -> None:
-    if keep == "none":
-        return
     tensors = {f"normalization/{name}": value for name, value in normalization.items()}
-    for result in results:
-        if result.weights is not None and (keep == "all" or result.lr == chosen):
-            prefix = replica_name(result.seed, result.lr)
-            tensors |= {f"{prefix}/{name}": value for name, value in result.weights.items()}
-    write_tensors(directory / "weights.safetensors", tensors, {"format": "pt"})
+    for result in kept:
+        assert result.weights is not None, "what stands in a record has its weights"
+        prefix = replica_name(result.seed, result.lr)
+        tensors |= {f"{prefix}/{name}": value for name, value in result.weights.items()}
+    shape = ",".join(str(size) for size in input_shape)
+    write_tensors(directory / "weights.safetensors", tensors, {"input_shape": shape})
 
 
-def replica_name(seed: int, lr: float) -> str:
+def first_filters(results: Sequence[ReplicaResult], input_shape: tuple[int, int, int]) -> Any:
+    """Up to 64 first-layer filters of the first replica with weights, uint8 [n, C, H, W].
+
+    Each on its own scale, symmetric about 0 at 128; a weight that is not finite is shown as 0.
+    """
+    import numpy as np
+
+    weights = next((result.weights for result in results if result.weights), None)
+    if weights is None:
+        return np.zeros((0, *input_shape), dtype=np.uint8)
+    first = next(value for value in weights.values() if value.ndim >= 2)[:64].double().numpy()
+    shape = first.shape[1:] if first.ndim == 4 else input_shape
+    filters = np.nan_to_num(first.reshape(len(first), *shape), posinf=0.0, neginf=0.0)
+    largest = np.abs(filters).max(axis=(1, 2, 3), keepdims=True)
+    scaled = np.divide(filters, largest, out=np.zeros_like(filters), where=largest > 0)
+    return np.round(128 + 127 * scaled).astype(np.uint8)
+
+
+def replica_name(seed: object, lr: object) -> str:
     """How a replica is named in files: `seed=0,lr=0.1`."""
     return f"seed={seed},lr={lr}"
 
@@ -139,7 +158,10 @@ def read_curves(directory: Path) -> list[dict[str, Any]]:
     whole = ("seed", "epoch")
     with (directory / "curves.csv").open(encoding="utf-8", newline="") as file:
         return [
-            {name: int(text) if name in whole else float(text or "nan") for name, text in row.items()}
+            {
+                name: int(text) if name in whole else float(text or "nan")
+                for name, text in row.items()
+            }
             for row in csv.DictReader(file)
         ]
 
@@ -147,4 +169,3 @@ def read_curves(directory: Path) -> list[dict[str, Any]]:
 def read_result(directory: Path) -> dict[str, Any]:
     """result.json as it stands."""
     return dict(json.loads((directory / "result.json").read_text(encoding="utf-8")))
-

@@ -28,7 +28,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes UTF-8 text with `\\n` line ends on every platform."""
+    """Writes UTF-8 text, its line ends as they are on every platform."""
     with replacing(path) as file:
         file.write(text.encode())
 

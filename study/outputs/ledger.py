@@ -1,6 +1,7 @@
 """The ledger of a study, written: which cells it should have, and under what file and claims."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,41 +28,45 @@ def record_launch(
 ) -> Ledger:
     """Writes what a launch expects into study.json, under a lock; returns the ledger.
 
-    A launch of an experiment's file replaces the list of cells and keeps the old one under
-    `previous`; any other launch adds its cells. The thread count is that of the first launch.
+    A launch of an experiment's file replaces the list of cells; any other launch adds its cells,
+    each in the place of one of equal factors (other seeds or learning rates). A list that lost
+    cells is kept under `previous`. The thread count is that of the first launch.
     """
     with FileLock(directory / LOCK):
         old = read_ledger(directory) if (directory / FILE).exists() else None
+        merged = _merged(old, cells, replace=bool(experiment))
         content: dict[str, Any] = {
             "schema": SCHEMA,
             "study": study,
             "threads": old.threads if old and old.threads else threads,
             "experiment": _experiment(experiment) if experiment else (old and old.experiment),
             "claims": list(claims) if experiment else (old.claims if old else []),
-            "cells": [_entry(cell) for cell in _cells(old, cells, replace=bool(experiment))],
-            "previous": _previous(old, cells, replace=bool(experiment)),
+            "cells": [_entry(cell) for cell in merged],
+            "previous": _previous(old, merged),
         }
         write_json(directory / FILE, content)
         return read_ledger(directory)
 
 
-def _cells(
-    old: Ledger | None, new: Sequence[LedgerCell], *, replace: bool
-) -> list[LedgerCell]:
+def _merged(old: Ledger | None, new: Sequence[LedgerCell], *, replace: bool) -> list[LedgerCell]:
+    """The cells after a launch: no two of equal factors."""
     if old is None or replace:
         return list(new)
-    known = {cell.signature for cell in old.cells}
-    return [*old.cells, *(cell for cell in new if cell.signature not in known)]
+    newest = {_key(cell): cell for cell in new}
+    kept = [newest.pop(_key(cell), cell) for cell in old.cells]
+    return [*kept, *newest.values()]
 
 
-def _previous(
-    old: Ledger | None, new: Sequence[LedgerCell], *, replace: bool
-) -> list[dict[str, Any]]:
-    """The older lists, with the one that this launch replaces if it differs."""
+def _key(cell: LedgerCell) -> str:
+    return json.dumps(cell.factors, sort_keys=True)
+
+
+def _previous(old: Ledger | None, merged: Sequence[LedgerCell]) -> list[Any]:
+    """The older lists, with the latest if cells of it are gone."""
     if old is None:
         return []
-    replaced = replace and {c.signature for c in old.cells} != {c.signature for c in new}
-    if not replaced:
+    now = {cell.signature for cell in merged}
+    if all(cell.signature in now for cell in old.cells):
         return list(old.previous)
     last = {"experiment": old.experiment, "cells": [_entry(cell) for cell in old.cells]}
     return [*old.previous, last]

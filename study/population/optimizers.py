@@ -15,7 +15,11 @@ Groups = list[dict[str, Any]]
 def sgd(groups: Groups, lr: float, config: Mapping[str, Any]) -> Optimizer:
     """SGD with (Nesterov's) momentum, as Sutskever et al. 2013 but with the rate outside."""
     return torch.optim.SGD(
-        groups, lr=lr, momentum=config["momentum"], nesterov=config["nesterov"], fused=_fused(groups)
+        groups,
+        lr=lr,
+        momentum=config["momentum"],
+        nesterov=config["nesterov"],
+        fused=_fused(groups),
     )
 
 
@@ -75,5 +79,7 @@ def _weights(network: nn.Module) -> Iterable[nn.Parameter]:
 def _fused(groups: Groups) -> bool:
     """One kernel for all parameters, where the device has one."""
     return all(
-        parameter.device.type in ("cpu", "cuda") for group in groups for parameter in group["params"]
+        parameter.device.type in ("cpu", "cuda")
+        for group in groups
+        for parameter in group["params"]
     )

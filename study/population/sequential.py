@@ -54,9 +54,7 @@ class SequentialEngine:
         examples = len(factors) * self.settings.batch_of(len(data.labels))
         return EpochSums(loss / len(factors), errors / examples, first_loss)
 
-    def _train_one(
-        self, index: int, data: Split, epoch: int, factors: Sequence[float]
-    ) -> Tensor:
+    def _train_one(self, index: int, data: Split, epoch: int, factors: Sequence[float]) -> Tensor:
         """One epoch of one replica: [summed batch losses, wrong predictions, first loss]."""
         network, optimizer = self.networks[index], self.optimizers[index]
         network.train()
@@ -119,7 +117,10 @@ class SequentialEngine:
         )
 
     def snapshot(self, index: int) -> State:
-        return {name: value.detach().clone() for name, value in self.networks[index].state_dict().items()}
+        return {
+            name: value.detach().clone()
+            for name, value in self.networks[index].state_dict().items()
+        }
 
     def restore(self, index: int, state: State) -> None:
         self.networks[index].load_state_dict(state)
