@@ -4,7 +4,7 @@ import contextlib
 import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,13 +120,18 @@ def axis_of(name: str, values: Any) -> Axis:
 def compose_cell(overrides: Sequence[str]) -> Composed:
     """Composes and checks one configuration; raises `InputError` for what cannot be."""
     try:
-        composed = compose("config", overrides=list(overrides), return_hydra_config=True)
-        choices = dict(composed.hydra.runtime.choices)
-        OmegaConf.set_struct(composed, False)
-        del composed["hydra"]
-        plain: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+        config = compose("config", overrides=list(overrides), return_hydra_config=True)
+        choices = dict(config.hydra.runtime.choices)
+        OmegaConf.set_struct(config, False)
+        del config["hydra"]
+        plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except (HydraException, OmegaConfBaseException) as error:
-        raise InputError(_one_line(str(error), overrides)) from None
+        raise InputError(one_line(str(error), overrides)) from None
+    return composed(plain, choices)
+
+
+def composed(plain: dict[str, Any], choices: Mapping[str, Any]) -> Composed:
+    """Checks what Hydra composed; `choices` names the file of each group."""
     axes = dict(_flat_axes(plain["sweep"].get("axes") or {}))
     return Composed(check(plain), {name: choices[name] for name in GROUPS}, axes)
 
@@ -140,7 +145,7 @@ def _flat_axes(axes: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield f"{prefix}{name}", value
 
 
-def _one_line(message: str, overrides: Sequence[str]) -> str:
+def one_line(message: str, overrides: Sequence[str]) -> str:
     """Hydra's page as a line that says what would be right."""
     key = re.search(r"Could not override '([\w.]+)'", message)
     if key and "." in key[1]:

@@ -22,8 +22,7 @@ MEASURED_STEPS = 20
 def describe(study: Path, cells: Sequence[LaunchCell], todo: Sequence[LaunchCell]) -> str:
     """The cells, what is done, and the estimates, as text."""
     lines = [f"{study}: {len(cells)} cells, {len(todo)} to train; nothing is written"]
-    for cell in cells:
-        lines.append(f"  {status_of(study, cell).status:9}{level_words(cell.planned)}")
+    lines += [f"  {status_of(study, cell).status:9}{level_words(cell.planned)}" for cell in cells]
     if todo:
         step_seconds = {network: _step_seconds(cell) for network, cell in _networks(todo).items()}
         seconds = sum(_updates(cell) * step_seconds[_network(cell)] for cell in todo)

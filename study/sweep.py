@@ -27,6 +27,7 @@ class Plan:
 
     base: Composed
     experiment: str | None
+    hydra_overrides: tuple[str, ...]
     cells: list[PlannedCell]
 
 
@@ -57,7 +58,8 @@ def plan(arguments: Sequence[str], *, multirun: bool) -> Plan:
     experiment = (
         given["experiment"].values[0][0].partition("=")[2] if "experiment" in given else None
     )
-    return Plan(base, None if experiment == "null" else experiment, _distinct(kept))
+    hydra = _joined([axis.values[0] for name, axis in given.items() if name.startswith("hydra")])
+    return Plan(base, None if experiment == "null" else experiment, hydra, _distinct(kept))
 
 
 def _ordered(
@@ -75,7 +77,11 @@ def _joined(parts: Sequence[Sequence[str]]) -> tuple[str, ...]:
 
 
 def _cell(overrides: tuple[str, ...]) -> PlannedCell:
-    composed = compose_cell(overrides)
+    return planned_cell(compose_cell(overrides), overrides)
+
+
+def planned_cell(composed: Composed, overrides: tuple[str, ...]) -> PlannedCell:
+    """A composed configuration as a cell, with its factors."""
     levels = factors(composed.config, composed.choices)
     return PlannedCell(composed.config, composed.choices, levels, overrides)
 

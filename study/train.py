@@ -10,6 +10,7 @@ from study.configuration import CONF
 from study.estimate import describe
 from study.launch import (
     FINISHED,
+    Failure,
     LaunchCell,
     available_threads,
     identify,
@@ -88,8 +89,7 @@ def _train(study: Path, planned: Plan, cells: list[LaunchCell], todo: list[Launc
     print(f"{study}: {len(cells)} cells, {len(cells) - len(todo)} of them done or not asked for")
     print(f"watch:  study tensorboard {study}", flush=True)
     try:
-        threads = ledger.threads or available_threads()
-        failures = run(study, todo, threads=threads, max_failures=config["sweep"]["max_failures"])
+        failures = _run(study, planned, todo, ledger.threads or available_threads())
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)
         return 130
@@ -98,3 +98,13 @@ def _train(study: Path, planned: Plan, cells: list[LaunchCell], todo: list[Launc
         return 1
     print(f"table:  study table {study}")
     return 0
+
+
+def _run(study: Path, planned: Plan, todo: list[LaunchCell], threads: int) -> list[Failure]:
+    """Trains in this process, or on the launcher that was asked for."""
+    if any(text.startswith("hydra/launcher=") for text in planned.hydra_overrides):
+        from study.launchers import run_on_launcher
+
+        return run_on_launcher(study, todo, planned.hydra_overrides)
+    limit = planned.base.config["sweep"]["max_failures"]
+    return run(study, todo, threads=threads, max_failures=limit)

@@ -72,8 +72,10 @@ def write_summary(
         f"final/{name}": _mean([_number(result.numbers[name]) for result in chosen])
         for name in ("test_error", "test_loss", "val_error", "train_error")
     }
+    events = writer.file_writer
+    assert events is not None, "the writer is open"
     for summary in hparams(dict(factors) | {"chosen lr": chosen_lr}, metrics):
-        writer.file_writer.add_summary(summary)
+        events.add_summary(summary)
     for tag, value in metrics.items():
         writer.add_scalar(tag, value, int(chosen[0].curve[-1]["epoch"]))
 

@@ -88,7 +88,7 @@ class Engine(Protocol):
     """
 
     name: str
-    replicas: Sequence[Replica]
+    replicas: list[Replica]
     networks: nn.ModuleList
 
     def start(self) -> None:

@@ -70,7 +70,7 @@ def parameter_groups(network: nn.Module, *, weight_decay: float) -> Groups:
     return groups + ([{"params": others, "weight_decay": 0.0}] if others else [])
 
 
-def _weights(network: nn.Module) -> Iterable[nn.Parameter]:
+def _weights(network: nn.Module) -> Iterable[torch.Tensor]:
     for module in network.modules():
         if isinstance(module, nn.Linear | nn.Conv2d):
             yield module.weight

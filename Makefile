@@ -1,0 +1,47 @@
+# Every target does its own set-up in .venv first. Without make: python -m study setup|check|test.
+
+PYTHON ?= python3
+BIN := .venv/bin
+UV ?= $(BIN)/uv
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+	--no-annotate --no-emit-index-url --custom-compile-command "make lock" $(UPGRADE)
+LOCK = $(COMPILE) --generate-hashes --constraints requirements/versions.txt
+
+.NOTPARALLEL:
+.PHONY: help study setup check format test lock clean distclean
+
+help:  ## list the targets (default)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+study: setup  ## train the study `quickstart` on MNIST and print its ablation table
+	$(BIN)/study train experiment=quickstart
+	$(BIN)/study table outputs/quickstart
+
+setup:  ## make .venv, or bring it up to date with requirements/run.lock
+	@$(PYTHON) -m study setup
+
+check:  ## formatting, lint and types
+	@$(PYTHON) -m study check
+
+format:  ## format the code and repair what lint can repair
+	@$(PYTHON) -m study setup dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test:  ## the tests; ARGS goes to pytest
+	@$(PYTHON) -m study test $(ARGS)
+
+lock:  ## remake requirements/ from pyproject.toml; UPGRADE=--upgrade takes newer releases, UV names a uv
+	$(COMPILE) pyproject.toml --all-extras --group build --output-file requirements/versions.txt
+	$(LOCK) --group pyproject.toml:build --output-file requirements/build.lock
+	$(LOCK) pyproject.toml --output-file requirements/run.lock
+	for extra in dev joblib ray submitit; do \
+		$(LOCK) pyproject.toml --extra $$extra --output-file requirements/$$extra.lock || exit 1; \
+	done
+
+clean:  ## remove caches (no data, no outputs)
+	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	find study tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean  ## remove caches and .venv (no data, no outputs)
+	rm -rf .venv

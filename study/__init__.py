@@ -1,0 +1,30 @@
+"""Ablation studies of how neural networks are trained.
+
+`study.load(cell, seed=, lr=)` gives a trained network as a plain module, and
+`study.frame("outputs/NAME")` one row per replica as a pandas frame. Importing the package imports
+nothing else: the command must start on a Python that has no package installed yet.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from study.outputs.load import load as load
+    from study.outputs.records import frame as frame
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "frame", "load"]
+
+_HOMES = {"frame": "study.outputs.records", "load": "study.outputs.load"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'study' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,93 @@
+"""The commands that make the project's environment and run the tools in it.
+
+Like `study.installation`, in the standard library and the syntax of Python 3.8 alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import subprocess
+import sys
+
+from study.installation import (
+    ENVIRONMENT,
+    ROOT,
+    SetupError,
+    ensure,
+    interpreter,
+    is_current,
+    script,
+)
+
+LOCKS = {
+    "run": "what training and reports need",
+    "dev": "run, and what checks and tests need",
+    "joblib": "run, and hydra/launcher=joblib",
+    "ray": "run, and hydra/launcher=ray",
+    "submitit": "run, and hydra/launcher=submitit_slurm",
+}
+PACKAGES = ["hydra", "lightning", "pandas", "rich", "safetensors", "scipy", "torch", "torchvision"]
+
+
+def main(command: str, arguments: list[str]) -> int:
+    """Run `setup`, `check` or `test` and return the exit status of what it ran.
+
+    `setup [LOCK ...]` makes or brings up to date `.venv` with those locks (default: run), by pip,
+    or by uv where the variable STUDY_INSTALLER is `uv`. `check` is format, lint and types; `test`
+    hands its arguments to pytest; both set up what they need first.
+    """
+    try:
+        return {"setup": setup, "check": check, "test": test}[command](arguments)
+    except SetupError as error:
+        print(f"study {command}: {error}", file=sys.stderr)
+        return error.status
+    except KeyboardInterrupt:
+        print(f"study {command}: interrupted", file=sys.stderr)
+        return 130
+
+
+def missing_packages_line() -> str | None:
+    """One line on what to run when this Python lacks the project's packages; None if it has all."""
+    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    if not missing:
+        return None
+    lacks = f"this Python ({sys.executable}) has no {missing[0]}"
+    if is_current(ENVIRONMENT, "run"):
+        return f"{lacks}; run {script(ENVIRONMENT, 'study')} instead"
+    return f"{lacks}; run `make study`, or `python -m study setup` first"
+
+
+def setup(arguments: list[str]) -> int:
+    """Install the locks that are named, `run` if none is, and say what was done."""
+    parser = argparse.ArgumentParser(prog="study setup", description="Makes .venv from the locks.")
+    what = ", ".join(f"{name} ({text})" for name, text in LOCKS.items())
+    parser.add_argument("locks", nargs="*", metavar="LOCK", help=f"{what}; default: run")
+    locks = parser.parse_args(arguments).locks or ["run"]
+    for name in locks:
+        if name not in LOCKS:
+            raise SetupError(f"unknown lock {name!r}; choose from: {', '.join(LOCKS)}", 2)
+    installed = [ensure(name) for name in locks]
+    if not any(installed):
+        print(f"study setup: .venv is up to date ({', '.join(locks)})")
+    return 0
+
+
+def check(arguments: list[str]) -> int:
+    """Formatting, lint and types: all three run, and the first status that is not 0 is returned."""
+    argparse.ArgumentParser(prog="study check").parse_args(arguments)
+    ensure("dev")
+    tools = (["ruff", "format", "--check", "."], ["ruff", "check", "."], ["mypy"])
+    return next((status for status in [_run_module(tool) for tool in tools] if status), 0)
+
+
+def test(arguments: list[str]) -> int:
+    """The test suite: pytest with `arguments`."""
+    ensure("dev")
+    return _run_module(["pytest", *arguments])
+
+
+def _run_module(arguments: list[str]) -> int:
+    """Run a module of `.venv` at the root of the checkout and return its exit status."""
+    python = str(interpreter(ENVIRONMENT))
+    return subprocess.run([python, "-m", *arguments], cwd=ROOT, check=False).returncode

@@ -1,0 +1,69 @@
+"""Cells handed to one of Hydra's launchers: a cell a job, wherever the launcher runs jobs.
+
+What a launcher says of its jobs is not believed: a cell is done when its result.json is there.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from study.compose import composed, one_line
+from study.errors import InputError
+from study.launch import FINISHED, Failure, LaunchCell, identify, run, status_of
+from study.outputs.records import read_ledger
+from study.sweep import planned_cell
+
+
+def run_on_launcher(
+    study: Path, cells: Sequence[LaunchCell], hydra_overrides: Sequence[str]
+) -> list[Failure]:
+    """Launches a job for each cell and waits; returns the cells that are not finished then.
+
+    `hydra_overrides` choose and set the launcher (`hydra/launcher=joblib`). Raises `InputError`
+    for a launcher that is not installed.
+    """
+    launcher = _launcher(hydra_overrides)
+    jobs = [
+        [text for text in cell.planned.overrides if not text.startswith("hydra")] for cell in cells
+    ]
+    launcher.launch(jobs, initial_job_idx=0)
+    records = [(cell, status_of(study, cell)) for cell in cells]
+    return [
+        Failure(cell.entry.directory, record.status, record.error or "its job left no result")
+        for cell, record in records
+        if record.status not in FINISHED
+    ]
+
+
+def _launcher(hydra_overrides: Sequence[str]) -> Any:
+    from hydra._internal.callbacks import Callbacks
+
+    loader = GlobalHydra.instance().config_loader()
+    try:
+        config = loader.load_configuration("config", list(hydra_overrides), RunMode.MULTIRUN)
+        context = HydraContext(config_loader=loader, callbacks=Callbacks(config=config))
+        return Plugins.instance().instantiate_launcher(
+            hydra_context=context, task_function=train_job, config=config
+        )
+    except HydraException as error:
+        raise InputError(
+            f"{one_line(str(error), hydra_overrides)}; launchers are installed by "
+            "`python -m study setup joblib` (or submitit, ray)"
+        ) from None
+
+
+def train_job(config: DictConfig) -> None:
+    """One job: trains its cell unless it is finished; a failure is in the cell's error.txt."""
+    choices = dict(HydraConfig.get().runtime.choices)
+    plain: Any = OmegaConf.to_container(config, resolve=True)
+    cell = identify([planned_cell(composed(plain, choices), ())])[0]
+    study = Path(cell.config["outputs_dir"]) / cell.config["study"]
+    threads = read_ledger(study).threads or 1
+    run(study, [cell], threads=threads, max_failures=1)

@@ -1,0 +1,144 @@
+"""Tiny data in memory and on disk, and configurations that train on them in a moment."""
+
+import functools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from PIL import Image
+
+from study.cell import _trainer, train_cell
+from study.compose import compose_cell, hydra_ready
+from study.configuration import Config, factors
+from study.data import Data, Split, fit_normalization
+from study.outputs.cell import read_result
+from study.population import Population, Replica
+from study.population.build import DTYPES, build_population, replicas_of
+
+NUM_CLASSES = 3
+SMALL = (
+    "model.widths=[8,8]",
+    "batch_size=16",
+    "seeds=1",
+    "optimizer.lr=0.05",
+    "trainer.max_epochs=2",
+    "trainer.accelerator=cpu",
+    "trainer.precision=64-true",
+)
+
+
+@functools.cache
+def _composed(overrides: tuple[str, ...]) -> Any:
+    with hydra_ready():
+        return compose_cell(overrides)
+
+
+def config(*overrides: str, model: str = "mlp") -> Config:
+    """A canonical configuration: a small network in float64 on the CPU, then the overrides."""
+    own = [f"model={model}", *(SMALL[1:] if model != "mlp" else SMALL)]
+    return dict(_composed((*own, *overrides)).config)
+
+
+def pixels(
+    num: int, *, seed: int, shape: tuple[int, int, int] = (1, 16, 16)
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images of noise with a bright bar, uint8 [num, C, H, W]; its place is the label, int64."""
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randint(0, 120, (num, *shape), generator=generator)
+    labels = torch.randint(0, NUM_CLASSES, (num,), generator=generator)
+    labels[:NUM_CLASSES] = torch.arange(NUM_CLASSES)
+    for index, label in enumerate(labels.tolist()):
+        start = label * shape[1] // NUM_CLASSES
+        images[index, :, start : start + 3] += 100
+    return images.to(torch.uint8), labels
+
+
+def data(
+    *,
+    num_train: int = 70,
+    shape: tuple[int, int, int] = (1, 16, 16),
+    normalize: str = "standard",
+    dtype: torch.dtype = torch.float64,
+) -> Data:
+    """A data set in memory: `num_train` training, 40 validation and 50 test images."""
+    raw = [
+        pixels(num, seed=seed, shape=shape) for seed, num in enumerate((num_train, 40, 50), start=1)
+    ]
+    fitted = fit_normalization(normalize, raw[0][0], zca_epsilon=1e-2)
+    splits = [Split(fitted(images).to(dtype), labels) for images, labels in raw]
+    return Data(
+        *splits,
+        classes=tuple("abc"),
+        fingerprint=f"tiny {num_train} {shape}",
+        normalize=fitted,
+    )
+
+
+def folder(root: Path, *, num_train: int = 60, num_test: int = 30) -> Path:
+    """An image folder of grey 16 x 16 PNG files in three classes."""
+    for split, num, seed in (("train", num_train, 1), ("test", num_test, 2)):
+        images, labels = pixels(num, seed=seed)
+        for index, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
+            path = root / split / "abc"[label] / f"{index:03}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.asarray(image[0])).save(path)
+    return root
+
+
+def build(
+    configuration: Config,
+    tiny_data: Data | None = None,
+    replicas: Sequence[Replica] | None = None,
+) -> Population:
+    """A population of the configuration, not yet trained."""
+    if tiny_data is None:
+        tiny_data = data(dtype=DTYPES[configuration["trainer"]["precision"]])
+    return build_population(configuration, tiny_data, replicas or replicas_of(configuration))
+
+
+def trainer(configuration: Config) -> lightning.Trainer:
+    """The Trainer that a cell of this configuration gets."""
+    return _trainer(configuration, None)
+
+
+def train(
+    configuration: Config,
+    tiny_data: Data | None = None,
+    replicas: Sequence[Replica] | None = None,
+) -> Population:
+    """A population of the configuration, trained and tested."""
+    population = build(configuration, tiny_data, replicas)
+    fitted = trainer(configuration)
+    fitted.fit(population)
+    fitted.test(population, verbose=False)
+    return population
+
+
+def train_to(directory: Path, root: Path, *overrides: str) -> dict[str, Any]:
+    """Trains the cell of these overrides on an image folder into `directory`; its result.json."""
+    composed = _composed((*SMALL, "data=image_folder", f"data.root={root}", *overrides))
+    directory.mkdir(parents=True)
+    train_cell(
+        composed.config,
+        directory,
+        factors=factors(composed.config, composed.choices),
+        threads=1,
+        tick=lambda: None,
+    )
+    return read_result(directory)
+
+
+def states(population: Population) -> Iterator[dict[str, torch.Tensor]]:
+    """The last state of each replica, in order."""
+    for index in range(len(population.progress)):
+        yield population.last_state(index)
+
+
+def equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    """Whether two states are the same bit for bit (NaN equals NaN)."""
+    return first.keys() == second.keys() and all(
+        first[name].numpy().tobytes() == second[name].numpy().tobytes() for name in first
+    )
