@@ -33,10 +33,13 @@ def usage() -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command line; returns the exit status, 2 for bad input."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    # PyTorch's threads spin while they wait for each other: on a machine that is doing anything
+    # else, a step then takes up to 60 times as long (measured). Asleep they cost nothing.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         return _dispatch(arguments)
     except InputError as error:
-        print(f"study: {error}", file=sys.stderr)
+        print("study:", " ".join(str(error).splitlines()), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

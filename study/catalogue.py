@@ -26,7 +26,7 @@ def catalogue() -> list[str]:
         lines += ["", f"{group}="]
         lines += [_line(name, headline(group, name)) for name in levels(group)]
     lines += ["", "keys"]
-    lines += [_line(name, f"{key.help}: {key.expects}") for name, key in KEYS.items()]
+    lines += [_line(name, f"{key.help}: {key.kind.expects}") for name, key in KEYS.items()]
     return lines
 
 

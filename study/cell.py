@@ -4,9 +4,10 @@ import contextlib
 import hashlib
 import logging
 import os
+import signal
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -128,9 +129,20 @@ def _train(
     population = build_population(config, data, replicas)
     population.tick = tick
     trainer = _trainer(config, writer)
-    trainer.fit(population)
-    trainer.test(population, verbose=False)
+    with _interruptible():
+        trainer.fit(population)
+        trainer.test(population, verbose=False)
     return {replica: _result(population, index, replica) for index, replica in enumerate(replicas)}
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Passes Ctrl-C on: Lightning makes it an exit, and has later ones ignored."""
+    try:
+        yield
+    except SystemExit:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        raise KeyboardInterrupt from None
 
 
 def _trainer(config: Config, writer: Any) -> lightning.Trainer:

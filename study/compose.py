@@ -1,6 +1,7 @@
 """Hydra, and nothing else that knows it: overrides in, composed configurations out."""
 
 import contextlib
+import itertools
 import json
 import re
 import sys
@@ -12,17 +13,22 @@ import hydra
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, QuotedString, Transformer
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
-from study.configuration import CONF, Config, check, levels
+from study.configuration import CONF, Config, check, check_level, levels, no_key
 from study.errors import InputError, unknown
-from study.keys import GROUPS, KEYS, NUISANCE, is_open
+from study.keys import GROUPS, KEYS, NUISANCE, is_open, unknown_key
+from study.kinds import shown
 
 SWITCHES = (*GROUPS, "trainer", "experiment")
 """The groups of configuration files; whatever else is overridden is a key."""
+
+MAX_VALUES = 10_000
+"""Values of one axis: a range of a million is a slip of the pen."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +68,24 @@ def parse_overrides(arguments: Sequence[str]) -> list[Axis]:
 def _parse(argument: str) -> Override:
     parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
     try:
-        return parser.parse_override(argument)
-    except HydraException:
-        raise InputError(
-            f"cannot read {argument!r}: write KEY=VALUE, such as activation=relu or "
-            "'optimizer.lr=[0.01,0.1]'"
-        ) from None
+        override = parser.parse_overrides([argument])[0]
+    except (HydraException, ValueError, RecursionError):
+        raise _unreadable(argument) from None
+    if not override.key_or_group or override.package is not None:
+        raise _unreadable(argument)
+    return override
+
+
+def _unreadable(argument: str) -> InputError:
+    """The error for what is no override, with quotes where the shell took them off."""
+    name, _, value = argument.partition("=")
+    if name in GROUPS and " " in value:
+        levels = ",".join(f"'{level}'" if " " in level else level for level in value.split(","))
+        return InputError(f'cannot read {shown(argument)!r}: quote it twice: "{name}={levels}"')
+    return InputError(
+        f"cannot read {shown(argument)!r}: write KEY=VALUE, such as activation=relu or "
+        "'optimizer.lr=[0.01,0.1]'"
+    )
 
 
 def _axis(override: Override, argument: str) -> Axis:
@@ -77,32 +95,69 @@ def _axis(override: Override, argument: str) -> Axis:
     if not name.startswith(("hydra.", "hydra/")):
         _check_name(name)
     if override.is_sweep_override():
-        if name in NUISANCE:
-            raise InputError(
-                f"{argument} would split a population over cells: write "
-                f"'{name}=[{argument.partition('=')[2]}]' to train them together"
-            )
-        if not override.is_discrete_sweep():
-            raise InputError(f"cannot sweep {argument!r}: list the values, such as {name}=1,2,3")
-        values = [str(value) for value in override.sweep_string_iterator()]
+        values = _swept(override, argument)
     else:
-        values = [override.get_value_element_as_str()]
+        values = [_text(name, override.value(), override.get_value_element_as_str())]
     return Axis(name, tuple(settings(name, value) for value in values))
 
 
+def _swept(override: Override, argument: str) -> list[str]:
+    """The values of a sweep."""
+    name, _, given = argument.partition("=")
+    if name in NUISANCE:
+        raise InputError(
+            f"{argument} would split a population over cells: write "
+            f"'{name}=[{given}]' to train them together"
+        )
+    if name == "experiment" or not _makes_factor(name):
+        raise InputError(f"cannot sweep {argument!r}: {name} takes one value for all cells")
+    if not override.is_discrete_sweep():
+        raise InputError(f"cannot sweep {argument!r}: list the values, such as {name}=1,2,3")
+    try:
+        swept = list(itertools.islice(override.sweep_iterator(), MAX_VALUES + 1))
+    except ValueError:
+        raise _unreadable(argument) from None
+    if not 1 <= len(swept) <= MAX_VALUES:
+        few = "no value" if not swept else f"more than {MAX_VALUES} values"
+        raise InputError(f"cannot sweep {argument!r}: it has {few}")
+    return [_text(name, value, Transformer.str(value)) for value in swept]
+
+
+def _makes_factor(name: str) -> bool:
+    """Whether a sweep over `name` gives cells of different factors."""
+    return name not in KEYS or KEYS[name].effect == "result" or name == "data.root"
+
+
+def _text(name: str, value: Any, quoted: str) -> str:
+    """A level as its name stands in the file, a value as it stands in an override."""
+    if name in SWITCHES and isinstance(value, QuotedString):
+        return value.text
+    return value if name in SWITCHES and isinstance(value, str) else quoted
+
+
 def _check_name(name: str) -> None:
-    if name in SWITCHES or name in KEYS or is_open(name):
-        return
-    raise unknown("key", name, [*SWITCHES, *KEYS])
+    group, _, key = name.partition(".")
+    if is_open(name):
+        raise InputError(
+            f"{name} is for an experiment's file; on the command line write -m activation=relu,tanh"
+        )
+    if group in GROUPS and key == "name":
+        raise InputError(f"{name} comes with its level: write {group}=LEVEL")
+    if name not in SWITCHES and name not in KEYS:
+        raise unknown_key(name, SWITCHES)
 
 
 def settings(name: str, value: str) -> tuple[str, ...]:
     """The overrides that set a key, or a group to a level such as `leaky_relu slope=0.01`."""
     if name not in SWITCHES:
         return (f"{name}={value}",)
-    level, *changes = value.strip("'\"").split()
-    if level not in levels(name) and not (name == "experiment" and level == "null"):
-        raise unknown(name, level, levels(name))
+    level, *changes = value.split() or [""]
+    if level not in levels(name):
+        raise unknown(name, shown(level), levels(name))
+    for change in changes:
+        _check_name(f"{name}.{change.partition('=')[0]}")
+        if "=" not in change:
+            raise InputError(f"{name}={value}: write such as {name}='{level} {change}=VALUE'")
     return (f"{name}={level}", *(f"{name}.{change}" for change in changes))
 
 
@@ -112,7 +167,9 @@ def axis_of(name: str, values: Any) -> Axis:
     if name in NUISANCE:
         raise InputError(f"sweep.axes.{name}: a population holds all of them; set {name} instead")
     if not isinstance(values, list) or not values:
-        raise InputError(f"sweep.axes.{name}={values} is out of range: it takes a list of values")
+        raise InputError(f"sweep.axes.{name}={shown(values)}: it takes a list of values")
+    if not _makes_factor(name):
+        raise InputError(f"sweep.axes.{name}: {name} takes one value for all cells")
     texts = [value if name in SWITCHES else json.dumps(value) for value in values]
     return Axis(name, tuple(settings(name, str(text)) for text in texts))
 
@@ -125,6 +182,8 @@ def compose_cell(overrides: Sequence[str]) -> Composed:
         OmegaConf.set_struct(config, False)
         del config["hydra"]
         plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except YAMLError as error:
+        raise InputError(f"no valid YAML: {' '.join(str(error).split())}") from None
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(one_line(str(error), overrides)) from None
     return composed(plain, choices)
@@ -132,8 +191,20 @@ def compose_cell(overrides: Sequence[str]) -> Composed:
 
 def composed(plain: dict[str, Any], choices: Mapping[str, Any]) -> Composed:
     """Checks what Hydra composed; `choices` names the file of each group."""
-    axes = dict(_flat_axes(plain["sweep"].get("axes") or {}))
-    return Composed(check(plain), {name: choices[name] for name in GROUPS}, axes)
+    axes = dict(_flat_axes(_axes_of(plain)))
+    config = check(plain)
+    for name in GROUPS:
+        check_level(name, choices[name], config[name])
+    return Composed(config, {name: choices[name] for name in GROUPS}, axes)
+
+
+def _axes_of(plain: dict[str, Any]) -> dict[str, Any]:
+    """The axes as an experiment's file writes them."""
+    sweep = plain["sweep"] if isinstance(plain["sweep"], dict) else {}
+    axes = sweep.get("axes") or {}
+    if not isinstance(axes, dict):
+        raise InputError(f"sweep.axes={shown(axes)}: write such as activation: [relu, tanh]")
+    return axes
 
 
 def _flat_axes(axes: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -147,22 +218,34 @@ def _flat_axes(axes: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 def one_line(message: str, overrides: Sequence[str]) -> str:
     """Hydra's page as a line that says what would be right."""
-    key = re.search(r"Could not override '([\w.]+)'", message)
-    if key and "." in key[1]:
-        group, _, name = key[1].partition(".")
+    lines = [" ".join(line.split()) for line in message.splitlines() if line.strip()]
+    if key := re.search(r"Could not override '(\w+)\.([\w.]+)'", message):
+        group, name = key.groups()
         level = next((text for text in overrides if text.startswith(f"{group}=")), group)
-        also = ", ".join(other for other in levels(group) if _has(group, other, name))
-        return f"{level} has no key {name!r}; levels of {group} that have it: {also or 'none'}"
-    return " ".join(message.split("\n")[0].split())
-
-
-def _has(group: str, level: str, name: str) -> bool:
-    text = (CONF / group / f"{level}.yaml").read_text(encoding="utf-8")
-    return re.search(rf"^{re.escape(name)}:", text, re.MULTILINE) is not None
+        return str(no_key(group, level, name)) if group in SWITCHES else f"no key {group}.{name}"
+    if merged := re.match(r"Error merging override ([\w.]+)=", lines[0]):
+        key_of = KEYS.get(merged[1])
+        return f"{lines[0]}: it takes {key_of.kind.expects}" if key_of else lines[0]
+    if launcher := re.search(r"Could not find 'hydra/launcher/(\w+)'", message):
+        return (
+            f"hydra/launcher={launcher[1]} is not installed: `study setup joblib` (or submitit, "
+            "ray) installs the launchers of that name"
+        )
+    if lines[0].endswith(":"):
+        return " ".join(lines[:2])
+    place = next((line for line in lines[1:] if line.startswith("full_key: ")), "full_key: ")
+    return f"{place.removeprefix('full_key: ')}: {lines[0]}".removeprefix(": ")
 
 
 def hydra_page(arguments: Sequence[str]) -> int:
-    """Hydra's own page for flags such as `--cfg job` and `--help`."""
+    """Hydra's own page for flags such as `--cfg job` and `--help`.
+
+    Overrides are composed first: on a bad one Hydra prints a page of its own.
+    """
+    with hydra_ready():
+        given = [text for text in arguments if "=" in text and not text.startswith("-")]
+        compose_cell([text for axis in parse_overrides(given) for text in axis.values[0]])
+    GlobalHydra.instance().clear()
     sys.argv = ["study train", *arguments]
     hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(_no_job)()
     return 0

@@ -48,6 +48,8 @@ def check(config: Mapping[str, Any]) -> Config:
     """The canonical configuration; raises `InputError` for what is unknown or out of range."""
     checked = nest(parse(dict(flatten(config))))
     for name in GROUPS:
+        if "name" not in checked.get(name, {}):
+            raise InputError(f"{name}.name is missing: choose {name}={'|'.join(levels(name))}")
         _known_name(name, checked[name]["name"])
     optimizer = checked["optimizer"]
     if optimizer.get("nesterov") and not optimizer["momentum"]:
@@ -60,6 +62,27 @@ def check(config: Mapping[str, Any]) -> Config:
             "to use several, run many cells at once with hydra/launcher=joblib"
         )
     return checked
+
+
+def check_level(group: str, choice: str, values: Mapping[str, Any]) -> None:
+    """Raises `InputError` where a group is not what the file it came from says it is."""
+    defaults = _level(group, choice)
+    if values["name"] != defaults["name"]:
+        raise InputError(
+            f"{group}.name={values['name']} beside {group}={choice}: "
+            f"choose the level by {group}={values['name']}"
+        )
+    for name in values:
+        if name not in defaults:
+            raise no_key(group, f"{group}={choice}", name)
+
+
+def no_key(group: str, level: str, name: str) -> InputError:
+    """The error for a key that a level has not: names the levels that have it."""
+    also = ", ".join(other for other in levels(group) if name in _level(group, other))
+    return InputError(
+        f"{level} has no key {name!r}; levels of {group} that have it: {also or 'none'}"
+    )
 
 
 def _known_name(group: str, name: str) -> None:
@@ -93,7 +116,7 @@ def factors(config: Config, choices: Mapping[str, str]) -> dict[str, Any]:
     """
     named = {group: level_name(group, choices[group], config[group]) for group in GROUPS}
     others = {
-        key: _plain(value)
+        key: plain(value)
         for key, value in flatten(config)
         if key.partition(".")[0] not in GROUPS
         and KEYS[key].effect == "result"
@@ -109,11 +132,11 @@ def level_name(group: str, choice: str, values: Mapping[str, Any]) -> str:
     for name, value in values.items():
         if f"{group}.{name}" in NUISANCE or defaults.get(name, ...) == value:
             continue
-        parts.append(f"{name}={Path(value).name if name == 'root' else _plain(value)}")
+        parts.append(f"{name}={Path(value).name if name == 'root' else plain(value)}")
     return " ".join(parts)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """A value as a factor shows it: numbers and texts as they are, the rest as compact JSON."""
     if isinstance(value, str | int | float) and not isinstance(value, bool):
         return value

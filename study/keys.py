@@ -9,15 +9,37 @@ A key's effect decides whether it belongs to a cell's identity:
 A key that is not in the table is refused, and a new key without a decision fails the tests.
 """
 
-import math
-from collections.abc import Callable, Mapping
+import difflib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from study.errors import InputError, unknown
+from study.kinds import (
+    COMBINATIONS,
+    FLAG,
+    MAX_SEED,
+    NAME,
+    RATES,
+    SEEDS,
+    STATEMENTS,
+    TEXT,
+    Kind,
+    choice,
+    either,
+    fraction,
+    list_of,
+    number,
+    optional,
+    share,
+    shown,
+    whole,
+)
 
 Effect = Literal["result", "rounding", "none"]
-Parse = Callable[[Any], Any]
+
+MAX_UNITS = 2**20
+MAX_THREADS = 4096
 
 GROUPS = (
     "data",
@@ -38,266 +60,110 @@ NUISANCE = ("seeds", "optimizer.lr")
 
 @dataclass(frozen=True)
 class Key:
-    """One configuration key.
-
-    `parse` returns the canonical value (an integer learning rate becomes a float) and raises
-    `ValueError` for a value out of range; `expects` says in words what it takes.
-    """
+    """One configuration key: what it changes, what it takes, and a line of help."""
 
     effect: Effect
-    parse: Parse
-    expects: str
+    kind: Kind
     help: str
 
 
-@dataclass(frozen=True)
-class _Kind:
-    parse: Parse
-    expects: str
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def number(low: float = -math.inf, high: float = math.inf, *, above: bool = False) -> _Kind:
-    """A finite number in [low, high], or in (low, high] if `above`."""
-
-    def parse(value: Any) -> float:
-        if not _is_number(value) or not low <= value <= high or (above and value == low):
-            raise ValueError
-        return float(value)
-
-    if above:
-        bound = f" above {low:g}"
-    elif math.isfinite(low):
-        bound = f" of at least {low:g}"
-    else:
-        bound = ""
-    return _Kind(parse, "a number" + bound + (f", at most {high:g}" if high < math.inf else ""))
-
-
-def share() -> _Kind:
-    """A number in [0, 1)."""
-
-    def parse(value: Any) -> float:
-        if not _is_number(value) or not 0 <= value < 1:
-            raise ValueError
-        return float(value)
-
-    return _Kind(parse, "a number from 0 up to, not including, 1")
-
-
-def whole(low: int = 0, high: int | None = None) -> _Kind:
-    """An integer of at least `low`."""
-
-    def parse(value: Any) -> int:
-        if not isinstance(value, int) or isinstance(value, bool) or value < low:
-            raise ValueError
-        if high is not None and value > high:
-            raise ValueError
-        return value
-
-    return _Kind(parse, f"a whole number of at least {low}" + (f", at most {high}" if high else ""))
-
-
-def choice(*names: str) -> _Kind:
-    """One of the names."""
-
-    def parse(value: Any) -> str:
-        if value not in names:
-            raise ValueError
-        return str(value)
-
-    return _Kind(parse, "one of " + ", ".join(names))
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError
-    return value
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError
-    return value
-
-
-def _plain_name(value: Any) -> str:
-    """A name that cannot leave its directory."""
-    allowed = "-_. +=@"
-    if not isinstance(value, str) or value.strip(". ") != value or not value:
-        raise ValueError
-    if not all(character.isalnum() or character in allowed for character in value):
-        raise ValueError
-    return value
-
-
-FLAG = _Kind(_flag, "true or false")
-TEXT = _Kind(_text, "a text")
-NAME = _Kind(_plain_name, "a plain name: letters, digits, spaces and - _ . + = @")
-
-
-def optional(kind: _Kind) -> _Kind:
-    """The kind, or null."""
-
-    def parse(value: Any) -> Any:
-        return None if value is None else kind.parse(value)
-
-    return _Kind(parse, f"{kind.expects}, or null")
-
-
-def either(first: _Kind, second: _Kind) -> _Kind:
-    """Whichever of the two kinds takes the value."""
-
-    def parse(value: Any) -> Any:
-        try:
-            return first.parse(value)
-        except ValueError:
-            return second.parse(value)
-
-    return _Kind(parse, f"{first.expects}, or {second.expects}")
-
-
-def list_of(kind: _Kind, *, at_least: int = 0) -> _Kind:
-    """A list of the kind."""
-
-    def parse(value: Any) -> list[Any]:
-        if not isinstance(value, list | tuple) or len(value) < at_least:
-            raise ValueError
-        return [kind.parse(item) for item in value]
-
-    return _Kind(parse, f"a list, each item {kind.expects}")
-
-
-def _anything(value: Any) -> Any:
-    return value
-
-
-ANYTHING = _Kind(_anything, "anything")
-
-
-def _seeds(value: Any) -> list[int]:
-    """A count of seeds, or the seeds themselves, as a sorted list."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = list(range(value))
-    seeds = list_of(whole(0), at_least=1).parse(value)
-    if len(set(seeds)) != len(seeds):
-        raise ValueError
-    return sorted(seeds)
-
-
-def _learning_rates(value: Any) -> list[float]:
-    """One learning rate or several, as a sorted list."""
-    rates = value if isinstance(value, list | tuple) else [value]
-    rates = list_of(number(0, above=True), at_least=1).parse(rates)
-    if len(set(rates)) != len(rates):
-        raise ValueError
-    return sorted(rates)
-
-
-SEEDS = _Kind(_seeds, "a count of at least 1, or a list of distinct whole numbers")
-RATES = _Kind(_learning_rates, "a number above 0, or a list of distinct ones")
-PIN = optional(whole())
-LAYER_WIDTHS = list_of(whole(1))
-CHANNELS = list_of(list_of(whole(1), at_least=1), at_least=1)
+PIN = optional(whole(high=MAX_SEED))
+LAYER_WIDTHS = list_of(whole(1, MAX_UNITS))
+CHANNELS = list_of(list_of(whole(1, MAX_UNITS), at_least=1), at_least=1)
 GAIN = either(number(0, above=True), choice("auto"))
-
-
-def _key(effect: Effect, kind: _Kind, text: str) -> Key:
-    return Key(effect, kind.parse, kind.expects, text)
-
+NORMALIZATIONS = ("standard", "centre", "pixel", "whiten", "unit", "binary", "none")
 
 KEYS: dict[str, Key] = {
-    "study": _key("none", NAME, "name of the study: its directory below outputs_dir"),
-    "outputs_dir": _key("none", TEXT, "where studies are kept"),
-    "seeds": _key("result", SEEDS, "how many seeds each cell trains, or which"),
-    "batch_size": _key("result", whole(1), "examples per update"),
-    "loss": _key("result", choice("cross_entropy", "squared_error"), "what training minimizes"),
-    "input_noise": _key("result", number(0), "std of Gaussian noise on the training inputs"),
-    "streams.initialization": _key("result", PIN, "pins the seed of initial weights"),
-    "streams.order": _key("result", PIN, "pins the seed of batch orders"),
-    "streams.augmentation": _key("result", PIN, "pins the seed of flips and crops"),
-    "streams.noise": _key("result", PIN, "pins the seed of input and norm noise"),
-    "streams.dropout": _key("result", PIN, "pins the seed of dropout masks"),
+    "study": Key("none", NAME, "name of the study: its directory below outputs_dir"),
+    "outputs_dir": Key("none", TEXT, "where studies are kept"),
+    "seeds": Key("result", SEEDS, "how many seeds each cell trains, or which"),
+    "batch_size": Key("result", whole(1), "examples per update"),
+    "loss": Key("result", choice("cross_entropy", "squared_error"), "what training minimizes"),
+    "input_noise": Key("result", number(0), "std of Gaussian noise on the training inputs"),
+    "streams.initialization": Key("result", PIN, "pins the seed of initial weights"),
+    "streams.order": Key("result", PIN, "pins the seed of batch orders"),
+    "streams.augmentation": Key("result", PIN, "pins the seed of flips and crops"),
+    "streams.noise": Key("result", PIN, "pins the seed of input and norm noise"),
+    "streams.dropout": Key("result", PIN, "pins the seed of dropout masks"),
     # data
-    "data.name": _key("result", TEXT, "the data set"),
-    "data.root": _key("none", optional(TEXT), "directory of the data; null is data/"),
-    "data.val_size": _key(
-        "result", either(whole(1), share()), "validation images, a count or a share of training"
+    "data.name": Key("result", TEXT, "the data set"),
+    "data.root": Key("none", optional(TEXT), "directory of the data; null is data/"),
+    "data.val_size": Key(
+        "result", either(whole(1), fraction()), "validation images, a count or a share of training"
     ),
-    "data.train_size": _key("result", optional(whole(1)), "images to train on; null is all left"),
-    "data.test_size": _key("result", optional(whole(1)), "test images; null is all"),
-    "data.split_seed": _key("result", whole(), "seed of the train/validation split"),
-    "data.normalize": _key(
+    "data.train_size": Key("result", optional(whole(1)), "images to train on; null is all left"),
+    "data.test_size": Key("result", optional(whole(1)), "test images; null is all"),
+    "data.split_seed": Key("result", whole(high=MAX_SEED), "seed of the train/validation split"),
+    "data.normalize": Key(
         "result",
-        choice("standard", "centre", "pixel", "whiten", "unit", "binary", "none"),
+        choice(*NORMALIZATIONS),
         "normalization of the inputs, from the training split alone",
     ),
-    "data.zca_epsilon": _key("result", number(0, above=True), "ridge of the whitening matrix"),
-    "data.flip": _key("result", FLAG, "flip training images left to right at random"),
-    "data.crop": _key("result", whole(0), "padding in pixels of random shifted crops; 0 is off"),
+    "data.zca_epsilon": Key("result", number(0, above=True), "ridge of the whitening matrix"),
+    "data.flip": Key("result", FLAG, "flip training images left to right at random"),
+    "data.crop": Key("result", whole(0), "padding in pixels of random shifted crops; 0 is off"),
     # model
-    "model.name": _key("result", TEXT, "the kind of network"),
-    "model.widths": _key("result", LAYER_WIDTHS, "units of each hidden layer"),
-    "model.channels": _key("result", CHANNELS, "channels of each convolution, a list per pooling"),
-    "model.kernel_size": _key("result", whole(1), "side of each kernel in pixels"),
-    "model.pool": _key("result", choice("max", "average"), "2 x 2 pooling after each block"),
-    "model.head": _key("result", LAYER_WIDTHS, "units of each dense layer after the convolutions"),
-    "model.dropout": _key("result", share(), "share of hidden activations dropped in training"),
+    "model.name": Key("result", TEXT, "the kind of network"),
+    "model.widths": Key("result", LAYER_WIDTHS, "units of each hidden layer"),
+    "model.channels": Key("result", CHANNELS, "channels of each convolution, a list per pooling"),
+    "model.kernel_size": Key("result", whole(1, MAX_UNITS), "side of each kernel in pixels"),
+    "model.pool": Key("result", choice("max", "average"), "2 x 2 pooling after each block"),
+    "model.head": Key("result", LAYER_WIDTHS, "units of each dense layer after the convolutions"),
+    "model.dropout": Key("result", share(), "share of hidden activations dropped in training"),
     # activation
-    "activation.name": _key("result", TEXT, "the activation function"),
-    "activation.slope": _key("result", number(), "slope left of zero"),
-    "activation.alpha": _key("result", number(0, above=True), "minus the limit at minus infinity"),
-    "activation.pieces": _key("result", whole(1), "linear pieces of each maxout unit"),
+    "activation.name": Key("result", TEXT, "the activation function"),
+    "activation.slope": Key("result", number(), "slope left of zero"),
+    "activation.alpha": Key("result", number(0, above=True), "minus the limit at minus infinity"),
+    "activation.pieces": Key("result", whole(1, MAX_UNITS), "linear pieces of each maxout unit"),
     # init
-    "init.name": _key("result", TEXT, "the initialization of the weights"),
-    "init.bias": _key("result", number(), "the initial value of every bias"),
-    "init.value": _key("result", number(), "the constant"),
-    "init.std": _key("result", number(0), "standard deviation of each weight"),
-    "init.bound": _key("result", number(0), "bound of the uniform distribution"),
-    "init.gain": _key("result", GAIN, "factor on the weights; auto keeps the second moment"),
+    "init.name": Key("result", TEXT, "the initialization of the weights"),
+    "init.bias": Key("result", number(), "the initial value of every bias"),
+    "init.value": Key("result", number(), "the constant"),
+    "init.std": Key("result", number(0), "standard deviation of each weight"),
+    "init.bound": Key("result", number(0), "bound of the uniform distribution"),
+    "init.gain": Key("result", GAIN, "factor on the weights; auto keeps the second moment"),
     # norm
-    "norm.name": _key("result", TEXT, "the normalization layer"),
-    "norm.position": _key("result", choice("before", "after"), "before or after the activation"),
-    "norm.momentum": _key("result", number(0, 1, above=True), "weight of the newest batch"),
-    "norm.eps": _key("result", number(0, above=True), "added to the variance"),
-    "norm.affine": _key("result", FLAG, "learn gamma and beta"),
-    "norm.evaluation": _key("result", choice("running", "batch"), "statistics in evaluation"),
-    "norm.eval_batch_size": _key("result", whole(1), "batch of evaluation=batch"),
-    "norm.noise": _key("result", number(0), "scale of non-stationary noise after it; 0 is off"),
-    "pretraining.name": _key("result", TEXT, "what trains the layers before the net is trained"),
+    "norm.name": Key("result", TEXT, "the normalization layer"),
+    "norm.position": Key("result", choice("before", "after"), "before or after the activation"),
+    "norm.momentum": Key("result", number(0, 1, above=True), "weight of the newest batch"),
+    "norm.eps": Key("result", number(0, above=True), "added to the variance"),
+    "norm.affine": Key("result", FLAG, "learn gamma and beta"),
+    "norm.evaluation": Key("result", choice("running", "batch"), "statistics in evaluation"),
+    "norm.eval_batch_size": Key("result", whole(1), "batch of evaluation=batch"),
+    "norm.noise": Key("result", number(0), "scale of non-stationary noise after it; 0 is off"),
+    "pretraining.name": Key("result", TEXT, "what trains the layers before the net is trained"),
     # optimizer
-    "optimizer.name": _key("result", TEXT, "the optimizer"),
-    "optimizer.lr": _key("result", RATES, "learning rate, or the list to choose from"),
-    "optimizer.momentum": _key("result", share(), "momentum"),
-    "optimizer.nesterov": _key("result", FLAG, "Nesterov's momentum"),
-    "optimizer.alpha": _key("result", share(), "decay of the squared gradient's average"),
-    "optimizer.beta1": _key("result", share(), "decay of the gradient's average"),
-    "optimizer.beta2": _key("result", share(), "decay of the squared gradient's average"),
-    "optimizer.eps": _key("result", number(0, above=True), "added to the denominator"),
-    "optimizer.weight_decay": _key("result", number(0), "decay of the weights, never of biases"),
+    "optimizer.name": Key("result", TEXT, "the optimizer"),
+    "optimizer.lr": Key("result", RATES, "learning rate, or the list to choose from"),
+    "optimizer.momentum": Key("result", share(), "momentum"),
+    "optimizer.nesterov": Key("result", FLAG, "Nesterov's momentum"),
+    "optimizer.alpha": Key("result", share(), "decay of the squared gradient's average"),
+    "optimizer.beta1": Key("result", share(), "decay of the gradient's average"),
+    "optimizer.beta2": Key("result", share(), "decay of the squared gradient's average"),
+    "optimizer.eps": Key("result", number(0, above=True), "added to the denominator"),
+    "optimizer.weight_decay": Key("result", number(0), "decay of the weights, never of biases"),
     # schedule
-    "schedule.name": _key("result", TEXT, "how the learning rate changes"),
-    "schedule.warmup_epochs": _key("result", number(0), "epochs of linear warm-up"),
-    "schedule.every_epochs": _key("result", number(0, above=True), "epochs between two steps"),
-    "schedule.factor": _key("result", number(0, 1, above=True), "factor of each step"),
-    "schedule.final_factor": _key("result", number(0, 1), "factor at the end of the cosine"),
-    "probes.name": _key("result", TEXT, "the set of measurements inside the network"),
+    "schedule.name": Key("result", TEXT, "how the learning rate changes"),
+    "schedule.warmup_epochs": Key("result", number(0), "epochs of linear warm-up"),
+    "schedule.every_epochs": Key("result", number(0, above=True), "epochs between two steps"),
+    "schedule.factor": Key("result", number(0, 1, above=True), "factor of each step"),
+    "schedule.final_factor": Key("result", number(0, 1), "factor at the end of the cosine"),
+    "probes.name": Key("result", TEXT, "the set of measurements inside the network"),
     # trainer
-    "trainer.max_epochs": _key("result", whole(1), "epochs of training"),
-    "trainer.precision": _key(
+    "trainer.max_epochs": Key("result", whole(1), "epochs of training"),
+    "trainer.precision": Key(
         "result", choice("32-true", "64-true", "bf16-mixed"), "number format of training"
     ),
-    "trainer.accelerator": _key("rounding", choice("auto", "cpu", "cuda", "mps"), "the device"),
-    "trainer.devices": _key("rounding", whole(1), "devices of one cell: 1"),
-    "trainer.threads": _key("rounding", optional(whole(1)), "CPU threads; null is the study's"),
-    "outputs.weights": _key("none", choice("chosen", "all", "none"), "replicas whose weights stay"),
-    "outputs.tensorboard": _key("none", choice("cell", "replicas", "none"), "TensorBoard's runs"),
-    "sweep.max_failures": _key("none", whole(1), "stop when that many cells fail alike"),
-    "sweep.exclude": _key("none", list_of(ANYTHING), "combinations of levels left out"),
-    "claims": _key("none", list_of(ANYTHING), "statements that the study decides"),
+    "trainer.accelerator": Key("rounding", choice("auto", "cpu", "cuda", "mps"), "the device"),
+    "trainer.devices": Key("rounding", whole(1), "devices of one cell: 1"),
+    "trainer.threads": Key(
+        "rounding", optional(whole(1, MAX_THREADS)), "CPU threads; null is the study's"
+    ),
+    "outputs.weights": Key("none", choice("chosen", "all", "none"), "replicas whose weights stay"),
+    "outputs.tensorboard": Key("none", choice("cell", "replicas", "none"), "TensorBoard's runs"),
+    "sweep.max_failures": Key("none", whole(1), "stop when that many cells fail alike"),
+    "sweep.exclude": Key("none", COMBINATIONS, "combinations of levels left out"),
+    "claims": Key("none", STATEMENTS, "statements that the study decides"),
 }
 
 
@@ -317,15 +183,26 @@ def parse(flat: Mapping[str, Any]) -> dict[str, Any]:
 def parse_one(name: str, value: Any) -> Any:
     """The canonical value of one key."""
     if name not in KEYS:
-        raise unknown("key", name, KEYS)
-    key = KEYS[name]
+        raise unknown_key(name)
+    kind = KEYS[name].kind
     try:
-        return key.parse(value)
+        return kind.parse(value)
     except ValueError:
         raise InputError(
-            f"{name}={_shown(value)} is out of range: it takes {key.expects}"
+            f"{name}={shown(value)} is out of range: it takes {kind.expects}"
         ) from None
 
 
-def _shown(value: Any) -> str:
-    return "null" if value is None else str(value)
+def unknown_key(name: str, groups: Sequence[str] = ()) -> InputError:
+    """The error for a name that is neither a key nor one of `groups`.
+
+    Names the keys of its group, or else those that are close to it.
+    """
+    group, _, last = name.rpartition(".")
+    siblings = [key for key in KEYS if key.startswith(f"{group or name}.")]
+    if siblings:
+        return unknown("key", name, siblings)
+    close = difflib.get_close_matches(name, [*groups, *KEYS], n=1)
+    close += [key for key in KEYS if key.endswith(f".{last}")]
+    hint = f" (did you mean {' or '.join(close)}?)" if close else ""
+    return InputError(f"unknown key {shown(name)!r}{hint}; `study list` prints every key")

@@ -15,6 +15,7 @@ from study.cell import device_of, train_cell
 from study.configuration import Config, directory_name, signature
 from study.data import read_images, split_indices
 from study.data.split import subset_indices
+from study.errors import InputError
 from study.outputs.cell import write_error
 from study.outputs.records import CellRecord, LedgerCell, read_cell
 from study.population.build import check_network
@@ -65,7 +66,11 @@ def identify(cells: Sequence[PlannedCell]) -> list[LaunchCell]:
             *(data[name] for name in ("name", "root", "val_size", "train_size")),
             *(data[name] for name in ("test_size", "split_seed")),
         )
-        check_network(cell.config, shape, num_classes)
+        try:
+            check_network(cell.config, shape, num_classes)
+        except RuntimeError as error:
+            reason = str(error).split("\n")[0]
+            raise InputError(f"cannot build {level_words(cell)}: {reason}") from None
         digest = signature(cell.config, fingerprint)
         name = directory_name(cell.choices, digest)
         launched.append(LaunchCell(cell, LedgerCell(name, digest, cell.factors)))
@@ -138,25 +143,33 @@ def _run_locked(
     Raises `filelock.Timeout` after `patience` seconds without the lock (-1 waits for ever).
     """
     directory = study / cell.entry.directory
-    directory.mkdir(exist_ok=True)
     lock = directory / "lock"
+    try:
+        directory.mkdir(exist_ok=True)
+    except OSError as error:
+        return _failure(cell, error, progress)
     with FileLock(lock, timeout=patience), progress.cell(cell) as tick:
-        if status_of(study, cell).status in FINISHED:
-            return None
         try:
+            if status_of(study, cell).status in FINISHED:
+                return None
             threads = cell.config["trainer"]["threads"] or threads
             record = train_cell(
                 cell.config, directory, factors=cell.entry.factors, threads=threads, tick=tick
             )
         except Exception as error:
             write_error(directory, traceback.format_exc())
-            message = str(error).split("\n")[0]
-            progress.say(f"failed: {level_words(cell.planned)}: {message}")
-            return Failure(cell.entry.directory, type(error).__name__, message)
+            return _failure(cell, error, progress)
         finally:
             lock.unlink(missing_ok=True)
         progress.finished(cell, record)
     return None
+
+
+def _failure(cell: LaunchCell, error: Exception, progress: SweepProgress) -> Failure:
+    """Says that a cell failed, and why."""
+    message = str(error).split("\n")[0]
+    progress.say(f"failed: {level_words(cell.planned)}: {message}")
+    return Failure(cell.entry.directory, type(error).__name__, message)
 
 
 def summary(study: Path, failures: Sequence[Failure]) -> str:

@@ -53,10 +53,7 @@ def _launcher(hydra_overrides: Sequence[str]) -> Any:
             hydra_context=context, task_function=train_job, config=config
         )
     except HydraException as error:
-        raise InputError(
-            f"{one_line(str(error), hydra_overrides)}; launchers are installed by "
-            "`python -m study setup joblib` (or submitit, ray)"
-        ) from None
+        raise InputError(one_line(str(error), hydra_overrides)) from None
 
 
 def train_job(config: DictConfig) -> None:

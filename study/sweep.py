@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from study.compose import Axis, Composed, axis_of, compose_cell, parse_overrides
-from study.configuration import Config, factors
+from study.configuration import Config, factors, flatten, levels, plain
 from study.errors import InputError, unknown
-from study.keys import NUISANCE
+from study.keys import GROUPS, NUISANCE
+from study.kinds import shown
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,10 @@ def plan(arguments: Sequence[str], *, multirun: bool) -> Plan:
     kept = _without_excluded(cells, base.config["sweep"]["exclude"])
     if not kept:
         raise InputError("sweep.exclude leaves out every cell of the sweep")
-    experiment = (
-        given["experiment"].values[0][0].partition("=")[2] if "experiment" in given else None
-    )
+    named = given.get("experiment")
+    experiment = named.values[0][0].partition("=")[2] if named else None
     hydra = _joined([axis.values[0] for name, axis in given.items() if name.startswith("hydra")])
-    return Plan(base, None if experiment == "null" else experiment, hydra, _distinct(kept))
+    return Plan(base, experiment, hydra, _distinct(kept))
 
 
 def _ordered(
@@ -82,8 +82,8 @@ def _cell(overrides: tuple[str, ...]) -> PlannedCell:
 
 def planned_cell(composed: Composed, overrides: tuple[str, ...]) -> PlannedCell:
     """A composed configuration as a cell, with its factors."""
-    levels = factors(composed.config, composed.choices)
-    return PlannedCell(composed.config, composed.choices, levels, overrides)
+    named = factors(composed.config, composed.choices)
+    return PlannedCell(composed.config, composed.choices, named, overrides)
 
 
 def _without_excluded(
@@ -91,26 +91,41 @@ def _without_excluded(
 ) -> list[PlannedCell]:
     """The cells that no combination of `exclude` matches."""
     for combination in exclude:
-        if not isinstance(combination, dict) or not combination:
-            raise InputError(
-                f"sweep.exclude: {combination!r} is no combination of levels; write such as "
-                "{activation: sigmoid, init: he_normal}"
-            )
-        for name in combination:
+        for name, wanted in combination.items():
             if name in NUISANCE or name not in cells[0].factors:
                 raise unknown("factor in sweep.exclude", name, cells[0].factors)
+            for level in _listed(wanted):
+                if name in GROUPS and level.partition(" ")[0] not in levels(name):
+                    raise unknown(f"{name} in sweep.exclude", level, levels(name))
     return [cell for cell in cells if not any(_matches(cell, each) for each in exclude)]
 
 
 def _matches(cell: PlannedCell, combination: Mapping[str, Any]) -> bool:
     """Whether each named factor has (one of) the given level(s), by full name or by file."""
-    for name, wanted in combination.items():
-        levels = wanted if isinstance(wanted, list) else [wanted]
-        if cell.factors[name] not in levels and cell.choices.get(name) not in levels:
-            return False
-    return True
+    return all(
+        str(cell.factors[name]) in _listed(wanted) or cell.choices.get(name) in _listed(wanted)
+        for name, wanted in combination.items()
+    )
+
+
+def _listed(wanted: Any) -> list[str]:
+    """The levels that a combination names for one factor, as factors show them."""
+    return [str(plain(level)) for level in (wanted if isinstance(wanted, list) else [wanted])]
 
 
 def _distinct(cells: list[PlannedCell]) -> list[PlannedCell]:
-    """Each combination of factors once, in order."""
-    return list({str(cell.factors): cell for cell in cells}.values())
+    """Each combination of factors once, in order.
+
+    Raises `InputError` where two of equal factors are not the same cell: one of them would be lost.
+    """
+    kept: dict[str, PlannedCell] = {}
+    for cell in cells:
+        first = kept.setdefault(str(cell.factors), cell)
+        other = dict(flatten(cell.config))
+        differ = [name for name, value in flatten(first.config) if other.get(name) != value]
+        if differ:
+            raise InputError(
+                f"two cells of the sweep have the same factors and differ in {differ[0]}: "
+                f"{shown(dict(flatten(first.config))[differ[0]])} and {shown(other[differ[0]])}"
+            )
+    return list(kept.values())

@@ -1,5 +1,6 @@
 """`study train`: a command line made into a study on disk."""
 
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     """Runs the command; returns its exit status: 0, or 1 if a cell failed."""
     if any(argument.split("=")[0] in HYDRA_PAGES for argument in arguments):
         return hydra_page(arguments)
-    options = _parser().parse_args(list(arguments))
+    options = _parser().parse_intermixed_args(list(arguments))
     with hydra_ready():
         planned = plan(options.overrides, multirun=options.multirun)
         cells = identify(planned.cells)
@@ -88,16 +89,24 @@ def _train(study: Path, planned: Plan, cells: list[LaunchCell], todo: list[Launc
     )
     print(f"{study}: {len(cells)} cells, {len(cells) - len(todo)} of them done or not asked for")
     print(f"watch:  study tensorboard {study}", flush=True)
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         failures = _run(study, planned, todo, ledger.threads or available_threads())
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)
         return 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
     if failures:
         print(summary(study, failures), file=sys.stderr)
         return 1
     print(f"table:  study table {study}")
     return 0
+
+
+def _interrupt(*_: object) -> None:
+    """SIGTERM ends a launch as Ctrl-C does."""
+    raise KeyboardInterrupt
 
 
 def _run(study: Path, planned: Plan, todo: list[LaunchCell], threads: int) -> list[Failure]:

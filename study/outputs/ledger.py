@@ -49,12 +49,16 @@ def record_launch(
 
 
 def _merged(old: Ledger | None, new: Sequence[LedgerCell], *, replace: bool) -> list[LedgerCell]:
-    """The cells after a launch: no two of equal factors."""
+    """The cells after a launch: no two of equal factors, or of one directory.
+
+    One directory under two factors is a data directory that was renamed.
+    """
     if old is None or replace:
         return list(new)
     newest = {_key(cell): cell for cell in new}
     kept = [newest.pop(_key(cell), cell) for cell in old.cells]
-    return [*kept, *newest.values()]
+    merged = {cell.directory: cell for cell in [*kept, *newest.values()]}
+    return list(merged.values())
 
 
 def _key(cell: LedgerCell) -> str:

@@ -87,7 +87,8 @@ def read_ledger(study_dir: str | os.PathLike[str]) -> Ledger:
         raise InputError(f"{directory} is a file; give the directory of a study") from None
     except (OSError, ValueError) as error:
         raise InputError(
-            f"{path} cannot be used ({error}); launch the study again to write it anew"
+            f"{path} cannot be used ({error}); move it away and launch the study again: "
+            "finished cells are kept"
         ) from None
 
 

@@ -1,6 +1,6 @@
 """What a population asks of the machinery that trains its replicas."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -28,7 +28,11 @@ class Replica:
 
 @dataclass(frozen=True)
 class Settings:
-    """How every replica of a population is trained."""
+    """How every replica of a population is trained.
+
+    `eval_mixes`: an evaluation's batches are drawn from the whole split, since they show in its
+    results.
+    """
 
     batch_size: int
     loss: Loss
@@ -37,6 +41,7 @@ class Settings:
     crop: int
     optimizer: Mapping[str, Any]
     eval_batch_size: int
+    eval_mixes: bool
     streams: Streams
 
     @classmethod
@@ -54,6 +59,7 @@ class Settings:
             crop=config["data"]["crop"],
             optimizer=config["optimizer"],
             eval_batch_size=norm["eval_batch_size"] if on_batch else 2048,
+            eval_mixes=on_batch,
             streams=Streams(config["streams"]),
         )
 
@@ -119,3 +125,23 @@ def epoch_order(replica: Replica, streams: Streams, epoch: int, num_examples: in
     """
     generator = streams.generator(replica.seed, "order", epoch)
     return torch.randperm(num_examples, generator=generator)
+
+
+def evaluation_batches(data: Split, settings: Settings) -> Iterator[Tensor | slice]:
+    """What indexes each batch of an evaluation of `data`.
+
+    In the order of the split; or in a fixed random one where batches are normalized by their own
+    statistics: images that are sorted by class would make them those of a single class.
+    """
+    num_examples, size = len(data.labels), settings.eval_batch_size
+    if settings.eval_mixes:
+        order = torch.randperm(num_examples, generator=torch.Generator().manual_seed(0))
+        yield from order.to(data.labels.device).split(size)
+    else:
+        yield from (slice(start, start + size) for start in range(0, num_examples, size))
+
+
+def normal_like(inputs: Tensor, generator: torch.Generator) -> Tensor:
+    """N(0, 1) in the shape of `inputs`: the same numbers in every precision."""
+    draws = torch.empty(inputs.shape, dtype=torch.float32, device=inputs.device)
+    return draws.normal_(generator=generator).to(inputs.dtype)

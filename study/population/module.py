@@ -82,7 +82,9 @@ class Population(lightning.LightningModule):
 
     def on_fit_start(self) -> None:
         self.engine.start()
-        before = self.engine.evaluate(self._data.val)
+        # Lightning enters the precision's context for its steps alone.
+        with self.trainer.precision_plugin.forward_context():
+            before = self.engine.evaluate(self._data.val)
         self.networks.train()
         for index, progress in enumerate(self.progress):
             progress.curve.append(

@@ -8,6 +8,12 @@ from study.errors import unknown
 
 Schedule = Callable[[float, float, Mapping[str, Any]], float]
 
+MANY = 1e12
+"""No training has more spans of a step schedule; the quotient of two epochs may overflow."""
+
+ROUNDING = 1e-9
+"""A span complete but for rounding is complete: an update is far more of it than this."""
+
 
 def constant(epoch: float, num_epochs: float, config: Mapping[str, Any]) -> float:
     """1 throughout."""
@@ -16,7 +22,8 @@ def constant(epoch: float, num_epochs: float, config: Mapping[str, Any]) -> floa
 
 def step(epoch: float, num_epochs: float, config: Mapping[str, Any]) -> float:
     """`factor` to the power of the completed spans of `every_epochs`."""
-    return float(config["factor"] ** math.floor(epoch / config["every_epochs"]))
+    spans = min(epoch / config["every_epochs"], MANY)
+    return float(config["factor"] ** math.floor(spans + ROUNDING))
 
 
 def cosine(epoch: float, num_epochs: float, config: Mapping[str, Any]) -> float:

@@ -14,6 +14,8 @@ from study.population.engine import (
     Settings,
     State,
     epoch_order,
+    evaluation_batches,
+    normal_like,
 )
 from study.population.losses import wrong
 from study.population.optimizers import make_optimizer
@@ -62,7 +64,7 @@ class SequentialEngine:
         for update, (inputs, labels) in enumerate(self._batches(index, data, epoch)):
             for group in optimizer.param_groups:
                 group["lr"] = self.replicas[index].lr * factors[update]
-            outputs = network(inputs)
+            outputs = network(inputs).to(inputs.dtype)
             loss = self.settings.loss(outputs, labels).mean()
             loss.backward()
             optimizer.step()
@@ -90,8 +92,7 @@ class SequentialEngine:
                     inputs, flip=settings.flip, crop=settings.crop, generator=augmentation
                 )
             if settings.input_noise:
-                draws = torch.empty_like(inputs).normal_(generator=noise)
-                inputs = inputs + settings.input_noise * draws
+                inputs = inputs + settings.input_noise * normal_like(inputs, noise)
             yield inputs, data.labels[indices]
 
     @torch.no_grad()
@@ -102,18 +103,18 @@ class SequentialEngine:
 
     def _evaluate_one(self, network: nn.Module, data: Split) -> tuple[Tensor, Tensor, Tensor]:
         network.eval()
-        size = self.settings.eval_batch_size
-        losses, errors, predictions = [], [], []
-        for inputs, labels in zip(data.inputs.split(size), data.labels.split(size), strict=True):
-            outputs = network(inputs).to(data.inputs.dtype)
+        losses, errors, predictions = [], [], torch.empty_like(data.labels)
+        for batch in evaluation_batches(data, self.settings):
+            labels = data.labels[batch]
+            outputs = network(data.inputs[batch]).to(data.inputs.dtype)
             losses.append(self.settings.loss(outputs, labels).double().sum())
             errors.append(wrong(outputs, labels).sum())
-            predictions.append(outputs.argmax(dim=1))
+            predictions[batch] = outputs.argmax(dim=1)
         count = len(data.labels)
         return (
             torch.stack(losses).sum() / count,
             torch.stack(errors).sum().double() / count,
-            torch.cat(predictions),
+            predictions,
         )
 
     def snapshot(self, index: int) -> State:

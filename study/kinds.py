@@ -1,0 +1,210 @@
+"""What a configuration value may be: checks that return its canonical form."""
+
+import math
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+Parse = Callable[[Any], Any]
+
+MAX_SEED = 2**63 - 1
+MAX_SEEDS = 10_000
+MAX_NAME = 100
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of value.
+
+    `parse` returns the canonical value (an integer learning rate becomes a float) and raises
+    `ValueError` for a value out of range; `expects` says in words what it takes.
+    """
+
+    parse: Parse
+    expects: str
+
+
+def _is_number(value: Any) -> bool:
+    largest = sys.float_info.max  # a larger integer has no float
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and -largest <= value <= largest
+
+
+def number(low: float = -math.inf, high: float = math.inf, *, above: bool = False) -> Kind:
+    """A finite number in [low, high], or in (low, high] if `above`."""
+
+    def parse(value: Any) -> float:
+        if not _is_number(value) or not low <= value <= high or (above and value == low):
+            raise ValueError
+        return float(value) + 0.0  # -0.0 is 0.0
+
+    if above:
+        bound = f" above {low:g}"
+    elif math.isfinite(low):
+        bound = f" of at least {low:g}"
+    else:
+        bound = ""
+    return Kind(parse, "a number" + bound + (f", at most {high:g}" if high < math.inf else ""))
+
+
+def share() -> Kind:
+    """A number in [0, 1)."""
+
+    def parse(value: Any) -> float:
+        if not _is_number(value) or not 0 <= value < 1:
+            raise ValueError
+        return float(value) + 0.0
+
+    return Kind(parse, "a number from 0 up to, not including, 1")
+
+
+def fraction() -> Kind:
+    """A number in (0, 1)."""
+
+    def parse(value: Any) -> float:
+        if not _is_number(value) or not 0 < value < 1:
+            raise ValueError
+        return float(value)
+
+    return Kind(parse, "a share between 0 and 1")
+
+
+def whole(low: int = 0, high: int | None = None) -> Kind:
+    """An integer in [low, high]."""
+
+    def parse(value: Any) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or value < low:
+            raise ValueError
+        if high is not None and value > high:
+            raise ValueError
+        return value
+
+    return Kind(parse, f"a whole number of at least {low}" + (f", at most {high}" if high else ""))
+
+
+def choice(*names: str) -> Kind:
+    """One of the names."""
+
+    def parse(value: Any) -> str:
+        if not isinstance(value, str) or value not in names:
+            raise ValueError
+        return value
+
+    return Kind(parse, "one of " + ", ".join(names))
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError
+    return value
+
+
+def _plain_name(value: Any) -> str:
+    """A name that cannot leave its directory."""
+    allowed = "-_. +=@"
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_NAME or value[0] == "-":
+        raise ValueError
+    if value.strip(". ") != value:
+        raise ValueError
+    if not all(character.isalnum() or character in allowed for character in value):
+        raise ValueError
+    return value
+
+
+FLAG = Kind(_flag, "true or false")
+TEXT = Kind(_text, "a text")
+NAME = Kind(_plain_name, "a plain name: letters, digits, spaces and - _ . + = @")
+
+
+def optional(kind: Kind) -> Kind:
+    """The kind, or null."""
+
+    def parse(value: Any) -> Any:
+        return None if value is None else kind.parse(value)
+
+    return Kind(parse, f"{kind.expects}, or null")
+
+
+def either(first: Kind, second: Kind) -> Kind:
+    """Whichever of the two kinds takes the value."""
+
+    def parse(value: Any) -> Any:
+        try:
+            return first.parse(value)
+        except ValueError:
+            return second.parse(value)
+
+    return Kind(parse, f"{first.expects}, or {second.expects}")
+
+
+def list_of(kind: Kind, *, at_least: int = 0) -> Kind:
+    """A list of the kind."""
+
+    def parse(value: Any) -> list[Any]:
+        if not isinstance(value, list | tuple) or len(value) < at_least:
+            raise ValueError
+        return [kind.parse(item) for item in value]
+
+    return Kind(parse, f"a list, each item {kind.expects}")
+
+
+def _statements(value: Any) -> list[Any]:
+    if not isinstance(value, list | tuple):
+        raise ValueError
+    return list(value)
+
+
+def _combination(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict) or not value:
+        raise ValueError
+    return value
+
+
+STATEMENTS = Kind(_statements, "a list")
+COMBINATIONS = list_of(Kind(_combination, "such as {activation: sigmoid, init: he_normal}"))
+
+
+def _seeds(value: Any) -> list[int]:
+    """A count of seeds, or the seeds themselves, as a sorted list."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        if not 0 < value <= MAX_SEEDS:
+            raise ValueError
+        value = range(value)
+    elif not isinstance(value, list | tuple):
+        raise ValueError
+    return _distinct([whole(high=MAX_SEED).parse(seed) for seed in value])
+
+
+def _learning_rates(value: Any) -> list[float]:
+    """One learning rate or several, as a sorted list."""
+    rates = value if isinstance(value, list | tuple) else [value]
+    return _distinct([number(0, above=True).parse(rate) for rate in rates])
+
+
+def _distinct(values: list[Any]) -> list[Any]:
+    """The values sorted, if there are any and none comes twice."""
+    if not values or len(set(values)) != len(values):
+        raise ValueError
+    return sorted(values)
+
+
+SEEDS = Kind(_seeds, f"a count from 1 to {MAX_SEEDS}, or a list of distinct whole numbers")
+RATES = Kind(_learning_rates, "a number above 0, or a list of distinct ones")
+
+
+def shown(value: Any) -> str:
+    """A value as one would type it, on one line of bounded length."""
+    if isinstance(value, list | tuple):
+        text = f"[{','.join(map(shown, value))}]"
+    elif isinstance(value, bool) or value is None:
+        text = "null" if value is None else str(value).lower()
+    else:
+        text = " ".join(str(value).split())
+    return text if len(text) <= 80 else f"{text[:77]}..."

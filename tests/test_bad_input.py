@@ -1,0 +1,253 @@
+"""Bad input: one clear line, exit status 2, nothing written."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from synthetic import ledger_cell, make_study, write_ledger
+
+from study.__main__ import main
+from study.compose import SWITCHES
+from study.keys import KEYS
+
+LONGEST = 450
+
+
+def saved(root: Path) -> set[str]:
+    """All files but the lock that reading an image folder takes in it."""
+    return {str(path) for path in root.rglob("*") if path.name != ".study-tensors.safetensors.lock"}
+
+
+class Refused:
+    """Runs a command line that must be refused in the prescribed way; returns its line."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], root: Path) -> None:
+        self.capsys = capsys
+        self.root = root
+
+    def __call__(self, *arguments: str) -> str:
+        before = saved(self.root)
+        assert main(arguments) == 2
+        out, err = self.capsys.readouterr()
+        assert out == ""
+        assert err.startswith("study: ")
+        assert err.endswith("\n")
+        assert len(err.splitlines()) == 1
+        assert len(err) < LONGEST
+        assert saved(self.root) == before
+        return err
+
+
+@pytest.fixture
+def refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Refused:
+    monkeypatch.chdir(tmp_path)
+    return Refused(capsys, tmp_path)
+
+
+CASES: list[tuple[Sequence[str], str]] = [
+    (["activation=rleu"], "unknown activation 'rleu' (did you mean 'relu'?); choose from: elu"),
+    (["init=he_norml"], "unknown init 'he_norml' (did you mean 'he_normal'?)"),
+    (["data=mnits"], "unknown data 'mnits' (did you mean 'mnist'?)"),
+    (["norm=layer"], "choose from: batch, none"),
+    (["experiment=quickstrat"], "did you mean 'quickstart'?"),
+    (["batchsize=64"], "unknown key 'batchsize' (did you mean batch_size?)"),
+    (["optimiser=sgd"], "did you mean optimizer?"),
+    (["activation=relu", "activation.slope=0.1"], "levels of activation that have it: leaky_relu"),
+    (["init=he_normal", "init.gain=2"], "init=he_normal has no key 'gain'"),
+    (["optimizer=adam", "optimizer.momentum=0.9"], "optimizer=adam has no key 'momentum'"),
+    (["batch_size=0"], "batch_size=0 is out of range: it takes a whole number of at least 1"),
+    (["init=normal", "init.std=-1"], "init.std=-1 is out of range: it takes a number of at least"),
+    (["optimizer.lr=fast"], "optimizer.lr=fast is out of range: it takes a number above 0"),
+    (["optimizer.lr=[]"], "optimizer.lr=[] is out of range"),
+    (["seeds=[]"], "seeds=[] is out of range"),
+    (["seeds=0"], "seeds=0 is out of range: it takes a count"),
+    (["seeds=99999999999999999999"], "is out of range"),
+    (["seeds=0,1"], "write 'seeds=[0,1]'"),
+    (["-m", "seeds=0,1"], "write 'seeds=[0,1]'"),
+    (["-m", "optimizer.lr=0.01,0.1"], "write 'optimizer.lr=[0.01,0.1]'"),
+    (["activation=relu,tanh"], "add -m"),
+    (["activation"], "write KEY=VALUE"),
+    (["activation=[relu"], "write KEY=VALUE"),
+    (["=3"], "write KEY=VALUE"),
+    (["study=a\nb"], "cannot read"),
+    (["~activation"], "never removed"),
+    (["--dry"], "unrecognized arguments: --dry"),
+    (["--failed", "--missing"], "not allowed with"),
+    (["init=delta_orthogonal"], "use init=orthogonal"),
+    (["model=cnn", "model.channels=[[4],[4],[4],[4],[4]]"], "use at most 4 inner lists"),
+    (["model=cnn", "model.kernel_size=4"], "it must be odd"),
+    (["optimizer.nesterov=true", "optimizer.momentum=0"], "set optimizer.momentum above 0"),
+    (["trainer.devices=2"], "hydra/launcher="),
+    (["trainer.accelerator=tpu"], "one of auto, cpu, cuda, mps"),
+    (["data.train_size=60000"], "data.train_size=60000 must be from 1 to 55000"),
+    (["data.val_size=60000"], "leaves no image to train on"),
+    (["data.test_size=10001"], "data.test_size=10001 must be from 1 to 10000"),
+    (["study=../x"], "study=../x is out of range: it takes a plain name"),
+    (["data=image_folder"], "data.root is not set"),
+    (["data=image_folder", "data.root=nowhere"], "data.root=nowhere is not a directory"),
+    (["-m", "activation=relu,tanh", "sweep.exclude=[{activatoin:relu}]"], "'activation'"),
+    (["--cfg", "job", "activation=rleu"], "did you mean 'relu'?"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "says"), CASES, ids=[" ".join(case[0]) for case in CASES])
+def test_one_line_says_what_would_be_right(
+    refused: Refused, arguments: Sequence[str], says: str
+) -> None:
+    assert says in refused("train", *arguments)
+
+
+def test_an_unknown_command_is_told_the_right_one(refused: Refused) -> None:
+    assert "did you mean 'train'?" in refused("trian")
+    assert "--nothing" in refused("list", "--nothing")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+def test_a_device_that_is_not_there(refused: Refused) -> None:
+    line = refused("train", "trainer.accelerator=cuda")
+    assert "trainer.accelerator=cuda: this machine has none; it has cpu" in line
+
+
+def test_an_outputs_directory_that_cannot_be_written_to(
+    refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    line = refused("train", f"outputs_dir={tmp_path / 'file'}")
+    assert "choose another with outputs_dir=DIR" in line
+
+    def denied(path: Path, **options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", denied)
+    assert "Permission denied" in refused("train", f"outputs_dir={tmp_path / 'new'}")
+
+
+def test_a_damaged_ledger_is_left_alone(refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "outputs" / "scratch").mkdir(parents=True)
+    ledger = tmp_path / "outputs" / "scratch" / "study.json"
+    ledger.write_text("{")
+    (ledger.parent / ".study.json.lock").touch()
+    assert "study.json" in refused("train", "data.train_size=64")
+    assert ledger.read_text() == "{"
+
+
+def test_a_table_of_no_cells_or_of_no_such_factor(refused: Refused, tmp_path: Path) -> None:
+    assert "does not exist" in refused("table", "nowhere")
+    (tmp_path / "empty").mkdir()
+    assert "study.json" in refused("table", "empty")
+    write_ledger(tmp_path / "none", [])
+    assert "has no cells" in refused("table", "none")
+    write_ledger(tmp_path / "missing", [ledger_cell({"activation": "relu"})])
+    assert "has no finished cell" in refused("table", "missing")
+    make_study(tmp_path / "whole")
+    line = refused("table", "whole", "--rows", "activatoin")
+    assert "unknown factor 'activatoin' (did you mean 'activation'?)" in line
+    assert refused("table", "whole", "--rows", "init", "--columns", "dropout")
+    assert refused("table", "whole", "--rows", "init", "--metric", "test_eror")
+
+
+# Image folders
+
+
+def picture(path: Path, side: int = 8) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(len(str(path))).integers(0, 256, (side, side), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "images"
+    for split in ("train", "test"):
+        for name in ("bird", "cat"):
+            for index in range(4):
+                picture(root / split / name / f"{index}.png")
+    return root
+
+
+def refuse_folder(refused: Refused, folder: Path) -> str:
+    return refused("train", "data=image_folder", f"data.root={folder}", "data.val_size=0.5")
+
+
+def test_images_of_mixed_sizes(refused: Refused, folder: Path) -> None:
+    picture(folder / "train" / "cat" / "3.png", side=9)
+    assert "3.png" in refuse_folder(refused, folder)
+
+
+def test_an_empty_class(refused: Refused, folder: Path) -> None:
+    (folder / "train" / "dog").mkdir()
+    (folder / "test" / "dog").mkdir()
+    assert "dog" in refuse_folder(refused, folder)
+
+
+def test_a_class_missing_from_test(refused: Refused, folder: Path) -> None:
+    picture(folder / "train" / "dog" / "0.png")
+    assert "class 'dog' is in" in refuse_folder(refused, folder)
+
+
+def test_an_unreadable_image(refused: Refused, folder: Path) -> None:
+    (folder / "test" / "bird" / "2.png").write_bytes(b"\x89PNG no more than this")
+    assert "2.png" in refuse_folder(refused, folder)
+
+
+# Whatever is typed
+
+names = st.sampled_from([*SWITCHES, *KEYS, "hydra.x", "hydra/x", "sweep.axes", "x", "", "a.b.c"])
+prefixes = st.sampled_from(["", "", "", "+", "++", "~", "-", "--", "@", "'", '"'])
+MARKS = list("=,:[]{}()'\"\\ \t\n~@$%*?!|#.-+/0123456789é\x00")
+WORDS = "${ null true nan inf None ??? relu tanh mnist range( glob( choice( interval( 1e999 ../"
+WORDS += " ${oc.env:HOME} slope=0.1 [[1],[2]] {a:1}"
+pieces = st.sampled_from([*MARKS, *WORDS.split()])
+soup = st.lists(pieces, max_size=7).map("".join)
+overrides = st.builds("{}{}{}{}".format, prefixes, names, st.sampled_from(["=", "", "=="]), soup)
+# What ends in one cell that cannot be trained, however harmless the rest is.
+POISON = "data.train_size=60000"
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    before = Path.cwd()
+    path = tmp_path_factory.mktemp("empty")
+    os.chdir(path)
+    yield path
+    os.chdir(before)
+
+
+@settings(
+    max_examples=150,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(st.lists(overrides, min_size=1, max_size=2), st.booleans())
+@example(["activation="], False)
+@example(["experiment='"], False)
+@example(["activation=glob("], True)
+@example(["activation='relu\t slope=1'"], False)
+@example(["sweep.exclude=[{activation:[]}]"], False)
+@example(["claims=[{a:${nothing}}]"], False)
+@example(["optimizer.lr=${oc.decode:"], False)
+@example(["outputs_dir=${batch_size}"], False)
+@example(["init.bias=" + "9" * 400], False)
+@example(["experiment=null"], False)
+@example(["seeds={0:1}"], False)
+@example(["model.widths=" + "[" * 2000], False)
+def test_whatever_is_typed_ends_in_one_line(
+    capsys: pytest.CaptureFixture[str], empty: Path, typed: list[str], multirun: bool
+) -> None:
+    pages = ("-c", "-h", "-i", "--")
+    arguments = [text for text in typed if not text.startswith(pages)]
+    arguments = [text for text in arguments if text.lstrip("+'\"").partition("=")[0] != POISON]
+    flags = ["-m"] if multirun else []
+    assert main(["train", *flags, *arguments, POISON]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("study: ")
+    assert err.count("\n") == 1
+    assert list(empty.iterdir()) == []

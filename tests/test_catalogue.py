@@ -1,0 +1,59 @@
+"""`study list` and `study --help` leave nothing out."""
+
+import subprocess
+import sys
+
+import pytest
+
+from study.__main__ import COMMANDS, PROJECT_COMMANDS, main
+from study.catalogue import catalogue, headline
+from study.configuration import CONF, levels
+from study.keys import GROUPS, KEYS
+
+
+def test_every_experiment_level_and_key_has_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed == catalogue()
+    rest = iter(printed)
+    assert "experiments" in rest
+    for group in ("experiment", *GROUPS, "trainer"):
+        assert group == "experiment" or f"{group}=" in rest
+        for level in levels(group):
+            assert f"  {level:22} {headline(group, level)}" in rest
+    assert "keys" in rest
+    for name, key in KEYS.items():
+        line = next(rest)
+        assert line.split()[0] == name
+        assert key.help in line
+        assert key.kind.expects in line
+
+
+def test_every_file_of_the_configuration_is_a_level_of_it() -> None:
+    groups = {path.parent.name for path in CONF.glob("*/*.yaml")}
+    assert groups == {*GROUPS, "trainer", "experiment"}
+
+
+def test_a_headline_says_something() -> None:
+    for group in (*GROUPS, "trainer", "experiment"):
+        for level in levels(group):
+            assert len(headline(group, level)) > 5
+            assert not headline(group, level).startswith(("#", "@"))
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"], ["help"]])
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    assert main(arguments) == 0
+    out = capsys.readouterr().out
+    for name, text in [*COMMANDS.items(), *PROJECT_COMMANDS.items()]:
+        assert f"study {name} " in out
+        assert (text if isinstance(text, str) else text[1]) in out
+
+
+def test_the_list_needs_no_torch() -> None:
+    code = (
+        "import sys, study.__main__\n"
+        "study.__main__.main(['list']); study.__main__.main(['--help'])\n"
+        "sys.exit(sorted({'torch', 'lightning', 'hydra'} & set(sys.modules)) or 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=CONF.parent, check=True, capture_output=True)

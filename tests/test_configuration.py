@@ -1,0 +1,239 @@
+"""Identity: a signature changes with what changes results, and with nothing else."""
+
+import copy
+import functools
+import itertools
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from study import configuration
+from study.compose import Composed, compose_cell, hydra_ready
+from study.configuration import (
+    Config,
+    check,
+    directory_name,
+    factors,
+    flatten,
+    level_name,
+    levels,
+    nest,
+    signature,
+)
+from study.errors import InputError
+from study.keys import GROUPS, KEYS, NUISANCE
+
+# For each key a level that has it, and another value that its range allows.
+OTHER: dict[str, tuple[str, Any]] = {
+    "study": ("", "another"),
+    "outputs_dir": ("", "elsewhere"),
+    "seeds": ("", 3),
+    "batch_size": ("", 64),
+    "loss": ("", "squared_error"),
+    "input_noise": ("", 0.5),
+    "streams.initialization": ("", 1),
+    "streams.order": ("", 1),
+    "streams.augmentation": ("", 1),
+    "streams.noise": ("", 1),
+    "streams.dropout": ("", 1),
+    "data.name": ("", "kmnist"),
+    "data.root": ("", "elsewhere"),
+    "data.val_size": ("", 0.1),
+    "data.train_size": ("", 1000),
+    "data.test_size": ("", 1000),
+    "data.split_seed": ("", 1),
+    "data.normalize": ("", "unit"),
+    "data.zca_epsilon": ("", 0.1),
+    "data.flip": ("", True),
+    "data.crop": ("", 4),
+    "model.name": ("", "cnn"),
+    "model.widths": ("", [8]),
+    "model.channels": ("model=cnn", [[8]]),
+    "model.kernel_size": ("model=cnn", 5),
+    "model.pool": ("model=cnn", "average"),
+    "model.head": ("model=cnn", []),
+    "model.dropout": ("", 0.5),
+    "activation.name": ("", "tanh"),
+    "activation.slope": ("activation=leaky_relu", 0.01),
+    "activation.alpha": ("activation=elu", 2),
+    "activation.pieces": ("activation=maxout", 3),
+    "init.name": ("", "he_uniform"),
+    "init.bias": ("", 0.1),
+    "init.value": ("init=constant", 0.2),
+    "init.std": ("init=normal", 0.1),
+    "init.bound": ("init=uniform", 0.1),
+    "init.gain": ("init=orthogonal", "auto"),
+    "norm.name": ("norm=batch", "none"),
+    "norm.position": ("norm=batch", "after"),
+    "norm.momentum": ("norm=batch", 0.5),
+    "norm.eps": ("norm=batch", 1e-3),
+    "norm.affine": ("norm=batch", False),
+    "norm.evaluation": ("norm=batch", "batch"),
+    "norm.eval_batch_size": ("norm=batch", 64),
+    "norm.noise": ("norm=batch", 1),
+    "optimizer.name": ("", "adam"),
+    "optimizer.lr": ("", [0.01, 0.1]),
+    "optimizer.momentum": ("", 0.5),
+    "optimizer.nesterov": ("", True),
+    "optimizer.alpha": ("optimizer=rmsprop", 0.9),
+    "optimizer.beta1": ("optimizer=adam", 0.8),
+    "optimizer.beta2": ("optimizer=adam", 0.9),
+    "optimizer.eps": ("optimizer=adam", 1e-4),
+    "optimizer.weight_decay": ("", 1e-4),
+    "schedule.name": ("", "cosine"),
+    "schedule.warmup_epochs": ("", 1),
+    "schedule.every_epochs": ("schedule=step", 2),
+    "schedule.factor": ("schedule=step", 0.5),
+    "schedule.final_factor": ("schedule=cosine", 0.1),
+    "trainer.max_epochs": ("", 3),
+    "trainer.precision": ("", "64-true"),
+    "trainer.accelerator": ("", "cpu"),
+    "trainer.devices": ("", 2),
+    "trainer.threads": ("", 1),
+    "outputs.weights": ("", "all"),
+    "outputs.tensorboard": ("", "none"),
+    "sweep.max_failures": ("", 1),
+    "sweep.exclude": ("", [{"activation": "relu"}]),
+    "claims": ("", [{"id": "one"}]),
+}
+# Groups of a single level: there is no other value yet.
+ONLY_NAME = {"pretraining.name", "probes.name"}
+
+
+@functools.cache
+def composed(*overrides: str) -> Composed:
+    with hydra_ready():
+        return compose_cell([text for text in overrides if text])
+
+
+def with_value(config: Config, name: str, value: Any) -> Config:
+    changed = copy.deepcopy(config)
+    *groups, last = name.split(".")
+    place = changed
+    for group in groups:
+        place = place[group]
+    assert last in place
+    place[last] = value
+    return changed
+
+
+def test_every_key_has_another_value_to_try() -> None:
+    assert OTHER.keys() == KEYS.keys() - ONLY_NAME
+
+
+@pytest.mark.parametrize("name", sorted(OTHER))
+def test_the_signature_changes_with_result_keys_alone(name: str) -> None:
+    overrides, value = OTHER[name]
+    config = composed(overrides).config
+    changed = with_value(config, name, value)
+    if name not in ("trainer.devices", "optimizer.nesterov") and not name.endswith(".name"):
+        changed = check(changed)
+    same = signature(changed, "data") == signature(config, "data")
+    assert same == (KEYS[name].effect != "result")
+
+
+def test_the_signature_changes_with_the_data_and_the_recipe(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = composed("").config
+    first = signature(config, "data")
+    assert signature(config, "other data") != first
+    monkeypatch.setattr(configuration, "RECIPE", configuration.RECIPE + 1)
+    assert signature(config, "data") != first
+
+
+@given(st.randoms())
+def test_the_order_of_keys_is_nothing(random: Any) -> None:
+    config = composed("").config
+    flat = list(flatten(config))
+    shuffled = nest(dict(random.sample(flat, len(flat))))
+    assert shuffled == config
+    assert signature(shuffled, "data") == signature(config, "data")
+
+
+def test_equal_values_written_otherwise_are_the_same_cell() -> None:
+    first = composed("seeds=3", "optimizer.lr=[1,0.1]", "init.bias=0").config
+    second = composed("seeds=[2,0,1]", "optimizer.lr=[0.1,1.0]", "init.bias=-0.0").config
+    assert signature(first, "data") == signature(second, "data")
+    assert signature(composed("optimizer.lr=1").config, "") == signature(
+        composed("optimizer.lr=[1.0]").config, ""
+    )
+
+
+def test_without_seeds_the_signature_forgets_the_seeds_alone() -> None:
+    first, second = composed("seeds=5").config, composed("seeds=[7]").config
+    assert signature(first, "d") != signature(second, "d")
+    assert signature(first, "d", without_seeds=True) == signature(second, "d", without_seeds=True)
+    third = composed("seeds=5", "optimizer.lr=0.2").config
+    assert signature(first, "d", without_seeds=True) != signature(third, "d", without_seeds=True)
+
+
+def test_a_level_is_named_by_what_differs_from_its_file() -> None:
+    one = composed("activation=leaky_relu", "activation.slope=0.01")
+    assert level_name("activation", "leaky_relu", one.config["activation"]) == (
+        "leaky_relu slope=0.01"
+    )
+    assert factors(one.config, one.choices)["activation"] == "leaky_relu slope=0.01"
+    same = composed("activation=leaky_relu", "activation.slope=0.1")
+    assert factors(same.config, same.choices)["activation"] == "leaky_relu"
+    two = composed("model.widths=[8,8]", "model.dropout=0.5", "data.root=some/where")
+    named = factors(two.config, two.choices)
+    assert named["model"] == "mlp widths=[8,8] dropout=0.5"
+    assert named["data"] == "mnist root=where"
+
+
+CHANGES = [
+    [f"activation={level}" for level in ("relu", "leaky_relu", "prelu")],
+    ["", "activation.slope=0.25", "activation.slope=0.1", "activation.slope=1"],
+    ["", "model.widths=[8]", "model.widths=[8,8]", "model.widths=[]"],
+    ["", "optimizer.lr=[0.1]", "optimizer.momentum=0.9", "optimizer.momentum=0.5"],
+    ["", "batch_size=64", "input_noise=0.5", "streams.order=0", "loss=squared_error"],
+    ["", "trainer.threads=1", "outputs.weights=none", "study=other"],
+]
+
+
+def test_equal_factors_are_equal_signatures_and_other_factors_other_ones() -> None:
+    seen: dict[str, str] = {}
+    for combination in itertools.islice(itertools.product(*CHANGES), 0, None, 71):
+        if "slope" in combination[1] and combination[0] == "activation=relu":
+            continue
+        cell = composed(*combination)
+        named = str(factors(cell.config, cell.choices))
+        digest = signature(cell.config, "data")
+        assert seen.setdefault(named, digest) == digest
+    assert len(set(seen.values())) == len(seen) > 20
+
+
+def test_seeds_and_learning_rates_are_no_factors() -> None:
+    cell = composed("")
+    named = factors(cell.config, cell.choices)
+    assert not set(NUISANCE) & set(named)
+    assert set(GROUPS) <= set(named)
+    assert {"batch_size", "loss", "trainer.max_epochs", "streams.order"} <= set(named)
+    other = composed("seeds=1", "optimizer.lr=[0.5,1]")
+    assert factors(other.config, other.choices) == named
+
+
+def test_a_directory_is_named_by_its_levels_and_its_signature() -> None:
+    cell = composed("activation=tanh", "init=normal", "norm=batch")
+    digest = signature(cell.config, "data")
+    assert directory_name(cell.choices, digest) == f"mnist-mlp-tanh-normal-batch-{digest[:8]}"
+    assert directory_name({**cell.choices, "pretraining": "rbm"}, digest).endswith(
+        f"-rbm-{digest[:8]}"
+    )
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_group_without_a_name_is_refused_in_one_line(group: str) -> None:
+    config = copy.deepcopy(composed("").config)
+    del config[group]["name"]
+    with pytest.raises(InputError, match=f"{group}.name is missing") as caught:
+        check(config)
+    assert levels(group)[0] in str(caught.value)
+
+
+def test_checking_is_idempotent() -> None:
+    config = composed("").config
+    assert check(config) == config

@@ -1,0 +1,133 @@
+"""The ledger: what a study should hold, launch after launch."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from study.errors import InputError
+from study.outputs import LedgerCell, read_ledger
+from study.outputs.ledger import record_launch
+
+
+def cell(digest: str, **factors: Any) -> LedgerCell:
+    return LedgerCell(f"cell-{digest * 8}", digest * 64, factors)
+
+
+RELU, TANH = cell("a", activation="relu"), cell("b", activation="tanh")
+
+
+def launch(
+    directory: Path,
+    cells: Sequence[LedgerCell],
+    *,
+    threads: int = 1,
+    experiment: Path | None = None,
+    claims: Sequence[Any] = (),
+) -> list[LedgerCell]:
+    ledger = record_launch(
+        directory,
+        study=directory.name,
+        threads=threads,
+        cells=cells,
+        experiment=experiment,
+        claims=claims,
+    )
+    assert ledger == read_ledger(directory)
+    return list(ledger.cells)
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> Path:
+    path = tmp_path / "names.yaml"
+    path.write_text("# the text\nstudy: names\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    path = tmp_path / "study"
+    path.mkdir()
+    return path
+
+
+def test_an_ad_hoc_launch_adds(study: Path) -> None:
+    assert launch(study, [RELU]) == [RELU]
+    assert launch(study, [TANH]) == [RELU, TANH]
+    assert launch(study, [RELU]) == [RELU, TANH]
+    ledger = read_ledger(study)
+    assert (ledger.previous, ledger.experiment, ledger.claims) == ([], None, [])
+
+
+def test_equal_factors_are_replaced_in_place_and_the_old_list_is_kept(study: Path) -> None:
+    launch(study, [RELU, TANH])
+    more_seeds = cell("c", activation="relu")
+    assert launch(study, [more_seeds]) == [more_seeds, TANH]
+    (previous,) = read_ledger(study).previous
+    assert [entry["signature"] for entry in previous["cells"]] == [RELU.signature, TANH.signature]
+
+
+def test_an_experiment_replaces_the_list_and_keeps_the_old_one(
+    study: Path, experiment: Path
+) -> None:
+    launch(study, [RELU])
+    claims = [{"id": "one"}]
+    assert launch(study, [TANH], experiment=experiment, claims=claims) == [TANH]
+    ledger = read_ledger(study)
+    assert ledger.claims == claims
+    assert ledger.experiment is not None
+    assert ledger.experiment["name"] == "names"
+    assert ledger.experiment["text"] == experiment.read_text(encoding="utf-8")
+    assert len(ledger.experiment["sha256"]) == 64
+    assert [len(list_of["cells"]) for list_of in ledger.previous] == [1]
+    assert launch(study, [TANH, RELU], experiment=experiment) == [TANH, RELU]
+    assert len(read_ledger(study).previous) == 1
+
+
+def test_an_ad_hoc_launch_keeps_the_experiment_and_its_claims(
+    study: Path, experiment: Path
+) -> None:
+    launch(study, [TANH], experiment=experiment, claims=[{"id": "one"}])
+    before = read_ledger(study)
+    assert launch(study, [RELU]) == [TANH, RELU]
+    after = read_ledger(study)
+    assert (after.experiment, after.claims) == (before.experiment, before.claims)
+
+
+def test_the_threads_are_those_of_the_first_launch(study: Path) -> None:
+    launch(study, [RELU], threads=3)
+    launch(study, [TANH], threads=8)
+    assert read_ledger(study).threads == 3
+
+
+def test_the_same_launch_writes_the_same_bytes(study: Path, experiment: Path) -> None:
+    launch(study, [RELU], experiment=experiment)
+    first = (study / "study.json").read_bytes()
+    launch(study, [RELU], threads=9, experiment=experiment)
+    assert (study / "study.json").read_bytes() == first
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 9}', '{"schema": 1, "cells": 3}'])
+def test_a_damaged_ledger_is_one_line_and_left_alone(study: Path, text: str) -> None:
+    (study / "study.json").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match="study.json") as caught:
+        launch(study, [RELU])
+    assert "\n" not in str(caught.value)
+    assert (study / "study.json").read_text(encoding="utf-8") == text
+
+
+    strict=True, reason="the ledger lists the directory twice and cannot be read again"
+)
+def test_no_two_cells_share_a_directory(study: Path) -> None:
+    """A folder of images that was renamed is another factor and the same signature."""
+    launch(study, [cell("a", data="image_folder root=cats")])
+    renamed = cell("a", data="image_folder root=pets")
+    assert launch(study, [renamed]) == [renamed]
+
+
+def test_factors_survive_the_file(study: Path) -> None:
+    odd = cell("d", activation="leaky_relu slope=0.01", batch_size=64, noise=0.5, name="é=“x”")
+    assert launch(study, [odd]) == [odd]
+    assert json.loads((study / "study.json").read_text(encoding="utf-8"))["schema"] == 1
