@@ -109,7 +109,7 @@ def _train_missing(
     wanted = [
         replica
         for replica in replicas_of(config)
-        if replica not in results or (everything and lacks(results[replica], weights=True))
+        if replica not in results or (everything and results[replica].weights is None)
     ]
     while wanted:
         results |= _train(config, data, wanted, writer, tick)

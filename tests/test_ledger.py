@@ -118,8 +118,6 @@ def test_a_damaged_ledger_is_one_line_and_left_alone(study: Path, text: str) -> 
     assert (study / "study.json").read_text(encoding="utf-8") == text
 
 
-    strict=True, reason="the ledger lists the directory twice and cannot be read again"
-)
 def test_no_two_cells_share_a_directory(study: Path) -> None:
     """A folder of images that was renamed is another factor and the same signature."""
     launch(study, [cell("a", data="image_folder root=cats")])

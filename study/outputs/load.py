@@ -2,7 +2,7 @@
 
 import os
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ def load(
     directory = Path(cell)
     config = _read_config(directory)
     tensors, input_shape = _read_tensors(directory)
-    names = sorted({key.partition("/")[0] for key in tensors} - {"normalization"})
+    names = {key.partition("/")[0] for key in tensors} - {"normalization"}
     name = _pick(directory, names, seed, lr)
     state = _below(tensors, name)
     network = build_network(config, input_shape, len(state["output.weight"]))
@@ -50,7 +50,11 @@ def _read_config(directory: Path) -> dict[str, Any]:
             f"{directory} is no cell: it has no config.yaml; give a directory that "
             "`study status` lists"
         ) from None
-    return dict(yaml.safe_load(text))
+    try:
+        config = yaml.safe_load(text)
+        return {group: dict(config[group]) for group in ("model", "activation", "norm")}
+    except (yaml.YAMLError, KeyError, TypeError, ValueError):
+        raise InputError(f"{directory / 'config.yaml'} is damaged; train the cell again") from None
 
 
 def _read_tensors(directory: Path) -> tuple[dict[str, Tensor], tuple[int, int, int]]:
@@ -69,17 +73,24 @@ def _read_tensors(directory: Path) -> tuple[dict[str, Tensor], tuple[int, int, i
         raise InputError(f"{path} is damaged ({error}); train the cell again") from None
 
 
-def _pick(directory: Path, names: list[str], seed: int | None, lr: float | None) -> str:
+def _order(name: str) -> tuple[int, float]:
+    """The seed and the learning rate of `seed=0,lr=0.1`."""
+    seed, _, lr = name.removeprefix("seed=").partition(",lr=")
+    return int(seed), float(lr)
+
+
+def _pick(directory: Path, names: Iterable[str], seed: int | None, lr: float | None) -> str:
     """The first kept replica of the seed and learning rate asked for."""
+    ordered = sorted(names, key=_order)
     wanted = [
         name
-        for name in names
+        for name in ordered
         if (seed is None or name.startswith(f"seed={seed},"))
         and (lr is None or name.endswith(f",lr={float(lr)}"))
     ]
     if not wanted:
         asked = replica_name(seed if seed is not None else "any", lr if lr is not None else "any")
-        raise InputError(f"{directory} kept no weights of {asked}; it has: {'; '.join(names)}")
+        raise InputError(f"{directory} kept no weights of {asked}; it has: {'; '.join(ordered)}")
     return wanted[0]
 
 

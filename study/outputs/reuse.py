@@ -23,9 +23,11 @@ def finished_replicas(
     for path in sorted(study.glob("*/result.json")):
         try:
             record = read_json(path)
-            if record.get("family") != family or not wanted & _seeds(record):
+            if record.get("family") != family:
                 continue
             check_result(record, record["signature"])
+            if not wanted & _seeds(record):
+                continue
             results = _read(path.parent, record, with_weights)
         except (OSError, ValueError, KeyError):
             continue

@@ -1,0 +1,262 @@
+"""A trained cell: what it leaves behind, and that it is the same every time."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from lightning.pytorch.plugins.environments import LightningEnvironment
+from safetensors.torch import load_file
+
+from study.cell import device_of, weights_sha256
+from study.configuration import signature
+from study.errors import InputError
+from study.outputs.cell import CURVE_COLUMNS, read_curves
+from study.outputs.files import sha256
+from study.outputs.sealed import METRIC_KEYS, check_result, check_seal
+
+RATES = (0.01, 0.05)
+OVERRIDES = ("seeds=2", "optimizer.lr=[0.01,0.05]", "trainer.max_epochs=3", "norm=batch")
+FILES = {"config.yaml", "result.json", "curves.csv", "predictions.npz", "filters.npz",
+         "weights.safetensors"}  # fmt: skip
+RESULT_KEYS = {
+    "schema", "status", "signature", "factors", "replicas", "chosen_lr", "chosen_lr_at_edge",
+    "probes", "wall_seconds", "pretraining_seconds", "files", "provenance", "sha256",
+}  # fmt: skip
+PROVENANCE = {
+    "git_commit", "git_diff_sha256", "packages", "python", "processor", "gpu", "threads", "engine",
+    "data_fingerprint", "command",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.folder(tmp_path_factory.mktemp("images"))
+
+
+@pytest.fixture(scope="module")
+def cell(root: Path) -> Path:
+    directory = root.parent / "study" / "cell"
+    tiny.train_to(directory, root, *OVERRIDES)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def record(cell: Path) -> dict[str, Any]:
+    return dict(json.loads((cell / "result.json").read_text(encoding="utf-8")))
+
+
+def test_a_cell_leaves_its_files_and_no_other(cell: Path) -> None:
+    files = {path.name for path in cell.iterdir()}
+    written = {name for name in files if name.startswith("events.out.tfevents.")}
+    assert len(written) == 1
+    assert files - written == FILES
+    assert {path.name for path in cell.parent.iterdir()} == {"cell"}
+
+
+def test_nothing_is_left_in_the_current_directory(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tiny.train_to(tmp_path / "study" / "cell", root, "trainer.max_epochs=1")
+    assert [path.name for path in tmp_path.iterdir()] == ["study"]
+
+
+def test_the_record_has_every_key_and_its_seal(record: dict[str, Any]) -> None:
+    assert set(record) >= RESULT_KEYS
+    assert check_seal(record)
+    check_result(record, record["signature"])
+    assert set(record["provenance"]) >= PROVENANCE
+    assert record["wall_seconds"] > 0
+
+
+def test_every_replica_has_every_number(record: dict[str, Any]) -> None:
+    pairs = [(replica["seed"], replica["lr"]) for replica in record["replicas"]]
+    assert pairs == [(seed, lr) for seed in (0, 1) for lr in RATES]
+    for replica in record["replicas"]:
+        assert replica["status"] == "trained"
+        assert 1 <= replica["best_epoch"] <= 3
+        assert all(0 <= replica[key] <= 1 for key in METRIC_KEYS if key.endswith("error"))
+        assert all(replica[key] >= 0 for key in METRIC_KEYS if key.endswith("loss"))
+        assert len(replica["weights_sha256"]) == 64
+
+
+def test_the_chosen_learning_rate_is_best_on_validation(record: dict[str, Any]) -> None:
+    def mean(lr: float, name: str) -> float:
+        values = [replica[name] for replica in record["replicas"] if replica["lr"] == lr]
+        return math.fsum(values) / len(values)
+
+    best = min(RATES, key=lambda lr: (mean(lr, "val_error"), mean(lr, "val_loss"), lr))
+    assert record["chosen_lr"] == best
+    assert record["chosen_lr_at_edge"] == ("lowest" if best == RATES[0] else "highest")
+
+
+def test_the_files_are_those_of_the_record(cell: Path, record: dict[str, Any]) -> None:
+    assert set(record["files"]) == FILES - {"result.json"}
+    for name, digest in record["files"].items():
+        assert sha256(cell / name) == digest
+
+
+def test_curves_have_a_row_for_each_replica_and_epoch(cell: Path, record: dict[str, Any]) -> None:
+    header = (cell / "curves.csv").read_text(encoding="utf-8").split("\n")[0]
+    assert header == ",".join(CURVE_COLUMNS)
+    rows = read_curves(cell)
+    keys = [(row["seed"], row["lr"], row["epoch"]) for row in rows]
+    assert sorted(keys) == sorted(set(keys))
+    assert len(keys) == 2 * 2 * (3 + 1)
+    for replica in record["replicas"]:
+        own = [row for row in rows if (row["seed"], row["lr"]) == (replica["seed"], replica["lr"])]
+        assert [row["epoch"] for row in own] == [0, 1, 2, 3]
+        assert math.isnan(own[0]["train_loss"])
+        assert own[replica["best_epoch"]]["val_loss"] == pytest.approx(replica["val_loss"])
+        assert own[-1]["val_error"] == pytest.approx(replica["last_val_error"])
+        seconds = [row["seconds"] for row in own]
+        assert seconds == sorted(seconds)
+
+
+def test_predictions_have_the_recorded_test_error(cell: Path, record: dict[str, Any]) -> None:
+    labels = tiny_test_labels()
+    with np.load(cell / "predictions.npz") as arrays:
+        predictions, seeds = arrays["predictions"], arrays["seeds"]
+        assert float(arrays["lr"]) == record["chosen_lr"]
+    assert predictions.dtype == np.uint8
+    assert predictions.shape == (2, len(labels))
+    for seed, row in zip(seeds.tolist(), predictions, strict=True):
+        assert (row != labels).mean() == pytest.approx(
+            replica_of(record, seed, record["chosen_lr"])["test_error"]
+        )
+
+
+def tiny_test_labels() -> np.ndarray:
+    """The labels of the image folder's test images, in its order: by class."""
+    return np.sort(tiny.pixels(30, seed=2)[1].numpy())
+
+
+def replica_of(record: dict[str, Any], seed: int, lr: float) -> dict[str, Any]:
+    found = [r for r in record["replicas"] if (r["seed"], r["lr"]) == (seed, lr)]
+    assert len(found) == 1
+    return dict(found[0])
+
+
+def test_filters_are_first_layer_images(cell: Path) -> None:
+    with np.load(cell / "filters.npz") as arrays:
+        filters = arrays["filters"]
+    assert filters.shape == (8, 1, 16, 16)
+    assert filters.dtype == np.uint8
+    assert (np.abs(filters.astype(int) - 128).max(axis=(1, 2, 3)) == 127).all()
+
+
+def test_kept_weights_are_those_of_the_last_epoch(cell: Path, record: dict[str, Any]) -> None:
+    tensors = load_file(cell / "weights.safetensors")
+    chosen = record["chosen_lr"]
+    names = {key.partition("/")[0] for key in tensors} - {"normalization"}
+    assert names == {f"seed=0,lr={chosen}", f"seed=1,lr={chosen}"}
+    for seed in (0, 1):
+        prefix = f"seed={seed},lr={chosen}/"
+        state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        assert weights_sha256(state) == replica_of(record, seed, chosen)["weights_sha256"]
+
+
+@pytest.mark.parametrize(("keep", "num_kept"), [("all", 2), ("chosen", 1), ("none", 0)])
+def test_which_weights_are_kept(root: Path, tmp_path: Path, keep: str, num_kept: int) -> None:
+    rates = ("optimizer.lr=[0.01,0.05]", "trainer.max_epochs=1")
+    record = tiny.train_to(tmp_path / "study" / "cell", root, f"outputs.weights={keep}", *rates)
+    path = tmp_path / "study" / "cell" / "weights.safetensors"
+    assert path.exists() == (num_kept > 0)
+    assert (path.name in record["files"]) == path.exists()
+    tensors = load_file(path) if num_kept else {}
+    assert len({key.partition("/")[0] for key in tensors} - {"normalization"}) == num_kept
+
+
+def test_the_same_cell_twice_gives_the_same_everything(
+    root: Path, tmp_path: Path, cell: Path, record: dict[str, Any]
+) -> None:
+    again = tiny.train_to(tmp_path / "study" / "cell", root, *OVERRIDES)
+    assert again["replicas"] == record["replicas"]
+    assert again["signature"] == record["signature"]
+    for name in ("predictions.npz", "filters.npz", "weights.safetensors"):
+        assert again["files"][name] == record["files"][name]
+
+
+def test_an_unfinished_attempt_is_cleared_and_the_lock_kept(root: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "study" / "cell"
+    (directory / "old").mkdir(parents=True)
+    for name in ("error.txt", "checkpoint.safetensors", "lock", ".curves.csv.1.partial"):
+        (directory / name).write_text("old")
+    tiny.train_to(directory, root, "trainer.max_epochs=1")
+    names = {path.name for path in directory.iterdir() if "tfevents" not in path.name}
+    assert names == FILES | {"lock"}
+
+
+def test_a_diverged_replica_is_recorded_as_such(root: Path, tmp_path: Path) -> None:
+    overrides = ("optimizer.lr=[0.02,1e+30]", "trainer.max_epochs=1", "outputs.weights=all")
+    record = tiny.train_to(tmp_path / "study" / "cell", root, *overrides)
+    good, bad = record["replicas"]
+    assert (good["status"], bad["status"]) == ("trained", "diverged")
+    assert bad["best_epoch"] is None
+    assert bad["test_loss"] is None
+    assert bad["test_error"] == bad["last_test_error"] == 1.0
+    assert record["chosen_lr"] == 0.02
+    check_result(record, record["signature"])
+    text = (tmp_path / "study" / "cell" / "result.json").read_text(encoding="utf-8")
+    assert "NaN" not in text
+    assert "Infinity" not in text
+
+
+def test_a_cell_of_which_every_replica_diverges_is_finished(root: Path, tmp_path: Path) -> None:
+    record = tiny.train_to(
+        tmp_path / "study" / "cell", root, "seeds=2", "optimizer.lr=1e+30", "trainer.max_epochs=1"
+    )
+    assert [replica["status"] for replica in record["replicas"]] == ["diverged"] * 2
+    check_result(record, record["signature"])
+
+
+def test_a_slurm_allocation_is_not_distributed_training(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slurm = {"SLURM_NTASKS": "4", "SLURM_JOB_ID": "17", "SLURM_JOB_NAME": "study",
+             "SLURM_PROCID": "2", "SLURM_LOCALID": "2", "SLURM_NODEID": "0",
+             "SLURM_NTASKS_PER_NODE": "4", "SLURM_NODELIST": "node1"}  # fmt: skip
+    expected = tiny.train_to(tmp_path / "plain" / "cell", root)
+    for name, value in slurm.items():
+        monkeypatch.setenv(name, value)
+    trainer = tiny.trainer(tiny.config())
+    assert isinstance(trainer._accelerator_connector.cluster_environment, LightningEnvironment)
+    assert trainer.world_size == 1
+    record = tiny.train_to(tmp_path / "slurm" / "cell", root)
+    assert record["replicas"] == expected["replicas"]
+    assert record["provenance"]["slurm_job"] == "17"
+
+
+def test_the_signature_is_of_the_configuration_and_the_data(
+    root: Path, cell: Path, record: dict[str, Any]
+) -> None:
+    config = tiny.config("data=image_folder", f"data.root={root}", *OVERRIDES)
+    assert record["signature"] == signature(config, record["provenance"]["data_fingerprint"])
+
+
+def test_a_hash_of_weights_sees_names_shapes_types_and_values() -> None:
+    base = {"a": torch.zeros(2, 3), "b": torch.ones(4)}
+    variants = [
+        {"a": torch.zeros(3, 2), "b": torch.ones(4)},
+        {"a": torch.zeros(2, 3).double(), "b": torch.ones(4)},
+        {"c": torch.zeros(2, 3), "b": torch.ones(4)},
+        {"a": torch.zeros(2, 3), "b": torch.ones(4).nextafter(torch.tensor(2.0))},
+        {"a": -torch.zeros(2, 3), "b": torch.ones(4)},
+    ]
+    digests = {weights_sha256(state) for state in [base, *variants]}
+    assert len(digests) == 6
+    assert weights_sha256(dict(reversed(base.items()))) == weights_sha256(base)
+
+
+def test_auto_is_never_mps_and_an_absent_device_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert device_of("auto").type == "cpu"
+    assert device_of("mps").type == "mps"
+    with pytest.raises(InputError, match="trainer.accelerator=cuda"):
+        device_of("cuda")
