@@ -8,7 +8,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --fork-str
 LOCK = $(COMPILE) --generate-hashes --constraints requirements/versions.txt
 
 .NOTPARALLEL:
-.PHONY: help study setup check format test lock clean distclean
+.PHONY: help study setup check format test published lock clean distclean
 
 help:  ## list the targets (default)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -16,6 +16,8 @@ help:  ## list the targets (default)
 study: setup  ## train the study `quickstart` on MNIST and print its ablation table
 	$(BIN)/study train experiment=quickstart
 	$(BIN)/study table outputs/quickstart
+	@echo
+	@$(BIN)/study table outputs/quickstart --output outputs/quickstart/table.md
 
 setup:  ## make .venv, or bring it up to date with requirements/run.lock
 	@$(PYTHON) -m study setup
@@ -30,6 +32,9 @@ format:  ## format the code and repair what lint can repair
 
 test:  ## the tests; ARGS goes to pytest
 	@$(PYTHON) -m study test $(ARGS)
+
+published: setup  ## write the tables that README.md quotes from outputs/published
+	$(BIN)/python -m study.report.quoted README.md
 
 lock:  ## remake requirements/ from pyproject.toml; UPGRADE=--upgrade takes newer releases, UV names a uv
 	$(COMPILE) pyproject.toml --all-extras --group build --output-file requirements/versions.txt

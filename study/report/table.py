@@ -49,15 +49,8 @@ def read_pivot(study_dir: str | Path, request: Request) -> tuple[Pivot, str, lis
 def main(arguments: list[str]) -> int:
     """Prints (or writes to --output) the table; InputError for anything unusable."""
     options = _parse(arguments)
-    request = Request(
-        metric=options.metric,
-        rows=options.rows,
-        columns=options.columns,
-        where=options.where,
-        over=options.over,
-    )
     write = find_writer(_format(options))
-    pivot, name, remarks = read_pivot(options.directory, request)
+    pivot, name, remarks = read_pivot(options.directory, _request(options))
     text = write(pivot, name, remarks)
     if write is write_csv and remarks:
         print("\n".join(remarks), file=sys.stderr)
@@ -67,6 +60,22 @@ def main(arguments: list[str]) -> int:
         _write_file(Path(options.output), text)
         show(options.output)
     return 0
+
+
+def printed(arguments: list[str]) -> str:
+    """What `study table ARGUMENTS` prints."""
+    options = _parse(arguments)
+    return render(options.directory, _request(options), _format(options))
+
+
+def _request(options: Namespace) -> Request:
+    return Request(
+        metric=options.metric,
+        rows=options.rows,
+        columns=options.columns,
+        where=options.where,
+        over=options.over,
+    )
 
 
 def _parse(arguments: list[str]) -> Namespace:
