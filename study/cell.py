@@ -101,7 +101,8 @@ def _train_missing(
     """Copies of finished replicas, and the others trained; sorted by seed and learning rate.
 
     A copied replica whose predictions or weights were not kept is trained again if its learning
-    rate turns out to be the chosen one.
+    rate turns out to be the chosen one. TensorBoard's curves of each learning rate are drawn where
+    all replicas train together.
     """
     results = {Replica(result.seed, result.lr): result for result in copied}
     everything = config["outputs"]["weights"] == "all"
@@ -111,8 +112,10 @@ def _train_missing(
         for replica in replicas_of(config)
         if replica not in results or (everything and results[replica].weights is None)
     ]
+    live = None if copied else writer
     while wanted:
-        results |= _train(config, data, wanted, writer, tick)
+        results |= _train(config, data, wanted, live, tick)
+        live = None
         chosen = choose_lr(list(results.values()))
         wanted = [
             replica

@@ -125,6 +125,27 @@ def factors(config: Config, choices: Mapping[str, str]) -> dict[str, Any]:
     return named | others
 
 
+def notable(factors: Mapping[str, Any]) -> dict[str, Any]:
+    """The levels of the factor groups, and of the others those that differ from the default."""
+    usual = _defaults()
+    return {
+        name: level
+        for name, level in factors.items()
+        if name in GROUPS or name not in usual or usual[name] != level
+    }
+
+
+@functools.cache
+def _defaults() -> dict[str, Any]:
+    """What keys outside the factor groups are set to where nothing else is said."""
+    import yaml
+
+    config = yaml.safe_load((CONF / "config.yaml").read_text(encoding="utf-8"))
+    config["trainer"] = yaml.safe_load((CONF / "trainer/default.yaml").read_text(encoding="utf-8"))
+    flat = {key: value for key, value in flatten(config) if key in KEYS}
+    return {key: plain(value) for key, value in parse(flat).items()}
+
+
 def level_name(group: str, choice: str, values: Mapping[str, Any]) -> str:
     """The name of a level: its file, then each key that differs from the file."""
     defaults = _level(group, choice)

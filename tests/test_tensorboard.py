@@ -56,7 +56,7 @@ def test_tensorboard_has_one_run_with_the_chosen_curves(
 def test_tensorboard_shows_each_learning_rate(events: EventAccumulator) -> None:
     tags = events.Tags()["scalars"]
     for lr in RATES:
-        name = f"by learning rate/loss train lr={lr}"
+        name = f"learning rates/loss train lr={lr}"
         assert name in tags
         assert [event.step for event in events.Scalars(name)] == [1, 2, 3]
 

@@ -1,6 +1,6 @@
 """TensorBoard: one run per cell, the mean over seeds with its band.
 
-While a cell trains, each learning rate's mean over seeds is a curve under `by learning rate`. At
+While a cell trains, each learning rate's mean over seeds is a curve under `learning rates`. At
 the end the chosen one is written as `error` and `loss`, so that cells compare under equal tags,
 with the smallest and the largest seed as a margin chart of the custom-scalars page.
 """
@@ -14,6 +14,7 @@ import lightning
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
+from study.configuration import notable
 from study.outputs.results import ReplicaResult
 
 CURVES = {
@@ -43,7 +44,7 @@ class EpochCurves(lightning.Callback):
         for tag, name in CURVES.items():
             for lr in sorted({replica.lr for replica in rows}):
                 values = [row[name] for replica, row in rows.items() if replica.lr == lr]
-                tagged = f"by learning rate/{tag.replace('/', ' ')} lr={lr}"
+                tagged = f"learning rates/{tag.replace('/', ' ')} lr={lr}"
                 self.writer.add_scalar(tagged, _mean(values), epoch)
             if self.replicas:
                 for replica, row in rows.items():
@@ -74,14 +75,18 @@ def write_summary(
     }
     events = writer.file_writer
     assert events is not None, "the writer is open"
-    for summary in hparams(dict(factors) | {"chosen lr": chosen_lr}, metrics):
+    for summary in hparams(notable(factors) | {"chosen lr": chosen_lr}, metrics):
         events.add_summary(summary)
     for tag, value in metrics.items():
         writer.add_scalar(tag, value, int(chosen[0].curve[-1]["epoch"]))
 
 
 def _band(tag: str) -> tuple[str, str, str]:
-    return tag, f"band/{tag.replace('/', ' ')} lowest", f"band/{tag.replace('/', ' ')} highest"
+    return (
+        tag,
+        f"range over seeds/{tag.replace('/', ' ')} lowest",
+        f"range over seeds/{tag.replace('/', ' ')} highest",
+    )
 
 
 def _mean_low_high(values: Sequence[float]) -> tuple[float, float, float]:
