@@ -28,7 +28,7 @@ from study.outputs.tensorboard import EpochCurves, open_writer, write_summary
 from study.population import Population, Replica
 from study.population.build import DTYPES, build_population, replicas_of
 
-Tick = Callable[[], None]
+Tick = Callable[[int], None]
 
 
 def device_of(accelerator: str) -> torch.device:
@@ -59,7 +59,7 @@ def train_cell(
     """Trains every replica of a cell that no earlier record holds; returns its result.json.
 
     `directory` must be there and ours alone; what an unfinished attempt left in it is removed.
-    `tick` is called after each epoch of each replica.
+    `tick` is called with a number of replicas after an epoch of theirs.
     """
     started = time.perf_counter()
     torch.set_num_threads(threads)
@@ -75,7 +75,7 @@ def train_cell(
         writer = None
         if config["outputs"]["tensorboard"] != "none":
             writer = stack.enter_context(open_writer(directory))
-        results = _train_missing(config, data, copied, writer, tick)
+        results, packing = _train_missing(config, data, copied, writer, tick)
         if writer is not None:
             write_summary(writer, results, choose_lr(results), factors)
     return write_cell(
@@ -90,15 +90,17 @@ def train_cell(
             "factors": dict(factors),
             "wall_seconds": round(time.perf_counter() - started, 3),
             "pretraining_seconds": 0.0,
-            "provenance": _provenance(config, data, threads, len(results) - len(copied)),
+            "provenance": _provenance(config, data, threads, packing),
         },
     )
 
 
 def _train_missing(
     config: Config, data: Data, copied: Sequence[ReplicaResult], writer: Any, tick: Tick
-) -> list[ReplicaResult]:
+) -> tuple[list[ReplicaResult], list[int]]:
     """Copies of finished replicas, and the others trained; sorted by seed and learning rate.
+
+    Also returns the sizes of the groups that were trained as one.
 
     A copied replica whose predictions or weights were not kept is trained again if its learning
     rate turns out to be the chosen one. TensorBoard's curves of each learning rate are drawn where
@@ -113,8 +115,12 @@ def _train_missing(
         if replica not in results or (everything and results[replica].weights is None)
     ]
     live = None if copied else writer
+    packing: list[int] = []
     while wanted:
-        results |= _train(config, data, wanted, live, tick)
+        for part in _parts(wanted, config["population"]["max_replicas"]):
+            trained, groups = _train(config, data, part, live, tick)
+            results |= trained
+            packing += groups
         live = None
         chosen = choose_lr(list(results.values()))
         wanted = [
@@ -122,20 +128,31 @@ def _train_missing(
             for replica, result in results.items()
             if replica.lr == chosen and lacks(result, weights=weights)
         ]
-    return [results[replica] for replica in sorted(results)]
+    return [results[replica] for replica in sorted(results)], packing
+
+
+def _parts(replicas: Sequence[Replica], limit: int | None) -> Iterator[Sequence[Replica]]:
+    """The replicas in parts of at most `limit`, trained one after the other."""
+    size = limit or len(replicas)
+    return (replicas[start : start + size] for start in range(0, len(replicas), size))
 
 
 def _train(
     config: Config, data: Data, replicas: Sequence[Replica], writer: Any, tick: Tick
-) -> dict[Replica, ReplicaResult]:
-    """Trains one population and reads the test set, once."""
+) -> tuple[dict[Replica, ReplicaResult], list[int]]:
+    """Trains one population and reads the test set, once; also returns its groups' sizes."""
     population = build_population(config, data, replicas)
     population.tick = tick
     trainer = _trainer(config, writer)
     with _interruptible():
         trainer.fit(population)
         trainer.test(population, verbose=False)
-    return {replica: _result(population, index, replica) for index, replica in enumerate(replicas)}
+    engine = population.engine
+    results = {
+        replica: _result(population, index, replica)
+        for index, replica in enumerate(engine.replicas)
+    }
+    return results, [len(group.replicas) for group in engine.groups]
 
 
 @contextlib.contextmanager
@@ -207,7 +224,7 @@ def weights_sha256(state: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _provenance(config: Config, data: Data, threads: int, num_trained: int) -> dict[str, Any]:
+def _provenance(config: Config, data: Data, threads: int, packing: list[int]) -> dict[str, Any]:
     device = device_of(config["trainer"]["accelerator"])
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return code_and_machine() | {
@@ -216,7 +233,7 @@ def _provenance(config: Config, data: Data, threads: int, num_trained: int) -> d
         "device": str(device),
         "gpu": gpu,
         "threads": threads,
-        "engine": "sequential",
-        "packing": num_trained,
+        "engine": "stacked" if max(packing, default=1) > 1 else "sequential",
+        "packing": packing,
         "slurm_job": os.environ.get("SLURM_JOB_ID"),
     }

@@ -10,8 +10,8 @@ from torch import nn
 
 from study.cell import data_of
 from study.launch import LaunchCell, status_of
+from study.population import Settings
 from study.population.build import DTYPES, check_network
-from study.population.engine import Settings
 from study.population.optimizers import make_optimizer
 from study.progress import level_words
 

@@ -159,6 +159,12 @@ KEYS: dict[str, Key] = {
     "trainer.threads": Key(
         "rounding", optional(whole(1, MAX_THREADS)), "CPU threads; null is the study's"
     ),
+    "population.engine": Key(
+        "rounding", choice("auto", "stacked", "sequential"), "how replicas are trained together"
+    ),
+    "population.max_replicas": Key(
+        "rounding", optional(whole(1)), "replicas in memory at once; null is all of a cell"
+    ),
     "outputs.weights": Key("none", choice("chosen", "all", "none"), "replicas whose weights stay"),
     "outputs.tensorboard": Key("none", choice("cell", "replicas", "none"), "TensorBoard's runs"),
     "sweep.max_failures": Key("none", whole(1), "stop when that many cells fail alike"),

@@ -52,12 +52,12 @@ class SweepProgress:
         self.console.print(line, markup=False)
 
     @contextlib.contextmanager
-    def cell(self, cell: "LaunchCell") -> Iterator[Callable[[], None]]:
-        """The span of one cell; yields what to call after each epoch of each replica."""
+    def cell(self, cell: "LaunchCell") -> Iterator[Callable[[int], None]]:
+        """The span of one cell; yields what to call after an epoch of some replicas."""
         self.started += 1
         begun = self.bar.tasks[0].completed
         self.bar.update(self.task, description=f"cell {self.started}/{self.num_cells}")
-        yield lambda: self.bar.advance(self.task)
+        yield lambda count: self.bar.advance(self.task, count)
         self.bar.update(self.task, completed=begun + cell.replica_epochs)
 
     def finished(self, cell: "LaunchCell", record: dict[str, Any]) -> None:

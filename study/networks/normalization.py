@@ -55,7 +55,7 @@ class BatchNorm(nn.Module):
         running = evaluation == "running"
         self.register_buffer("running_mean", torch.zeros(num_features) if running else None)
         self.register_buffer("running_var", torch.ones(num_features) if running else None)
-        self.noise = NonStationaryNoise(noise) if noise > 0 else None
+        self.noise: nn.Module | None = NonStationaryNoise(noise) if noise > 0 else None
 
     def reset_parameters(self) -> None:
         """Sets gamma and the running variance to 1, beta and the running mean to 0."""

@@ -16,15 +16,28 @@ class Stochastic(nn.Module):
 
     generator: torch.Generator | None = None
 
-    def _empty(self, shape: torch.Size | tuple[int, ...], like: Tensor) -> Tensor:
+    def draw(self, shape: tuple[int, ...], like: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Draws what an input of `shape` is multiplied by, and what is added then, if anything.
+
+        Both broadcast against `shape` and have the device and dtype of `like`.
+        """
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        factor, offset = self.draw(x.shape, x)
+        return x * factor if offset is None else x * factor + offset
+
+    def _empty(self, shape: tuple[int, ...], like: Tensor) -> Tensor:
         device = like.device if self.generator is None else self.generator.device
         return torch.empty(shape, dtype=torch.float32, device=device)
 
-    def _uniform(self, shape: torch.Size | tuple[int, ...], like: Tensor) -> Tensor:
+    def _uniform(self, shape: tuple[int, ...], like: Tensor) -> Tensor:
         """Draws U(0, 1) of a shape, with the device and dtype of `like`."""
         return self._empty(shape, like).uniform_(generator=self.generator).to(like)
 
-    def _normal(self, shape: torch.Size | tuple[int, ...], like: Tensor) -> Tensor:
+    def _normal(self, shape: tuple[int, ...], like: Tensor) -> Tensor:
         """Draws N(0, 1) of a shape, with the device and dtype of `like`."""
         return self._empty(shape, like).normal_(generator=self.generator).to(like)
 
@@ -40,11 +53,9 @@ class Dropout(Stochastic):
         super().__init__()
         self.p = p
 
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.p == 0:
-            return x
-        keep = self._empty(x.shape, x).bernoulli_(1 - self.p, generator=self.generator)
-        return x * keep.div_(1 - self.p).to(x)
+    def draw(self, shape: tuple[int, ...], like: Tensor) -> tuple[Tensor, Tensor | None]:
+        keep = self._empty(shape, like).bernoulli_(1 - self.p, generator=self.generator)
+        return keep.div_(1 - self.p).to(like), None
 
     def extra_repr(self) -> str:
         return f"p={self.p}"
@@ -65,15 +76,13 @@ class NonStationaryNoise(Stochastic):
         super().__init__()
         self.scale = scale
 
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.scale == 0:
-            return x
-        units = (1, x.shape[1], *[1] * (x.ndim - 2))
-        mu = 0.5 * (2 * self._uniform(units, x) - 1)
-        sigma = 0.25 * self._uniform(units, x)
-        shift = mu + 0.1 * (2 * self._uniform(x.shape, x) - 1)
-        stretch = sigma + 0.1 * self._normal(x.shape, x)
-        return x * (1 + self.scale * stretch) + self.scale * shift
+    def draw(self, shape: tuple[int, ...], like: Tensor) -> tuple[Tensor, Tensor | None]:
+        units = (1, shape[1], *[1] * (len(shape) - 2))
+        mu = 0.5 * (2 * self._uniform(units, like) - 1)
+        sigma = 0.25 * self._uniform(units, like)
+        shift = mu + 0.1 * (2 * self._uniform(shape, like) - 1)
+        stretch = sigma + 0.1 * self._normal(shape, like)
+        return 1 + self.scale * stretch, self.scale * shift
 
     def extra_repr(self) -> str:
         return f"scale={self.scale}"

@@ -8,10 +8,14 @@ import torch
 from torch import nn
 
 from study.data import Data
-from study.networks import build_network, initialize, needs_sample
-from study.population.engine import Replica, Settings
+from study.networks import Network, build_network, initialize, needs_sample
+from study.population.alone import Alone
+from study.population.engine import Engine
+from study.population.group import Group
 from study.population.module import Population
-from study.population.sequential import SequentialEngine
+from study.population.packing import pack, workers
+from study.population.settings import Replica, Settings
+from study.population.stack import Stack
 from study.population.streams import Streams
 
 DTYPES = {"32-true": torch.float32, "64-true": torch.float64, "bf16-mixed": torch.float32}
@@ -31,14 +35,31 @@ def build_population(
     Each seed is initialized once, on the plain module in float32 on the CPU, and copied to its
     learning rates.
     """
-    first = {seed: initial_network(config, data, seed) for seed in {r.seed for r in replicas}}
     dtype = DTYPES[config["trainer"]["precision"]]
-    networks = [copy.deepcopy(first[replica.seed]).to(dtype) for replica in replicas]
-    engine = SequentialEngine(networks, replicas, Settings.of(config))
+    seeds = dict.fromkeys(replica.seed for replica in replicas)
+    first = {seed: initial_network(config, data, seed).to(dtype) for seed in seeds}
+    device = data.train.inputs.device
+    num_workers = workers(device, torch.get_num_threads())
+    groups = pack(
+        replicas,
+        first[replicas[0].seed],
+        device,
+        engine=config["population"]["engine"],
+        num_workers=num_workers,
+    )
+    settings = Settings.of(config)
+    engine = Engine([_group(first, group, settings) for group in groups], num_workers=num_workers)
     return Population(engine, data, config)
 
 
-def initial_network(config: Mapping[str, Any], data: Data, seed: int) -> nn.Module:
+def _group(first: Mapping[int, Network], replicas: Sequence[Replica], settings: Settings) -> Group:
+    """Replicas as one: a stack, or a plain network where there is but one."""
+    if len(replicas) == 1:
+        return Alone(copy.deepcopy(first[replicas[0].seed]), replicas[0], settings)
+    return Stack([first[replica.seed] for replica in replicas], replicas, settings)
+
+
+def initial_network(config: Mapping[str, Any], data: Data, seed: int) -> Network:
     """The plain network that every replica of `seed` starts from."""
     network = build_network(config, data.input_shape, data.num_classes)
     generator = Streams(config["streams"]).generator(seed, "initialization")

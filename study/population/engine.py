@@ -1,147 +1,124 @@
-"""What a population asks of the machinery that trains its replicas."""
+"""The engine: groups of replicas, trained side by side on the threads of the machine."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from study.data import Split
-from study.errors import unknown
-from study.population.losses import LOSSES, Loss
-from study.population.streams import Streams
+from study.population.group import EpochSums, Evaluation, Group, State
+from study.population.settings import Replica
 
-State = dict[str, Tensor]
-
-
-@dataclass(frozen=True, order=True)
-class Replica:
-    """One network of a cell: one seed at one learning rate."""
-
-    seed: int
-    lr: float
-
-    def __str__(self) -> str:
-        return f"seed={self.seed},lr={self.lr}"
+Result = TypeVar("Result")
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How every replica of a population is trained.
+class Engine:
+    """Trains every group of a population, an epoch at a time.
 
-    `eval_mixes`: an evaluation's batches are drawn from the whole split, since they show in its
-    results.
+    On a CPU the groups are shared out over `num_workers` threads with an equal part of PyTorch's
+    threads each: small matrix products leave most of a second thread idle, a second replica does
+    not. A group's result does not depend on the others, nor on who trains it.
     """
 
-    batch_size: int
-    loss: Loss
-    input_noise: float
-    flip: bool
-    crop: int
-    optimizer: Mapping[str, Any]
-    eval_batch_size: int
-    eval_mixes: bool
-    streams: Streams
+    def __init__(self, groups: Sequence[Group], *, num_workers: int = 1) -> None:
+        self.groups = list(groups)
+        self.num_workers = min(num_workers, len(self.groups))
+        self.networks = nn.ModuleList(group.network for group in self.groups)
+        self._places = [
+            (group, index) for group in self.groups for index in range(len(group.replicas))
+        ]
 
-    @classmethod
-    def of(cls, config: Mapping[str, Any]) -> "Settings":
-        """The settings that a configuration asks for."""
-        if config["loss"] not in LOSSES:
-            raise unknown("loss", config["loss"], LOSSES)
-        norm = config["norm"]
-        on_batch = norm.get("evaluation") == "batch"
-        return cls(
-            batch_size=config["batch_size"],
-            loss=LOSSES[config["loss"]],
-            input_noise=config["input_noise"],
-            flip=config["data"]["flip"],
-            crop=config["data"]["crop"],
-            optimizer=config["optimizer"],
-            eval_batch_size=norm["eval_batch_size"] if on_batch else 2048,
-            eval_mixes=on_batch,
-            streams=Streams(config["streams"]),
-        )
+    @property
+    def replicas(self) -> list[Replica]:
+        """Every replica, in the order of all results."""
+        return [group.replicas[index] for group, index in self._places]
 
-    def batch_of(self, num_examples: int) -> int:
-        """The batch size on a training set of `num_examples`."""
-        return min(self.batch_size, num_examples)
-
-
-@dataclass(frozen=True)
-class EpochSums:
-    """Running means of one training epoch, and the loss of its first batch: each [K], float64."""
-
-    loss: Tensor
-    error: Tensor
-    first_loss: Tensor
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Mean loss and error of each replica over a split, [K]; its predictions, [K, N]."""
-
-    loss: Tensor
-    error: Tensor
-    predictions: Tensor
-
-
-class Engine(Protocol):
-    """Trains K replicas, one epoch at a time, each on its own random streams.
-
-    An engine changes rounding and speed, nothing else: every engine gives a replica the weights
-    that the plain module would have, trained alone.
-    """
-
-    name: str
-    replicas: list[Replica]
-    networks: nn.ModuleList
+    @property
+    def name(self) -> str:
+        """`stacked` if any group holds several replicas, else `sequential`."""
+        return "stacked" if len(self._places) > len(self.groups) else "sequential"
 
     def start(self) -> None:
         """Makes the optimizers, once the networks are on their device."""
+        for group in self.groups:
+            group.start()
 
     def train_epoch(
-        self, data: Split, *, epoch: int, factors: Sequence[float], tick: Callable[[], None]
+        self, data: Split, *, epoch: int, factors: Sequence[float], tick: Callable[[int], None]
     ) -> EpochSums:
         """One epoch of every replica; `factors` holds each update's learning-rate factor.
 
-        Calls `tick` as often as there are replicas.
+        Calls `tick` with the number of replicas that have just ended theirs.
         """
+
+        def train(group: Group) -> EpochSums:
+            sums = group.train_epoch(data, epoch=epoch, factors=factors)
+            tick(len(group.replicas))
+            return sums
+
+        sums = self._on_workers(train)
+        return EpochSums(
+            torch.cat([each.loss for each in sums]),
+            torch.cat([each.error for each in sums]),
+            torch.cat([each.first_loss for each in sums]),
+        )
 
     def evaluate(self, data: Split) -> Evaluation:
         """Every replica in evaluation mode over a whole split."""
+        results = self._on_workers(lambda group: group.evaluate(data))
+        return Evaluation(
+            torch.cat([each.loss for each in results]),
+            torch.cat([each.error for each in results]),
+            torch.cat([each.predictions for each in results]),
+        )
 
     def snapshot(self, index: int) -> State:
-        """A copy of the parameters and buffers of one replica, by name."""
+        """A copy of the parameters and buffers of one replica, by the plain network's names."""
+        group, place = self._places[index]
+        return group.snapshot(place)
 
     def restore(self, index: int, state: State) -> None:
         """Puts a snapshot back."""
+        group, place = self._places[index]
+        group.restore(place, state)
+
+    def _on_workers(self, work: Callable[[Group], Result]) -> list[Result]:
+        """`work` done on every group; the results in the order of the groups."""
+        if self.num_workers == 1:
+            return [work(group) for group in self.groups]
+        threads = torch.get_num_threads()
+        share = max(1, threads // self.num_workers)
+        enter = _surroundings()
+
+        def begin() -> None:
+            torch.set_num_threads(share)
+
+        def surrounded(group: Group) -> Result:
+            with enter():
+                return work(group)
+
+        try:
+            with ThreadPoolExecutor(self.num_workers, initializer=begin) as pool:
+                return list(pool.map(surrounded, self.groups))
+        finally:
+            torch.set_num_threads(threads)
 
 
-def epoch_order(replica: Replica, streams: Streams, epoch: int, num_examples: int) -> Tensor:
-    """The order in which a replica sees the training examples in `epoch`: [num_examples].
+def _surroundings() -> Callable[[], AbstractContextManager[None]]:
+    """What makes this thread's gradient and autocast modes those of another."""
+    gradients = torch.is_grad_enabled()
+    autocast = torch.is_autocast_enabled("cpu")
+    dtype = torch.get_autocast_dtype("cpu")
 
-    Drawn on the CPU whatever the device, so that it is the same on each.
-    """
-    generator = streams.generator(replica.seed, "order", epoch)
-    return torch.randperm(num_examples, generator=generator)
+    @contextmanager
+    def enter() -> Iterator[None]:
+        with (
+            torch.set_grad_enabled(gradients),
+            torch.autocast("cpu", dtype=dtype, enabled=autocast, cache_enabled=False),
+        ):
+            yield
 
-
-def evaluation_batches(data: Split, settings: Settings) -> Iterator[Tensor | slice]:
-    """What indexes each batch of an evaluation of `data`.
-
-    In the order of the split; or in a fixed random one where batches are normalized by their own
-    statistics: images that are sorted by class would make them those of a single class.
-    """
-    num_examples, size = len(data.labels), settings.eval_batch_size
-    if settings.eval_mixes:
-        order = torch.randperm(num_examples, generator=torch.Generator().manual_seed(0))
-        yield from order.to(data.labels.device).split(size)
-    else:
-        yield from (slice(start, start + size) for start in range(0, num_examples, size))
-
-
-def normal_like(inputs: Tensor, generator: torch.Generator) -> Tensor:
-    """N(0, 1) in the shape of `inputs`: the same numbers in every precision."""
-    draws = torch.empty(inputs.shape, dtype=torch.float32, device=inputs.device)
-    return draws.normal_(generator=generator).to(inputs.dtype)
+    return enter

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 
 from study.data import Data, Split
-from study.population.engine import Engine, Evaluation, Settings, State
+from study.population.engine import Engine
+from study.population.group import Evaluation, State
 from study.population.schedules import learning_rate_factors
+from study.population.settings import Settings
 
 DIVERGED_FACTOR = 1000.0
 """A last training loss over this many times the loss before training counts as diverged."""
@@ -55,7 +57,7 @@ class Population(lightning.LightningModule):
         self.progress = [Progress() for _ in engine.replicas]
         self.evaluations: dict[str, dict[str, Evaluation]] = {}
         self.seconds = 0.0
-        self.tick: Callable[[], None] = lambda: None
+        self.tick: Callable[[int], None] = lambda count: None
         self._schedule = config["schedule"]
         self._num_epochs = config["trainer"]["max_epochs"]
         self._batch = Settings.of(config).batch_of(len(data.train.labels))

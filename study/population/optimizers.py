@@ -1,6 +1,6 @@
 """Optimizers: torch's own, with decay on weights alone."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -52,28 +52,31 @@ OPTIMIZERS: dict[str, Callable[[Groups, float, Mapping[str, Any]], Optimizer]] =
 
 def make_optimizer(network: nn.Module, lr: float, config: Mapping[str, Any]) -> Optimizer:
     """The configured optimizer over `network`'s parameters, at learning rate `lr`."""
+    return optimizer_of(parameter_groups(network, weight_decay=config["weight_decay"]), lr, config)
+
+
+def optimizer_of(groups: Groups, lr: float, config: Mapping[str, Any]) -> Optimizer:
+    """The configured optimizer over groups of parameters; `lr` where a group has none."""
     if config["name"] not in OPTIMIZERS:
         raise unknown("optimizer", config["name"], OPTIMIZERS)
-    groups = parameter_groups(network, weight_decay=config["weight_decay"])
     return OPTIMIZERS[config["name"]](groups, lr, config)
 
 
-def parameter_groups(network: nn.Module, *, weight_decay: float) -> Groups:
-    """The weights, which decay, and everything else, which does not.
+def parameter_groups(
+    network: nn.Module,
+    *,
+    weight_decay: float,
+    layers: tuple[type[nn.Module], ...] = (nn.Linear, nn.Conv2d),
+) -> Groups:
+    """The weights of `layers`, which decay, and everything else, which does not.
 
     Biases, BatchNorm's gamma and beta and PReLU's slopes never decay.
     """
-    decaying = set(_weights(network))
+    decaying = {module.weight for module in network.modules() if isinstance(module, layers)}
     weights = [parameter for parameter in network.parameters() if parameter in decaying]
     others = [parameter for parameter in network.parameters() if parameter not in decaying]
     groups = [{"params": weights, "weight_decay": weight_decay}]
     return groups + ([{"params": others, "weight_decay": 0.0}] if others else [])
-
-
-def _weights(network: nn.Module) -> Iterable[torch.Tensor]:
-    for module in network.modules():
-        if isinstance(module, nn.Linear | nn.Conv2d):
-            yield module.weight
 
 
 def _fused(groups: Groups) -> bool:

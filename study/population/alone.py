@@ -1,0 +1,73 @@
+"""One replica as its plain module."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from study.data import Split
+from study.networks import set_generators
+from study.population.batches import SeedBatches, evaluation_batches
+from study.population.group import EpochSums, Evaluation, State
+from study.population.losses import wrong
+from study.population.optimizers import make_optimizer
+from study.population.settings import Replica, Settings
+
+
+class Alone:
+    """One plain network with an optimizer of its own.
+
+    The reference for every other group: what it does to a network is what a hand-written training
+    loop would do.
+    """
+
+    def __init__(self, network: nn.Module, replica: Replica, settings: Settings) -> None:
+        self.network = network
+        self.replicas = [replica]
+        self.settings = settings
+
+    def start(self) -> None:
+        lr = self.replicas[0].lr
+        self.optimizer = make_optimizer(self.network, lr, self.settings.optimizer)
+
+    def train_epoch(self, data: Split, *, epoch: int, factors: Sequence[float]) -> EpochSums:
+        network, optimizer, replica = self.network, self.optimizer, self.replicas[0]
+        batches = SeedBatches(replica.seed, data, self.settings, epoch)
+        set_generators(network, dropout=batches.dropout, noise=batches.noise)
+        network.train()
+        sums = torch.zeros(3, dtype=torch.float64, device=data.inputs.device)
+        for update, (inputs, labels) in enumerate(batches):
+            for group in optimizer.param_groups:
+                group["lr"] = replica.lr * factors[update]
+            outputs = network(inputs).to(inputs.dtype)
+            loss = self.settings.loss(outputs, labels).mean()
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            if update == 0:
+                sums[2] = loss.detach()
+            sums[0] += loss.detach()
+            sums[1] += wrong(outputs.detach(), labels).sum()
+        loss_sum, wrong_sum, first = sums.unsqueeze(1)
+        return EpochSums(loss_sum / len(factors), wrong_sum / batches.indices.numel(), first)
+
+    @torch.no_grad()
+    def evaluate(self, data: Split) -> Evaluation:
+        self.network.eval()
+        losses, errors, predictions = [], [], torch.empty_like(data.labels)
+        for batch in evaluation_batches(data, self.settings):
+            labels = data.labels[batch]
+            outputs: Tensor = self.network(data.inputs[batch]).to(data.inputs.dtype)
+            losses.append(self.settings.loss(outputs, labels).double().sum())
+            errors.append(wrong(outputs, labels).sum())
+            predictions[batch] = outputs.argmax(dim=1)
+        count = len(data.labels)
+        loss, error = torch.stack(losses).sum() / count, torch.stack(errors).sum().double() / count
+        return Evaluation(loss.unsqueeze(0), error.unsqueeze(0), predictions.unsqueeze(0))
+
+    def snapshot(self, index: int) -> State:
+        state = self.network.state_dict()
+        return {name: value.detach().clone() for name, value in state.items()}
+
+    def restore(self, index: int, state: State) -> None:
+        self.network.load_state_dict(state)

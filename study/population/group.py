@@ -1,0 +1,59 @@
+"""Replicas that are trained as one: the unit of work of an engine."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from study.data import Split
+from study.population.settings import Replica
+
+State = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class EpochSums:
+    """Running means of one training epoch, and the loss of its first batch: each [K], float64."""
+
+    loss: Tensor
+    error: Tensor
+    first_loss: Tensor
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Mean loss and error of each replica over a split, [K]; its predictions, [K, N]."""
+
+    loss: Tensor
+    error: Tensor
+    predictions: Tensor
+
+
+class Group(Protocol):
+    """K replicas trained together, each on its own random streams.
+
+    How they are grouped changes rounding and speed, nothing else: every group gives a replica the
+    weights that the plain module would have, trained alone.
+    """
+
+    replicas: list[Replica]
+
+    @property
+    def network(self) -> nn.Module:
+        """The module that holds all their parameters."""
+
+    def start(self) -> None:
+        """Makes the optimizer, once the network is on its device."""
+
+    def train_epoch(self, data: Split, *, epoch: int, factors: Sequence[float]) -> EpochSums:
+        """One epoch; `factors` holds each update's learning-rate factor."""
+
+    def evaluate(self, data: Split) -> Evaluation:
+        """Every replica in evaluation mode over a whole split."""
+
+    def snapshot(self, index: int) -> State:
+        """A copy of the parameters and buffers of one replica, by the plain network's names."""
+
+    def restore(self, index: int, state: State) -> None:
+        """Puts a snapshot back."""

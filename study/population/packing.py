@@ -1,0 +1,58 @@
+"""The stated rule of which replicas are trained as one.
+
+It reads the network, the device, the number of replicas and of threads, never a clock, so that a
+record says all that a repetition needs.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from study.population.settings import Replica
+
+STACK_BYTES = 1_500_000
+"""Parameters of one stack on a CPU: with their gradients they stay in a core's cache.
+
+Measured by benchmarks/packing.py.
+"""
+
+
+def pack(
+    replicas: Sequence[Replica],
+    network: nn.Module,
+    device: torch.device,
+    *,
+    engine: str,
+    num_workers: int,
+) -> list[list[Replica]]:
+    """The groups of replicas that are trained as one, in order.
+
+    `sequential` has each replica alone and `stacked` as few groups as there are workers. `auto`
+    stacks on a GPU; on a CPU it stacks dense networks, up to STACK_BYTES of parameters a group,
+    and leaves convolutions alone, whose grouped form is slower there than a loop.
+    """
+    most = _largest_group(network, device, engine, len(replicas))
+    num_groups = max(-(-len(replicas) // most), min(num_workers, len(replicas)))
+    return [
+        list(
+            replicas[len(replicas) * part // num_groups : len(replicas) * (part + 1) // num_groups]
+        )
+        for part in range(num_groups)
+    ]
+
+
+def _largest_group(network: nn.Module, device: torch.device, engine: str, count: int) -> int:
+    if engine == "sequential":
+        return 1
+    if engine == "stacked" or device.type != "cpu":
+        return count
+    if any(isinstance(module, nn.Conv2d) for module in network.modules()):
+        return 1
+    num_bytes = sum(parameter.nbytes for parameter in network.parameters())
+    return max(1, STACK_BYTES // num_bytes)
+
+
+def workers(device: torch.device, threads: int) -> int:
+    """How many groups are trained side by side: one for each thread of a CPU, one on a GPU."""
+    return threads if device.type == "cpu" else 1

@@ -1,0 +1,130 @@
+"""Several replicas as one stacked network."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+import torch
+from torch import Tensor
+
+from study.data import Split
+from study.networks import Dropout, Network
+from study.population.batches import SeedBatches, evaluation_batches
+from study.population.group import EpochSums, Evaluation, State
+from study.population.losses import wrong
+from study.population.optimizers import optimizer_of, parameter_groups
+from study.population.settings import Replica, Settings
+from study.population.stacking import (
+    StackedConvolution,
+    StackedLinear,
+    StackedNetwork,
+    StackedStochastic,
+)
+
+
+class Stack:
+    """K replicas whose layers are batched matrix products and grouped convolutions.
+
+    Replicas are kept in the order of their learning rates, so that those of one rate are one
+    contiguous slice of every parameter: torch's own optimizer steps each slice at its rate.
+    """
+
+    def __init__(
+        self, networks: Sequence[Network], replicas: Sequence[Replica], settings: Settings
+    ) -> None:
+        order = sorted(range(len(replicas)), key=lambda index: replicas[index].lr)
+        self.replicas = [replicas[index] for index in order]
+        self.network = StackedNetwork([networks[index] for index in order])
+        self.settings = settings
+        self.seeds = sorted({replica.seed for replica in replicas})
+
+    def start(self) -> None:
+        layers = (StackedLinear, StackedConvolution)
+        decay = self.settings.optimizer["weight_decay"]
+        self.slices: list[tuple[Tensor, Tensor, int, int]] = []
+        groups, first = [], 0
+        for lr, same in groupby(self.replicas, key=lambda replica: replica.lr):
+            last = first + len(list(same))
+            for group in parameter_groups(self.network, weight_decay=decay, layers=layers):
+                slices = [self._slice(parameter, first, last) for parameter in group["params"]]
+                groups.append({**group, "params": slices, "lr": lr})
+            first = last
+        self.rates = [group["lr"] for group in groups]
+        self.optimizer = optimizer_of(groups, self.replicas[0].lr, self.settings.optimizer)
+        self.seed_of = torch.tensor(
+            [self.seeds.index(replica.seed) for replica in self.replicas],
+            device=next(self.network.parameters()).device,
+        )
+
+    def _slice(self, parameter: Tensor, first: int, last: int) -> Tensor:
+        """The part of a parameter that belongs to the replicas first, ..., last - 1."""
+        part = parameter.detach().view(len(self.replicas), -1)[first:last]
+        self.slices.append((parameter, part, first, last))
+        return part
+
+    def train_epoch(self, data: Split, *, epoch: int, factors: Sequence[float]) -> EpochSums:
+        seeds = [SeedBatches(seed, data, self.settings, epoch) for seed in self.seeds]
+        self._give_generators(seeds)
+        self.network.train()
+        count = len(self.replicas)
+        sums = torch.zeros(3, count, dtype=torch.float64, device=data.inputs.device)
+        for update, batches in enumerate(zip(*seeds, strict=True)):
+            for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+                group["lr"] = rate * factors[update]
+            inputs, labels = self._gather(batches)
+            outputs = self.network(inputs).to(inputs.dtype).flatten(0, 1)
+            losses = self.settings.loss(outputs, labels).view(count, -1).mean(dim=1)
+            self._step(losses)
+            if update == 0:
+                sums[2] = losses.detach()
+            sums[0] += losses.detach()
+            sums[1] += wrong(outputs.detach(), labels).view(count, -1).sum(dim=1)
+        examples = seeds[0].indices.numel()
+        return EpochSums(sums[0] / len(factors), sums[1] / examples, sums[2])
+
+    def _gather(self, batches: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+        """Each replica's inputs [K, B, C, H, W] (shared: [B, C, H, W]) and labels [K B]."""
+        count = len(self.replicas)
+        if len(batches) == 1:
+            inputs, labels = batches[0]
+            return inputs, labels.repeat(count)
+        inputs = torch.stack([inputs for inputs, _ in batches])
+        labels = torch.stack([labels for _, labels in batches])[self.seed_of]
+        return (inputs if len(batches) == count else inputs[self.seed_of]), labels.flatten()
+
+    def _step(self, losses: Tensor) -> None:
+        """One update of every replica: the gradient of a sum holds each one's own."""
+        losses.sum().backward()
+        for parameter, part, first, last in self.slices:
+            assert parameter.grad is not None, "every parameter reaches the loss"
+            part.grad = parameter.grad.view(len(self.replicas), -1)[first:last]
+        self.optimizer.step()
+        for parameter, part, _, _ in self.slices:
+            parameter.grad = part.grad = None
+
+    def _give_generators(self, seeds: Sequence[SeedBatches]) -> None:
+        for module in self.network.modules():
+            if isinstance(module, StackedStochastic):
+                drops = isinstance(module.plain, Dropout)
+                module.generators = [each.dropout if drops else each.noise for each in seeds]
+                module.seed_of = self.seed_of
+
+    @torch.no_grad()
+    def evaluate(self, data: Split) -> Evaluation:
+        self.network.eval()
+        count, num_examples = len(self.replicas), len(data.labels)
+        losses = torch.zeros(count, dtype=torch.float64, device=data.labels.device)
+        errors = torch.zeros_like(losses)
+        predictions = data.labels.new_empty(count, num_examples)
+        for batch in evaluation_batches(data, self.settings):
+            labels = data.labels[batch].repeat(count)
+            outputs = self.network(data.inputs[batch]).to(data.inputs.dtype).flatten(0, 1)
+            losses += self.settings.loss(outputs, labels).double().view(count, -1).sum(dim=1)
+            errors += wrong(outputs, labels).view(count, -1).sum(dim=1)
+            predictions[:, batch] = outputs.argmax(dim=1).view(count, -1)
+        return Evaluation(losses / num_examples, errors / num_examples, predictions)
+
+    def snapshot(self, index: int) -> State:
+        return self.network.snapshot(index)
+
+    def restore(self, index: int, state: State) -> None:
+        self.network.restore(index, state)

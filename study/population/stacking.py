@@ -1,0 +1,225 @@
+"""K plain networks as one whose layers are batched: the same names, each tensor K times as large.
+
+Between dense layers the replicas are the first axis, [K, N, F]; between convolutions they lie in
+the channels, [N, K C, H, W], where a grouped convolution and one batch norm serve all of them.
+"""
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from study.networks import BatchNorm, Block, Maxout, Network, Stochastic
+
+
+class StackedLinear(nn.Module):
+    """K linear layers: [K, N, in] -> [K, N, out].
+
+    The weight is kept as [K, in, out]: its gradient then comes out of the matrix product in the
+    parameter's own layout.
+    """
+
+    def __init__(self, plain: nn.Linear, num_replicas: int) -> None:
+        super().__init__()
+        shape = (num_replicas, plain.in_features, plain.out_features)
+        self.weight = nn.Parameter(plain.weight.new_empty(shape))
+        has_bias = plain.bias is not None
+        bias = plain.weight.new_empty(num_replicas, plain.out_features)
+        self.bias = nn.Parameter(bias) if has_bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.bias is None:
+            return torch.bmm(x, self.weight)
+        return torch.baddbmm(self.bias.unsqueeze(1), x, self.weight)
+
+
+class StackedConvolution(nn.Module):
+    """K convolutions: shared images, [N, C, H, W], or [N, K C, H, W] -> [N, K out, H, W]."""
+
+    def __init__(self, plain: nn.Conv2d, num_replicas: int) -> None:
+        super().__init__()
+        self.num_replicas, self.in_channels = num_replicas, plain.in_channels
+        self.padding = plain.padding
+        channels = num_replicas * plain.out_channels
+        self.weight = nn.Parameter(plain.weight.new_empty(channels, *plain.weight.shape[1:]))
+        has_bias = plain.bias is not None
+        self.bias = nn.Parameter(plain.weight.new_empty(channels)) if has_bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        groups = 1 if x.shape[1] == self.in_channels else self.num_replicas
+        return functional.conv2d(x, self.weight, self.bias, padding=self.padding, groups=groups)
+
+
+class StackedBatchNorm(BatchNorm):
+    """K batch norms: the plain one over K times as many features, for both layouts."""
+
+    def __init__(self, plain: BatchNorm, num_replicas: int) -> None:
+        super().__init__(
+            num_replicas * plain.num_features,
+            momentum=plain.momentum,
+            eps=plain.eps,
+            affine=plain.weight is not None,
+            evaluation=plain.evaluation,
+        )
+        self.num_replicas = num_replicas
+        if isinstance(plain.noise, Stochastic):
+            self.noise = StackedStochastic(plain.noise, num_replicas)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dim() == 4:
+            return super().forward(x)
+        out = super().forward(x.transpose(0, 1).flatten(1))
+        return out.unflatten(1, (self.num_replicas, -1)).transpose(0, 1)
+
+
+class StackedStochastic(nn.Module):
+    """Dropout or noise of K replicas, each with the draws of its seed.
+
+    `generators` holds one generator a seed and `seed_of` the place of each replica's among them.
+    """
+
+    def __init__(self, plain: Stochastic, num_replicas: int) -> None:
+        super().__init__()
+        self.plain = copy.deepcopy(plain)
+        self.num_replicas = num_replicas
+        self.generators: Sequence[torch.Generator] = ()
+        self.seed_of: Tensor = torch.arange(num_replicas)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        if x.dim() == 3:
+            shape = tuple(x.shape[1:])
+        else:
+            shape = (len(x), x.shape[1] // self.num_replicas, *x.shape[2:])
+        draws = []
+        for generator in self.generators:
+            self.plain.generator = generator
+            draws.append(self.plain.draw(shape, x))
+        factor = self._spread([factor for factor, _ in draws], x)
+        offsets = [offset for _, offset in draws if offset is not None]
+        return x * factor + self._spread(offsets, x) if offsets else x * factor
+
+    def _spread(self, draws: Sequence[Tensor], x: Tensor) -> Tensor:
+        """The draws of each seed, given to its replicas, in the layout of `x`."""
+        spread = torch.stack(list(draws))[self.seed_of]
+        return spread if x.dim() == 3 else spread.transpose(0, 1).flatten(1, 2)
+
+
+class StackedPReLU(nn.Module):
+    """K PReLUs with one slope each."""
+
+    def __init__(self, plain: nn.PReLU, num_replicas: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(plain.weight.new_empty(num_replicas))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dim() == 3:
+            slope = self.weight.view(-1, 1, 1)
+        else:
+            channels = x.shape[1] // len(self.weight)
+            slope = self.weight.repeat_interleave(channels).view(-1, 1, 1)
+        return torch.where(x > 0, x, slope * x)
+
+
+class StackedMaxout(nn.Module):
+    """K maxouts: the pieces of a unit are found within its own replica."""
+
+    def __init__(self, plain: Maxout, num_replicas: int) -> None:
+        super().__init__()
+        self.pieces, self.num_replicas = plain.pieces, num_replicas
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dim() == 3:
+            return x.unflatten(2, (self.pieces, -1)).amax(2)
+        return x.unflatten(1, (self.num_replicas, self.pieces, -1)).amax(2).flatten(1, 2)
+
+
+STACKED: dict[type[nn.Module], type[nn.Module]] = {
+    nn.Linear: StackedLinear,
+    nn.Conv2d: StackedConvolution,
+    BatchNorm: StackedBatchNorm,
+    nn.PReLU: StackedPReLU,
+    Maxout: StackedMaxout,
+}
+"""What stands for K of a plain module; any other that has no parameters serves all K as it is."""
+
+
+def stacked(plain: nn.Module, num_replicas: int) -> nn.Module:
+    """The module that stands for `num_replicas` of a plain one."""
+    if isinstance(plain, Stochastic):
+        return StackedStochastic(plain, num_replicas)
+    if type(plain) in STACKED:
+        return STACKED[type(plain)](plain, num_replicas)
+    assert not plain.state_dict(), f"{type(plain).__name__} has no stacked form"
+    return copy.deepcopy(plain)
+
+
+class StackedNetwork(nn.Module):
+    """K networks of one architecture, given as their plain modules.
+
+    Takes images that all share, [N, C, H, W], or each replica's own, [K, N, C, H, W]; returns
+    scores [K, N, classes].
+    """
+
+    def __init__(self, networks: Sequence[Network]) -> None:
+        super().__init__()
+        self.num_replicas = len(networks)
+        plain = networks[0]
+        self.blocks = nn.ModuleList(self._block(block) for block in plain.hidden_blocks())
+        self.output = stacked(plain.output, self.num_replicas)
+        self._shapes = {name: value.shape for name, value in plain.state_dict().items()}
+        self.to(plain.output.weight.dtype)
+        for index, network in enumerate(networks):
+            self.restore(index, network.state_dict())
+
+    def _block(self, plain: Block) -> nn.Module:
+        parts = {
+            name: stacked(getattr(plain, name), self.num_replicas)
+            for name in ("layer", "norm", "activation", "pool", "dropout")
+        }
+        return Block(**parts, norm_after=plain.norm_after)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        for block in self.blocks:
+            layer = block.layer
+            x = block(self._flat(x) if isinstance(layer, StackedLinear) else self._images(x))
+        return self.output(self._flat(x))
+
+    def _flat(self, x: Tensor) -> Tensor:
+        """What a dense layer takes, [K, N, F]."""
+        if x.dim() == 3:
+            return x
+        if x.dim() == 5:
+            return x.flatten(2)
+        if len(self.blocks) and isinstance(self.blocks[0].layer, StackedConvolution):
+            return x.unflatten(1, (self.num_replicas, -1)).transpose(0, 1).flatten(2)
+        return x.flatten(1).expand(self.num_replicas, -1, -1)
+
+    def _images(self, x: Tensor) -> Tensor:
+        """What a convolution takes, [N, C, H, W] or [N, K C, H, W]."""
+        return x.transpose(0, 1).flatten(1, 2) if x.dim() == 5 else x
+
+    def views(self) -> dict[str, Tensor]:
+        """Every parameter and buffer as [K, ...] of the plain shapes, by the plain names."""
+        own = self.state_dict()
+        views = {}
+        for name, shape in self._shapes.items():
+            module = self.get_submodule(name.rpartition(".")[0])
+            if isinstance(module, StackedLinear) and name.endswith("weight"):
+                views[name] = own[name].transpose(1, 2)
+            else:
+                views[name] = own[name].view(self.num_replicas, *shape)
+        return views
+
+    def snapshot(self, index: int) -> dict[str, Tensor]:
+        """A copy of one replica's state, as the plain network has it."""
+        return {name: view[index].clone().contiguous() for name, view in self.views().items()}
+
+    def restore(self, index: int, state: dict[str, Tensor]) -> None:
+        """Puts one replica's state in its place."""
+        with torch.no_grad():
+            for name, view in self.views().items():
+                view[index].copy_(state[name])
