@@ -12,6 +12,7 @@ from study.population.group import EpochSums, Evaluation, State
 from study.population.losses import wrong
 from study.population.optimizers import make_optimizer
 from study.population.settings import Replica, Settings
+from study.population.tally import Tally
 
 
 class Alone:
@@ -35,7 +36,7 @@ class Alone:
         batches = SeedBatches(replica.seed, data, self.settings, epoch)
         set_generators(network, dropout=batches.dropout, noise=batches.noise)
         network.train()
-        sums = torch.zeros(3, dtype=torch.float64, device=data.inputs.device)
+        tally = Tally(1, data.inputs.device)
         for update, (inputs, labels) in enumerate(batches):
             for group in optimizer.param_groups:
                 group["lr"] = replica.lr * factors[update]
@@ -44,12 +45,8 @@ class Alone:
             loss.backward()
             optimizer.step()
             optimizer.zero_grad()
-            if update == 0:
-                sums[2] = loss.detach()
-            sums[0] += loss.detach()
-            sums[1] += wrong(outputs.detach(), labels).sum()
-        loss_sum, wrong_sum, first = sums.unsqueeze(1)
-        return EpochSums(loss_sum / len(factors), wrong_sum / batches.indices.numel(), first)
+            tally.add(loss.view(1), outputs, labels)
+        return tally.means()
 
     @torch.no_grad()
     def evaluate(self, data: Split) -> Evaluation:

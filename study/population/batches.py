@@ -34,14 +34,14 @@ class SeedBatches:
         """(inputs [B, C, H, W], labels [B]) of each update."""
         settings = self.settings
         for indices in self.indices:
-            inputs = self.data.inputs[indices]
+            inputs = self.data.inputs.index_select(0, indices)
             if settings.flip or settings.crop:
                 inputs = augment(
                     inputs, flip=settings.flip, crop=settings.crop, generator=self.augmentation
                 )
             if settings.input_noise:
                 inputs = inputs + settings.input_noise * normal_like(inputs, self.noise)
-            yield inputs, self.data.labels[indices]
+            yield inputs, self.data.labels.index_select(0, indices)
 
 
 def epoch_order(seed: int, streams: Streams, epoch: int, num_examples: int) -> Tensor:

@@ -19,6 +19,7 @@ from study.population.stacking import (
     StackedNetwork,
     StackedStochastic,
 )
+from study.population.tally import Tally
 
 
 class Stack:
@@ -66,7 +67,7 @@ class Stack:
         self._give_generators(seeds)
         self.network.train()
         count = len(self.replicas)
-        sums = torch.zeros(3, count, dtype=torch.float64, device=data.inputs.device)
+        tally = Tally(count, data.inputs.device)
         for update, batches in enumerate(zip(*seeds, strict=True)):
             for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
                 group["lr"] = rate * factors[update]
@@ -74,12 +75,8 @@ class Stack:
             outputs = self.network(inputs).to(inputs.dtype).flatten(0, 1)
             losses = self.settings.loss(outputs, labels).view(count, -1).mean(dim=1)
             self._step(losses)
-            if update == 0:
-                sums[2] = losses.detach()
-            sums[0] += losses.detach()
-            sums[1] += wrong(outputs.detach(), labels).view(count, -1).sum(dim=1)
-        examples = seeds[0].indices.numel()
-        return EpochSums(sums[0] / len(factors), sums[1] / examples, sums[2])
+            tally.add(losses, outputs, labels)
+        return tally.means()
 
     def _gather(self, batches: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
         """Each replica's inputs [K, B, C, H, W] (shared: [B, C, H, W]) and labels [K B]."""
