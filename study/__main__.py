@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from study.errors import InputError
+from study.program import as_invoked, command
 
 COMMANDS = {
     "train": ("study.train", "trains a cell, a sweep or an experiment"),
@@ -27,7 +28,8 @@ def usage() -> str:
     rows = [(name, text) for name, (_, text) in COMMANDS.items()]
     rows += PROJECT_COMMANDS.items()
     lines = [f"  study {name:12} {text}" for name, text in rows]
-    return "\n".join(["usage: study COMMAND ...", "", *lines, "", "study COMMAND --help says more"])
+    page = [f"usage: {command()} COMMAND ...", "", *lines, "", "study COMMAND --help says more"]
+    return as_invoked("\n".join(page))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,20 +51,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(arguments: list[str]) -> int:
-    command = arguments[0] if arguments else "--help"
-    if command in ("--help", "-h", "help"):
+    name = arguments[0] if arguments else "--help"
+    if name in ("--help", "-h", "help"):
         print(usage())
         return 0
-    if command in PROJECT_COMMANDS:
+    if name in PROJECT_COMMANDS:
         from study import environment
 
-        return environment.main(command, arguments[1:])
-    if command not in COMMANDS:
+        return environment.main(name, arguments[1:])
+    if name not in COMMANDS:
         from study.errors import unknown
 
-        raise unknown("command", command, [*COMMANDS, *PROJECT_COMMANDS])
+        raise unknown("command", name, [*COMMANDS, *PROJECT_COMMANDS])
     try:
-        module = importlib.import_module(COMMANDS[command][0])
+        module = importlib.import_module(COMMANDS[name][0])
     except ModuleNotFoundError as error:
         from study.environment import missing_packages_line
 

@@ -5,26 +5,28 @@ import sys
 from typing import NoReturn
 
 from study.errors import InputError
+from study.program import as_invoked
 
 
 class Parser(argparse.ArgumentParser):
     """An argparse parser that raises `InputError` where argparse prints its usage and exits.
 
-    `--help` still prints and exits with status 0. Options cannot be abbreviated, so that a script
-    keeps its meaning when an option is added.
+    Lines that begin with `study` name the program as it was invoked. `--help` still prints and
+    exits with status 0. Options cannot be abbreviated, so that a script keeps its meaning when an
+    option is added.
     """
 
     def __init__(self, prog: str, description: str, epilog: str | None = None) -> None:
         super().__init__(
-            prog=prog,
-            description=description,
-            epilog=epilog,
+            prog=as_invoked(prog),
+            description=as_invoked(description),
+            epilog=as_invoked(epilog or ""),
             allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
 
     def error(self, message: str) -> NoReturn:
-        raise InputError(f"{self.prog}: {message}; see {self.prog} --help")
+        raise InputError(f"{message}; see {self.prog} --help")
 
 
 def show(text: str) -> None:

@@ -58,10 +58,9 @@ def train_cell(
 ) -> dict[str, Any]:
     """Trains every replica of a cell that no earlier record holds; returns its result.json.
 
-    `directory` must be there and ours alone; what an unfinished attempt left in it is removed.
+    `directory` must be there and locked by us; what an unfinished attempt left in it is removed.
     `tick` is called with a number of replicas after an epoch of theirs.
     """
-    started = time.perf_counter()
     torch.set_num_threads(threads)
     clear_unfinished(directory)
     write_config(directory, config)
@@ -75,7 +74,9 @@ def train_cell(
         writer = None
         if config["outputs"]["tensorboard"] != "none":
             writer = stack.enter_context(open_writer(directory))
+        started = time.perf_counter()
         results, packing = _train_missing(config, data, copied, writer, tick)
+        seconds = time.perf_counter() - started
         if writer is not None:
             write_summary(writer, results, choose_lr(results), factors)
     return write_cell(
@@ -88,7 +89,7 @@ def train_cell(
             "signature": signature(config, data.fingerprint),
             "family": family,
             "factors": dict(factors),
-            "wall_seconds": round(time.perf_counter() - started, 3),
+            "wall_seconds": round(seconds, 3),
             "pretraining_seconds": 0.0,
             "provenance": _provenance(config, data, threads, packing),
         },

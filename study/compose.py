@@ -23,6 +23,7 @@ from study.configuration import CONF, Config, check, check_level, levels, no_key
 from study.errors import InputError, unknown
 from study.keys import GROUPS, KEYS, NUISANCE, is_open, unknown_key
 from study.kinds import shown
+from study.program import command
 
 SWITCHES = (*GROUPS, "trainer", "experiment")
 """The groups of configuration files; whatever else is overridden is a key."""
@@ -185,8 +186,15 @@ def compose_cell(overrides: Sequence[str]) -> Composed:
     except YAMLError as error:
         raise InputError(f"no valid YAML: {' '.join(str(error).split())}") from None
     except (HydraException, OmegaConfBaseException) as error:
-        raise InputError(one_line(str(error), overrides)) from None
+        raise InputError(one_line(error, overrides)) from None
     return composed(plain, choices)
+
+
+def _chosen(group: str, overrides: Sequence[str]) -> str:
+    """`init=he_normal`: the level of a group that the overrides lead to, the default included."""
+    switches = [text for text in overrides if text.lstrip("+").partition("=")[0] in SWITCHES]
+    config = compose("config", overrides=switches, return_hydra_config=True)
+    return f"{group}={config.hydra.runtime.choices[group]}"
 
 
 def composed(plain: dict[str, Any], choices: Mapping[str, Any]) -> Composed:
@@ -216,20 +224,24 @@ def _flat_axes(axes: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield f"{prefix}{name}", value
 
 
-def one_line(message: str, overrides: Sequence[str]) -> str:
+def one_line(error: Exception, overrides: Sequence[str]) -> str:
     """Hydra's page as a line that says what would be right."""
+    message = str(error)
     lines = [" ".join(line.split()) for line in message.splitlines() if line.strip()]
     if key := re.search(r"Could not override '(\w+)\.([\w.]+)'", message):
         group, name = key.groups()
-        level = next((text for text in overrides if text.startswith(f"{group}=")), group)
-        return str(no_key(group, level, name)) if group in SWITCHES else f"no key {group}.{name}"
+        if group not in SWITCHES:
+            return f"no key {group}.{name}"
+        return str(no_key(group, _chosen(group, overrides), name))
     if merged := re.match(r"Error merging override ([\w.]+)=", lines[0]):
         key_of = KEYS.get(merged[1])
-        return f"{lines[0]}: it takes {key_of.kind.expects}" if key_of else lines[0]
+        cause = str(error.__cause__ or "").partition("\n")[0]
+        reason = f"it takes {key_of.kind.expects}" if key_of else cause
+        return f"{lines[0]}: {reason}".removesuffix(": ")
     if launcher := re.search(r"Could not find 'hydra/launcher/(\w+)'", message):
         return (
-            f"hydra/launcher={launcher[1]} is not installed: `study setup joblib` (or submitit, "
-            "ray) installs the launchers of that name"
+            f"hydra/launcher={launcher[1]} is not installed: `{command('setup', 'joblib')}` (or "
+            "submitit, ray) installs the launchers of that name"
         )
     if lines[0].endswith(":"):
         return " ".join(lines[:2])
@@ -237,18 +249,14 @@ def one_line(message: str, overrides: Sequence[str]) -> str:
     return f"{place.removeprefix('full_key: ')}: {lines[0]}".removeprefix(": ")
 
 
-def hydra_page(arguments: Sequence[str]) -> int:
-    """Hydra's own page for flags such as `--cfg job` and `--help`.
-
-    Overrides are composed first: on a bad one Hydra prints a page of its own.
-    """
-    with hydra_ready():
-        given = [text for text in arguments if "=" in text and not text.startswith("-")]
-        compose_cell([text for axis in parse_overrides(given) for text in axis.values[0]])
+def hydra_main(arguments: Sequence[str]) -> None:
+    """Hydra's own command line, for its pages: it would run no job."""
     GlobalHydra.instance().clear()
-    sys.argv = ["study train", *arguments]
-    hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(_no_job)()
-    return 0
+    given, sys.argv = sys.argv, [command("train"), *arguments]
+    try:
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(_no_job)()
+    finally:
+        sys.argv = given
 
 
 def _no_job(config: Any) -> None:

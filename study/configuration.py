@@ -7,7 +7,7 @@ same way): the `result` keys, the data's fingerprint and RECIPE.
 import functools
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,12 @@ def check(config: Mapping[str, Any]) -> Config:
             f"trainer.devices={checked['trainer']['devices']}: a cell trains on one device; "
             "to use several, run many cells at once with hydra/launcher=joblib"
         )
+    warmup, epochs = checked["schedule"]["warmup_epochs"], checked["trainer"]["max_epochs"]
+    if warmup > epochs:
+        raise InputError(
+            f"schedule.warmup_epochs={warmup:g} is longer than training: "
+            f"it takes at most trainer.max_epochs={epochs}"
+        )
     return checked
 
 
@@ -80,9 +86,15 @@ def check_level(group: str, choice: str, values: Mapping[str, Any]) -> None:
 def no_key(group: str, level: str, name: str) -> InputError:
     """The error for a key that a level has not: names the levels that have it."""
     also = ", ".join(other for other in levels(group) if name in _level(group, other))
-    return InputError(
-        f"{level} has no key {name!r}; levels of {group} that have it: {also or 'none'}"
-    )
+    choices = f"levels of {group} that have it: {also or 'none'}"
+    if (group, name) == ("init", "gain"):
+        from study.networks.initializers import OWN_GAIN
+
+        if own := OWN_GAIN.get(level.rpartition("=")[2]):
+            return InputError(
+                f"{level} carries its own gain ({own}): leave init.gain out; {choices}"
+            )
+    return InputError(f"{level} has no key {name!r}; {choices}")
 
 
 def _known_name(group: str, name: str) -> None:
@@ -107,22 +119,52 @@ def _level(group: str, level: str) -> dict[str, Any]:
     return {name.partition(".")[2]: value for name, value in parse(keys).items()}
 
 
-def factors(config: Config, choices: Mapping[str, str]) -> dict[str, Any]:
+def factors(
+    config: Config, choices: Mapping[str, str], swept: Collection[str] = ()
+) -> dict[str, Any]:
     """The level of every factor group and the value of every other result key.
 
-    `choices` names the file that each group was taken from. A key that differs from that file is
-    part of the level's name: `leaky_relu slope=0.01`. Seeds and learning rates vary inside a cell
-    and are not factors. Two configurations of equal factors have equal signatures on equal data.
+    `choices` names the file that each group was taken from. A key of a group that a launch sweeps
+    on its own (one of `swept`, such as `model.widths`) is a factor under its dotted name; any other
+    that differs from the file is part of the level's name: `leaky_relu slope=0.01`. Seeds and
+    learning rates vary inside a cell and are not factors. Under one `swept`, two configurations of
+    equal factors have equal signatures on equal data.
     """
-    named = {group: level_name(group, choices[group], config[group]) for group in GROUPS}
-    others = {
-        key: plain(value)
-        for key, value in flatten(config)
-        if key.partition(".")[0] not in GROUPS
-        and KEYS[key].effect == "result"
-        and key not in NUISANCE
-    }
+    named = {group: level_name(group, choices[group], config[group], swept) for group in GROUPS}
+    others = {}
+    for key, value in flatten(config):
+        if key in NUISANCE:
+            continue
+        if key.partition(".")[0] in GROUPS:
+            if key in swept:
+                others[key] = _shown_value(key, value)
+        elif KEYS[key].effect == "result":
+            others[key] = plain(value)
     return named | others
+
+
+FINGERPRINT_DIGITS = 6
+
+
+def with_fingerprint(
+    factors: Mapping[str, Any], config: Config, fingerprint: str
+) -> dict[str, Any]:
+    """The factors with an image folder told apart from another of the same name.
+
+    A level shows a folder by its last name, as `image_folder root=birds`; the first digits of the
+    fingerprint of its images follow: `image_folder root=birds#1a2b3c`.
+    """
+    told = dict(factors)
+    data = config["data"]
+    if data["name"] != "image_folder" or data["root"] is None:
+        return told
+    shown, mark = _shown_value("data.root", data["root"]), f"#{fingerprint[:FINGERPRINT_DIGITS]}"
+    if "data.root" in told:
+        told["data.root"] = f"{shown}{mark}"
+    else:
+        part = f" root={shown}"
+        told["data"] = told["data"].replace(part, f"{part}{mark}", 1)
+    return told
 
 
 def notable(factors: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,15 +188,28 @@ def _defaults() -> dict[str, Any]:
     return {key: plain(value) for key, value in parse(flat).items()}
 
 
-def level_name(group: str, choice: str, values: Mapping[str, Any]) -> str:
-    """The name of a level: its file, then each key that differs from the file."""
+def level_name(
+    group: str, choice: str, values: Mapping[str, Any], swept: Collection[str] = ()
+) -> str:
+    """The name of a level: its file, then each key that differs from the file.
+
+    Keys in `swept` are factors of their own, and left out.
+    """
     defaults = _level(group, choice)
     parts = [choice]
     for name, value in values.items():
-        if f"{group}.{name}" in NUISANCE or defaults.get(name, ...) == value:
+        key = f"{group}.{name}"
+        if key in (*NUISANCE, *swept) or defaults.get(name, ...) == value:
             continue
-        parts.append(f"{name}={Path(value).name if name == 'root' else plain(value)}")
+        parts.append(f"{name}={_shown_value(key, value)}")
     return " ".join(parts)
+
+
+def _shown_value(key: str, value: Any) -> Any:
+    """A key's value as a factor shows it; of a directory its last name, wherever it lies."""
+    if key == "data.root" and value is not None:
+        return Path(value).name
+    return plain(value)
 
 
 def plain(value: Any) -> Any:

@@ -1,69 +1,117 @@
 """What a launch would cost, before it starts: time, memory and disk."""
 
 import json
+import math
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from study.cell import data_of
+from study.data import Data, Split
 from study.launch import LaunchCell, status_of
+from study.memory import at_once, cell_bytes, network_bytes, num_replicas
 from study.population import Settings
-from study.population.build import DTYPES, check_network
-from study.population.optimizers import make_optimizer
-from study.progress import level_words
+from study.population.build import build_population, replicas_of
+from study.population.engine import Engine
+from study.words import counted
 
-WARM_UP = 5
-MEASURED_STEPS = 20
+WARM_UP = 3
+MEASURED_UPDATES = 10
+
+DEPENDS_ON = (
+    *("data", "model", "activation", "norm", "optimizer", "loss", "batch_size", "input_noise"),
+    *("population", "seeds", "trainer"),
+)
+"""The groups and keys that the time of an update depends on."""
 
 
-def describe(study: Path, cells: Sequence[LaunchCell], todo: Sequence[LaunchCell]) -> str:
-    """The cells, what is done, and the estimates, as text."""
-    lines = [f"{study}: {len(cells)} cells, {len(todo)} to train; nothing is written"]
-    lines += [f"  {status_of(study, cell).status:9}{level_words(cell.planned)}" for cell in cells]
+def describe(
+    study: Path, cells: Sequence[LaunchCell], todo: Sequence[LaunchCell], *, threads: int
+) -> str:
+    """The cells, what is done, and the estimates on `threads` threads, as text."""
+    count = counted(len(cells), "cell")
+    lines = [f"{study}: {count}, {len(todo)} to train; nothing is written"]
+    lines += [f"  {status_of(study, cell).status:9}{cell.words}" for cell in cells]
     if todo:
-        step_seconds = {network: _step_seconds(cell) for network, cell in _networks(todo).items()}
-        seconds = sum(_updates(cell) * step_seconds[_network(cell)] for cell in todo)
+        populations = {_population(cell): cell for cell in todo}
+        seconds = {key: update_seconds(cell, threads) for key, cell in populations.items()}
+        total = sum(_updates(cell) * seconds[_population(cell)] for cell in todo)
+        memory = max(cell_bytes(cell.config, data_of(cell.config)) for cell in todo)
         lines += [
-            f"time    about {_span(seconds)} on this machine, from {MEASURED_STEPS} steps of each "
-            f"of {len(step_seconds)} networks",
-            f"memory  about {max(_memory(cell) for cell in todo) / 1e9:.1f} GB at once",
+            f"time    about {_span(total)} on this machine, from {MEASURED_UPDATES} updates of "
+            f"each of {counted(len(seconds), 'kind')} of population",
+            f"memory  about {memory / 1e9:.1f} GB at once",
             f"disk    about {sum(_disk(cell) for cell in todo) / 1e6:.0f} MB",
         ]
     return "\n".join(lines)
 
 
-def _network(cell: LaunchCell) -> str:
-    """What a step's time depends on."""
+def _population(cell: LaunchCell) -> str:
+    """What the time of an update depends on; neither epochs nor how weights are drawn."""
     config = cell.config
-    parts = [config[group] for group in ("model", "activation", "norm", "optimizer")]
-    return json.dumps([parts, config["batch_size"], config["data"]["name"]], sort_keys=True)
+    trainer = {key: value for key, value in config["trainer"].items() if key != "max_epochs"}
+    return json.dumps([(config | {"trainer": trainer})[key] for key in DEPENDS_ON])
 
 
-def _networks(cells: Sequence[LaunchCell]) -> dict[str, LaunchCell]:
-    return {_network(cell): cell for cell in cells}
+def update_seconds(cell: LaunchCell, threads: int) -> float:
+    """Seconds of one update of one replica, with all that trains at the same time.
 
-
-def _step_seconds(cell: LaunchCell) -> float:
-    """Median seconds of an update of one replica, on its own data."""
+    Trains as many groups of the cell's own population as train side by side, on the study's
+    threads and in the cell's precision, with its noise and augmentation, at learning rate 0.
+    """
     data = data_of(cell.config)
-    settings = Settings.of(cell.config)
-    network = check_network(cell.config, data.input_shape, data.num_classes)
-    network.to(data.train.inputs.device, DTYPES[cell.config["trainer"]["precision"]])
-    optimizer = make_optimizer(network, 1e-6, cell.config["optimizer"])
-    size = settings.batch_of(len(data.train.labels))
-    times = []
-    for _ in range(WARM_UP + MEASURED_STEPS):
-        started = time.perf_counter()
-        indices = torch.randint(len(data.train.labels), (size,))
-        outputs = network(data.train.inputs[indices])
-        settings.loss(outputs, data.train.labels[indices]).mean().backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        times.append(time.perf_counter() - started)
-    return sorted(times[WARM_UP:])[MEASURED_STEPS // 2]
+    device = data.train.inputs.device
+    before = torch.get_num_threads()
+    torch.set_num_threads(cell.config["trainer"]["threads"] or threads)
+    try:
+        with _precision(cell, device):
+            engine = _side_by_side(cell, data, device)
+            _train(engine, cell, data, WARM_UP)
+            _wait(device)
+            started = time.perf_counter()
+            updates = _train(engine, cell, data, MEASURED_UPDATES)
+            _wait(device)
+            return (time.perf_counter() - started) / (updates * len(engine.replicas))
+    finally:
+        torch.set_num_threads(before)
+
+
+def _side_by_side(cell: LaunchCell, data: Data, device: torch.device) -> Engine:
+    """The first groups of a cell's population, one for each worker."""
+    replicas = replicas_of(cell.config)[: at_once(cell.config)]
+    population = build_population(cell.config, data, replicas).to(device)
+    workers = population.engine.num_workers
+    engine = Engine(population.engine.groups[:workers], num_workers=workers)
+    engine.start()
+    return engine
+
+
+def _precision(cell: LaunchCell, device: torch.device) -> AbstractContextManager[object]:
+    """What Lightning's precision plugin surrounds a training step with."""
+    if cell.config["trainer"]["precision"] == "bf16-mixed":
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return nullcontext()
+
+
+def _train(engine: Engine, cell: LaunchCell, data: Data, num_updates: int) -> int:
+    """At least `num_updates` updates of every replica, in epochs; returns how many they were."""
+    batch = Settings.of(cell.config).batch_of(len(data.train))
+    num_examples = min(len(data.train), num_updates * batch)
+    split = Split(data.train.inputs[:num_examples], data.train.labels[:num_examples])
+    per_epoch = num_examples // batch
+    epochs = math.ceil(num_updates / per_epoch)
+    for epoch in range(epochs):
+        engine.train_epoch(split, epoch=epoch, factors=[0.0] * per_epoch, tick=lambda count: None)
+    return epochs * per_epoch
+
+
+def _wait(device: torch.device) -> None:
+    """Until a GPU has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def _updates(cell: LaunchCell) -> float:
@@ -72,23 +120,7 @@ def _updates(cell: LaunchCell) -> float:
     batch = Settings.of(cell.config).batch_of(len(data.train.labels))
     per_epoch = len(data.train.labels) // batch + len(data.val.labels) / batch / 3
     final = 2 * (len(data.train.labels) + len(data.val.labels) + len(data.test.labels)) / batch / 3
-    replicas = len(cell.config["seeds"]) * len(cell.config["optimizer"]["lr"])
-    return replicas * (per_epoch * cell.config["trainer"]["max_epochs"] + final)
-
-
-def _network_bytes(cell: LaunchCell) -> int:
-    data = data_of(cell.config)
-    network: nn.Module = check_network(cell.config, data.input_shape, data.num_classes)
-    width = DTYPES[cell.config["trainer"]["precision"]].itemsize
-    return width * sum(value.numel() for value in network.state_dict().values())
-
-
-def _memory(cell: LaunchCell) -> float:
-    """Bytes of data, and of weights with gradients, two moments and the best state."""
-    data = data_of(cell.config)
-    inputs = sum(split.inputs.nbytes for split in (data.train, data.val, data.test))
-    replicas = len(cell.config["seeds"]) * len(cell.config["optimizer"]["lr"])
-    return 0.6e9 + inputs + 5 * replicas * _network_bytes(cell)
+    return num_replicas(cell.config) * (per_epoch * cell.config["trainer"]["max_epochs"] + final)
 
 
 def _disk(cell: LaunchCell) -> float:
@@ -96,7 +128,9 @@ def _disk(cell: LaunchCell) -> float:
     num_seeds, num_rates = len(cell.config["seeds"]), len(cell.config["optimizer"]["lr"])
     kept = {"none": 0, "chosen": num_seeds, "all": num_seeds * num_rates}
     curves = 120 * num_seeds * num_rates * (cell.config["trainer"]["max_epochs"] + 1)
-    weights = kept[cell.config["outputs"]["weights"]] * _network_bytes(cell)
+    data = data_of(cell.config)
+    size = network_bytes(cell.config, data.input_shape, data.num_classes)
+    weights = kept[cell.config["outputs"]["weights"]] * size
     return weights + curves + 5_000 * num_seeds + 60_000
 
 

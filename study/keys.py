@@ -35,6 +35,7 @@ from study.kinds import (
     shown,
     whole,
 )
+from study.program import command
 
 Effect = Literal["result", "rounding", "none"]
 
@@ -167,7 +168,9 @@ KEYS: dict[str, Key] = {
     ),
     "outputs.weights": Key("none", choice("chosen", "all", "none"), "replicas whose weights stay"),
     "outputs.tensorboard": Key("none", choice("cell", "replicas", "none"), "TensorBoard's runs"),
-    "sweep.max_failures": Key("none", whole(1), "stop when that many cells fail alike"),
+    "sweep.max_failures": Key(
+        "none", whole(1), "stop when the first so many cells fail alike; no launcher applies it"
+    ),
     "sweep.exclude": Key("none", COMBINATIONS, "combinations of levels left out"),
     "claims": Key("none", STATEMENTS, "statements that the study decides"),
 }
@@ -211,4 +214,4 @@ def unknown_key(name: str, groups: Sequence[str] = ()) -> InputError:
     close = difflib.get_close_matches(name, [*groups, *KEYS], n=1)
     close += [key for key in KEYS if key.endswith(f".{last}")]
     hint = f" (did you mean {' or '.join(close)}?)" if close else ""
-    return InputError(f"unknown key {shown(name)!r}{hint}; `study list` prints every key")
+    return InputError(f"unknown key {shown(name)!r}{hint}; `{command('list')}` prints every key")

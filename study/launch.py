@@ -12,25 +12,29 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from study.cell import device_of, train_cell
-from study.configuration import Config, directory_name, signature
+from study.configuration import Config, directory_name, signature, with_fingerprint
 from study.data import read_images, split_indices
 from study.data.split import subset_indices
 from study.errors import InputError
+from study.memory import check_memory
+from study.networks import needs_sample
 from study.outputs.cell import write_error
 from study.outputs.records import CellRecord, LedgerCell, read_cell
 from study.population.build import check_network
-from study.progress import SweepProgress, level_words
+from study.progress import SweepProgress
 from study.sweep import PlannedCell
+from study.words import cell_words, counted
 
 FINISHED = ("done", "diverged")
 
 
 @dataclass(frozen=True)
 class LaunchCell:
-    """One cell of a launch: what to train, where, and under what name in the ledger."""
+    """One cell of a launch: what to train, where, under what name in the ledger and in print."""
 
     planned: PlannedCell
     entry: LedgerCell
+    words: str
 
     @property
     def config(self) -> Config:
@@ -52,29 +56,58 @@ class Failure:
     message: str
 
 
-def identify(cells: Sequence[PlannedCell]) -> list[LaunchCell]:
-    """Gives each planned cell its signature and directory; every mistake shows here.
+@dataclass(frozen=True)
+class Outcome:
+    """The cells that failed, and how many were not tried because all before had failed alike."""
 
-    Reads the data's fingerprint, splits them and builds and initializes one network a cell, so
-    that what cannot be trained raises `InputError` before anything is written.
+    failures: list[Failure]
+    num_untried: int = 0
+
+
+def identify(cells: Sequence[PlannedCell]) -> list[LaunchCell]:
+    """Gives each planned cell its signature and directory, so that mistakes show here.
+
+    Reads the data's fingerprint, splits them, and checks one network a cell: its names, shapes
+    and rules, and that its replicas fit into memory. What then raises `InputError`, before
+    anything is written, names the cell if there are several. What depends on the data themselves
+    (an `init=lsuv` that finds no variance) is left to training, where one cell stops no other.
     """
     launched = []
-    for cell in cells:
-        device_of(cell.config["trainer"]["accelerator"])
-        data = cell.config["data"]
-        shape, num_classes, fingerprint = _checked_data(
-            *(data[name] for name in ("name", "root", "val_size", "train_size")),
-            *(data[name] for name in ("test_size", "split_seed")),
-        )
+    for cell, words in zip(cells, cell_words([cell.factors for cell in cells]), strict=True):
         try:
-            check_network(cell.config, shape, num_classes)
-        except RuntimeError as error:
-            reason = str(error).split("\n")[0]
-            raise InputError(f"cannot build {level_words(cell)}: {reason}") from None
-        digest = signature(cell.config, fingerprint)
-        name = directory_name(cell.choices, digest)
-        launched.append(LaunchCell(cell, LedgerCell(name, digest, cell.factors)))
+            launched.append(_identified(cell, words))
+        except InputError as error:
+            raise InputError(f"{words}: {error}" if len(cells) > 1 else str(error)) from None
     return launched
+
+
+def _identified(cell: PlannedCell, words: str) -> LaunchCell:
+    config, data = cell.config, cell.config["data"]
+    device = device_of(config["trainer"]["accelerator"])
+    shape, num_classes, fingerprint = _checked_data(
+        *(data[name] for name in ("name", "root", "val_size", "train_size")),
+        *(data[name] for name in ("test_size", "split_seed")),
+    )
+    if data["crop"] > min(shape[1:]):
+        side = min(shape[1:])
+        raise InputError(f"data.crop={data['crop']} is above the side of the images, {side} pixels")
+    check_memory(config, device, shape, num_classes)
+    try:
+        check_network(_without_measuring(config), shape, num_classes)
+    except RuntimeError as error:
+        reason = str(error).split("\n")[0]
+        raise InputError(f"the network cannot be built: {reason}") from None
+    digest = signature(config, fingerprint)
+    factors = with_fingerprint(cell.factors, config, fingerprint)
+    entry = LedgerCell(directory_name(cell.choices, digest), digest, factors)
+    return LaunchCell(cell, entry, words)
+
+
+def _without_measuring(config: Config) -> Config:
+    """The configuration with an initialization that looks at no data in place of one that does."""
+    if not needs_sample(config["init"]):
+        return config
+    return config | {"init": config["init"] | {"name": "orthogonal"}}
 
 
 @functools.lru_cache(maxsize=64)
@@ -102,15 +135,21 @@ def status_of(study: Path, cell: LaunchCell) -> CellRecord:
 
 
 def run(
-    study: Path, cells: Sequence[LaunchCell], *, threads: int, max_failures: int
-) -> list[Failure]:
+    study: Path,
+    cells: Sequence[LaunchCell],
+    *,
+    threads: int,
+    max_failures: int,
+    progress: SweepProgress | None = None,
+) -> Outcome:
     """Trains the cells that are not finished, in turn; returns those that failed.
 
     A cell that another process holds is passed over and looked at again at the end. Stops early
-    when `max_failures` cells failed, none succeeded, and all in the same way.
+    when `max_failures` cells failed, none succeeded, and all with the same error.
     """
     failures: list[Failure] = []
-    with SweepProgress(len(cells), sum(cell.replica_epochs for cell in cells)) as progress:
+    progress = progress or SweepProgress(len(cells), sum(cell.replica_epochs for cell in cells))
+    with progress:
         waiting, done = list(cells), 0
         for patience in (0.0, -1.0):
             locked = []
@@ -122,17 +161,24 @@ def run(
                     continue
                 done += failure is None
                 failures += [failure] if failure else []
-                if not done and _all_alike(failures, max_failures):
-                    progress.say(f"stopped: the first {max_failures} cells all failed alike")
-                    return failures
+                untried = len(cells) - len(failures)
+                if untried and not done and _all_alike(failures, max_failures):
+                    progress.say(f"stopped: {_first(max_failures)} failed alike")
+                    return Outcome(failures, untried)
             waiting = locked
             if waiting:
-                progress.say(f"waiting for {len(waiting)} cells that another process trains")
-    return failures
+                words = counted(len(waiting), "cell")
+                progress.say(f"waiting for {words} that another process trains")
+    return Outcome(failures)
 
 
 def _all_alike(failures: Sequence[Failure], limit: int) -> bool:
-    return len(failures) >= limit and len({failure.kind for failure in failures}) == 1
+    errors = {(failure.kind, failure.message) for failure in failures}
+    return len(failures) >= limit and len(errors) == 1
+
+
+def _first(number: int) -> str:
+    return "the first cell" if number == 1 else f"the first {number} cells all"
 
 
 def _run_locked(
@@ -168,15 +214,21 @@ def _run_locked(
 def _failure(cell: LaunchCell, error: Exception, progress: SweepProgress) -> Failure:
     """Says that a cell failed, and why."""
     message = str(error).split("\n")[0]
-    progress.say(f"failed: {level_words(cell.planned)}: {message}")
+    progress.say(f"failed: {cell.words}: {message}")
     return Failure(cell.entry.directory, type(error).__name__, message)
 
 
-def summary(study: Path, failures: Sequence[Failure]) -> str:
-    """What failed, by kind."""
-    kinds = Counter(f"{failure.kind}: {failure.message}" for failure in failures)
-    lines = [f"{len(failures)} cells failed; the others are kept. Run the same command to retry."]
-    for kind, count in kinds.most_common():
-        first = next(f for f in failures if f"{f.kind}: {f.message}" == kind)
-        lines.append(f"  {count} x {kind} (see {study / first.directory / 'error.txt'})")
+def summary(study: Path, outcome: Outcome) -> str:
+    """What failed, by kind of error."""
+    failures = outcome.failures
+    errors = Counter(f"{failure.kind}: {failure.message}" for failure in failures)
+    untried = outcome.num_untried
+    rest = f", {counted(untried, 'cell')} not tried" if untried else ""
+    lines = [
+        f"{counted(len(failures), 'cell')} failed{rest}; what is done is kept. "
+        "The same command tries again."
+    ]
+    for error, count in errors.most_common():
+        first = next(each for each in failures if f"{each.kind}: {each.message}" == error)
+        lines.append(f"  {count} x {error} (see {study / first.directory / 'error.txt'})")
     return "\n".join(lines)

@@ -14,18 +14,21 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from study.sweep import PlannedCell
-
 if TYPE_CHECKING:
     from study.launch import LaunchCell
 
 
 class SweepProgress:
-    """The bar of a sweep; where output is no terminal, a line for each cell alone."""
+    """The bar of a sweep; where output is no terminal, a line for each cell alone.
 
-    def __init__(self, num_cells: int, total: int) -> None:
+    `alone`: this is one of several processes that print at the same time, each of which knows its
+    own cell alone, so that there is no bar and no cell has a number.
+    """
+
+    def __init__(self, num_cells: int, total: int, *, alone: bool = False) -> None:
         self.console = Console(highlight=False, soft_wrap=True)
         self.num_cells = num_cells
+        self.alone = alone
         self.started = 0
         self.bar = Progress(
             TextColumn("{task.description}"),
@@ -36,7 +39,7 @@ class SweepProgress:
             TimeRemainingColumn(),
             TextColumn("left"),
             console=self.console,
-            disable=not self.console.is_terminal,
+            disable=alone or not self.console.is_terminal,
         )
         self.task = self.bar.add_task("", total=total)
 
@@ -64,13 +67,8 @@ class SweepProgress:
         """Prints what a cell came to: the mean over seeds at its chosen learning rate."""
         chosen = [r for r in record["replicas"] if r["lr"] == record["chosen_lr"]]
         error = 100 * sum(replica["test_error"] for replica in chosen) / len(chosen)
+        number = "" if self.alone else f"[{self.started}/{self.num_cells}] "
         self.say(
-            f"[{self.started}/{self.num_cells}] {level_words(cell.planned)}: test error "
-            f"{error:.2f} % at lr {record['chosen_lr']:g}, {record['wall_seconds']:.1f} s"
+            f"{number}{cell.words}: test error {error:.2f} % at lr {record['chosen_lr']:g}, "
+            f"{record['wall_seconds']:.1f} s"
         )
-
-
-def level_words(cell: PlannedCell) -> str:
-    """The cell in a few words: the levels that a sweep usually varies."""
-    groups = ("data", "model", "activation", "init", "norm")
-    return ", ".join(str(cell.factors[group]) for group in groups)

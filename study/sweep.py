@@ -1,7 +1,7 @@
 """From overrides to cells: the axes of a sweep, multiplied out."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from study.configuration import Config, factors, flatten, levels, plain
 from study.errors import InputError, unknown
 from study.keys import GROUPS, NUISANCE
 from study.kinds import shown
+from study.program import command
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,11 @@ def plan(arguments: Sequence[str], *, multirun: bool) -> Plan:
     if swept and not (multirun or base.axes):
         name, axis = next(iter(swept.items()))
         values = ",".join(value[0].partition("=")[2] for value in axis.values)
-        raise InputError(f"{name}={values} is a sweep: add -m (study train -m ...)")
+        raise InputError(f"{name}={values} is a sweep: add -m ({command('train')} -m ...)")
     axes = [axis for name, axis in _ordered(own, swept, base.axes)]
+    names = {axis.name for axis in axes} | set(base.axes)
     cells = [
-        _cell(_joined([*fixed, *combination]))
+        _cell(_joined([*fixed, *combination]), names)
         for combination in itertools.product(*(axis.values for axis in axes))
     ]
     kept = _without_excluded(cells, base.config["sweep"]["exclude"])
@@ -76,13 +78,15 @@ def _joined(parts: Sequence[Sequence[str]]) -> tuple[str, ...]:
     return tuple(itertools.chain.from_iterable(parts))
 
 
-def _cell(overrides: tuple[str, ...]) -> PlannedCell:
-    return planned_cell(compose_cell(overrides), overrides)
+def _cell(overrides: tuple[str, ...], swept: Collection[str]) -> PlannedCell:
+    return planned_cell(compose_cell(overrides), overrides, swept)
 
 
-def planned_cell(composed: Composed, overrides: tuple[str, ...]) -> PlannedCell:
-    """A composed configuration as a cell, with its factors."""
-    named = factors(composed.config, composed.choices)
+def planned_cell(
+    composed: Composed, overrides: tuple[str, ...], swept: Collection[str] = ()
+) -> PlannedCell:
+    """A composed configuration as a cell, with its factors; `swept` are the names of the axes."""
+    named = factors(composed.config, composed.choices, swept)
     return PlannedCell(composed.config, composed.choices, named, overrides)
 
 

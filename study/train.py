@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from study.arguments import Parser
-from study.compose import hydra_page, hydra_ready
+from study.compose import hydra_ready
 from study.configuration import CONF
 from study.estimate import describe
 from study.launch import (
     FINISHED,
-    Failure,
     LaunchCell,
+    Outcome,
     available_threads,
     identify,
     run,
@@ -21,9 +21,11 @@ from study.launch import (
 )
 from study.outputs.files import writable_directory
 from study.outputs.ledger import record_launch
+from study.outputs.records import read_ledger
+from study.pages import asks_for_page, hydra_page
+from study.program import command
 from study.sweep import Plan, plan
-
-HYDRA_PAGES = ("--cfg", "-c", "--help", "-h", "--hydra-help", "--info", "-i", "--shell-completion")
+from study.words import counted
 
 DESCRIPTION = """Trains cells: every seed at every learning rate.
 
@@ -31,13 +33,18 @@ DESCRIPTION = """Trains cells: every seed at every learning rate.
   study train -m activation=relu,tanh norm=none,batch  a sweep
   study train experiment=quickstart                    a study; its file defines the sweep
 
-`study list` prints every experiment, level and key. Hydra's own flags (--cfg job, --help,
---info) work too."""
+`study list` prints every experiment, level and key."""
+
+EPILOG = """Hydra's own pages, for one cell:
+
+  study train --cfg job [KEY=VALUE ...]                the composed configuration
+  study train --info                                   where it comes from
+  study train --hydra-help                             Hydra's flags"""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the command; returns its exit status: 0, or 1 if a cell failed."""
-    if any(argument.split("=")[0] in HYDRA_PAGES for argument in arguments):
+    if asks_for_page(arguments) and not {"-h", "--help"} & set(arguments):
         return hydra_page(arguments)
     options = _parser().parse_intermixed_args(list(arguments))
     with hydra_ready():
@@ -46,13 +53,13 @@ def main(arguments: Sequence[str]) -> int:
         study = _study(planned)
         todo = [cell for cell in cells if _wanted(status_of(study, cell).status, options)]
         if options.dry_run:
-            print(describe(study, cells, todo))
+            print(describe(study, cells, todo, threads=_threads(study, planned)))
             return 0
         return _train(study, planned, cells, todo)
 
 
 def _parser() -> Parser:
-    parser = Parser("study train", DESCRIPTION)
+    parser = Parser("study train", DESCRIPTION, EPILOG)
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="Hydra overrides")
     parser.add_argument("-m", "--multirun", action="store_true", help="sweep over KEY=A,B,C")
     parser.add_argument("--dry-run", action="store_true", help="list the cells and estimate")
@@ -65,6 +72,14 @@ def _parser() -> Parser:
 def _study(planned: Plan) -> Path:
     """The study's directory, which need not be there yet."""
     return Path(planned.base.config["outputs_dir"]) / planned.base.config["study"]
+
+
+def _threads(study: Path, planned: Plan) -> int:
+    """The study's thread count: that of its first launch, as a new one would set it."""
+    asked: int | None = planned.base.config["trainer"]["threads"]
+    if (study / "study.json").exists():
+        return read_ledger(study).threads or available_threads()
+    return asked or available_threads()
 
 
 def _wanted(status: str, options: object) -> bool:
@@ -82,25 +97,25 @@ def _train(study: Path, planned: Plan, cells: list[LaunchCell], todo: list[Launc
     ledger = record_launch(
         study,
         study=study.name,
-        threads=config["trainer"]["threads"] or available_threads(),
+        threads=_threads(study, planned),
         cells=[cell.entry for cell in cells],
         experiment=experiment,
         claims=config["claims"],
     )
-    print(f"{study}: {len(cells)} cells, {len(cells) - len(todo)} of them done or not asked for")
-    print(f"watch:  study tensorboard {study}", flush=True)
+    print(f"{study}: {counted(len(cells), 'cell')}, {len(todo)} to train")
+    print(f"watch:  {command('tensorboard', study)}", flush=True)
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        failures = _run(study, planned, todo, ledger.threads or available_threads())
+        outcome = _run(study, planned, todo, ledger.threads or available_threads())
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)
         return 130
     finally:
         signal.signal(signal.SIGTERM, before)
-    if failures:
-        print(summary(study, failures), file=sys.stderr)
+    if outcome.failures:
+        print(summary(study, outcome), file=sys.stderr)
         return 1
-    print(f"table:  study table {study}")
+    print(f"table:  {command('table', study)}")
     return 0
 
 
@@ -109,7 +124,7 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _run(study: Path, planned: Plan, todo: list[LaunchCell], threads: int) -> list[Failure]:
+def _run(study: Path, planned: Plan, todo: list[LaunchCell], threads: int) -> Outcome:
     """Trains in this process, or on the launcher that was asked for."""
     if any(text.startswith("hydra/launcher=") for text in planned.hydra_overrides):
         from study.launchers import run_on_launcher

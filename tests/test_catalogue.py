@@ -1,5 +1,6 @@
 """`study list` and `study --help` leave nothing out."""
 
+import itertools
 import subprocess
 import sys
 
@@ -39,6 +40,16 @@ def test_a_headline_says_something() -> None:
         for level in levels(group):
             assert len(headline(group, level)) > 5
             assert not headline(group, level).startswith(("#", "@"))
+
+
+@pytest.mark.parametrize("name", levels("experiment"))
+def test_an_experiments_header_says_the_command_the_result_and_the_time(name: str) -> None:
+    text = (CONF / "experiment" / f"{name}.yaml").read_text(encoding="utf-8")
+    header = list(itertools.takewhile(lambda line: line.startswith("#"), text.splitlines()))
+    for begins in (f"#   study train experiment={name}", "# Expected: ", "# Time: "):
+        (line,) = [line for line in header if line.startswith(begins)]
+        if not begins.endswith(": "):
+            assert line.removeprefix(begins)[:1] in ("", " ")
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"], ["help"]])

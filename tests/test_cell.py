@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,20 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from lightning.pytorch.plugins.environments import LightningEnvironment
 from safetensors.torch import load_file
+from synthetic import write_ledger
 
+import study.cell
 from study.cell import device_of, weights_sha256
 from study.configuration import signature
 from study.errors import InputError
-from study.outputs.cell import CURVE_COLUMNS, read_curves
+from study.outputs import read_ledger, stale_directories
+from study.outputs.cell import CURVE_COLUMNS, _write_predictions, read_curves, read_predictions
 from study.outputs.files import sha256
+from study.outputs.results import ReplicaResult
 from study.outputs.sealed import METRIC_KEYS, check_result, check_seal
 
 RATES = (0.01, 0.05)
@@ -39,8 +46,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def cell(root: Path) -> Path:
-    directory = root.parent / "study" / "cell"
+def cell(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("study") / "cell"
     tiny.train_to(directory, root, *OVERRIDES)
     return directory
 
@@ -119,16 +126,60 @@ def test_curves_have_a_row_for_each_replica_and_epoch(cell: Path, record: dict[s
 
 
 def test_predictions_have_the_recorded_test_error(cell: Path, record: dict[str, Any]) -> None:
+    check_predictions(cell, record)
+
+
+@pytest.mark.parametrize("engine", ["sequential", "stacked"])
+@pytest.mark.parametrize("lr", ["1e+30", "1e+308"])
+def test_so_have_those_of_diverged_replicas(
+    root: Path, tmp_path: Path, engine: str, lr: str
+) -> None:
+    """Also where they were copied, and copies stand beside others.
+
+    A net that explodes may keep finite outputs; of these, some do and some do not.
+    """
+    options = (f"optimizer.lr={lr}", "trainer.max_epochs=1", f"population.engine={engine}")
+    for name, seeds in (("two", 2), ("four", 4)):
+        directory = tmp_path / "study" / name
+        record = tiny.train_to(directory, root, f"seeds={seeds}", *options)
+        assert record["replicas"][0]["status"] == "diverged"
+        assert "copied_from" in record["replicas"][0] or name == "two"
+        check_predictions(directory, record)
+    assert 1.0 in {replica["test_error"] for replica in record["replicas"]}
+
+
+def check_predictions(cell: Path, record: dict[str, Any]) -> None:
+    """The error of the kept predictions is the recorded one: 255 is no class, so it is wrong."""
     labels = tiny_test_labels()
     with np.load(cell / "predictions.npz") as arrays:
         predictions, seeds = arrays["predictions"], arrays["seeds"]
         assert float(arrays["lr"]) == record["chosen_lr"]
     assert predictions.dtype == np.uint8
-    assert predictions.shape == (2, len(labels))
+    assert predictions.shape == (len(seeds), len(labels))
     for seed, row in zip(seeds.tolist(), predictions, strict=True):
         assert (row != labels).mean() == pytest.approx(
             replica_of(record, seed, record["chosen_lr"])["test_error"]
         )
+
+
+@given(st.integers(0, 70_000), st.integers(0, 9))
+def test_predictions_survive_the_file_whatever_the_number_of_classes(
+    tmp_path_factory: pytest.TempPathFactory, largest: int, seed: int
+) -> None:
+    directory = tmp_path_factory.getbasetemp()
+    draw = np.random.default_rng(seed)
+    rows = {seed: draw.integers(-1, largest, 5, endpoint=True) for seed in (0, 7)}
+    results = [ReplicaResult(seed, 0.1, {}, [], predictions=row) for seed, row in rows.items()]
+    _write_predictions(directory, results)
+    lr, found = read_predictions(directory)
+    assert lr == 0.1
+    assert {key: row.tolist() for key, row in found.items()} == {
+        key: row.tolist() for key, row in rows.items()
+    }
+    with np.load(directory / "predictions.npz") as arrays:
+        top = np.iinfo(arrays["predictions"].dtype).max
+        assert ((arrays["predictions"] == top) == (np.stack(list(rows.values())) == -1)).all()
+        assert max(row.max() for row in rows.values()) < top
 
 
 def tiny_test_labels() -> np.ndarray:
@@ -182,14 +233,80 @@ def test_the_same_cell_twice_gives_the_same_everything(
         assert again["files"][name] == record["files"][name]
 
 
-def test_an_unfinished_attempt_is_cleared_and_the_lock_kept(root: Path, tmp_path: Path) -> None:
+def test_an_unfinished_attempt_is_cleared_and_all_else_kept(root: Path, tmp_path: Path) -> None:
     directory = tmp_path / "study" / "cell"
-    (directory / "old").mkdir(parents=True)
-    for name in ("error.txt", "checkpoint.safetensors", "lock", ".curves.csv.1.partial"):
+    (directory / "mine").mkdir(parents=True)
+    others = {"lock", "mine", "notes.csv", "notes.txt"}
+    ours = {*FILES - {"result.json"}, "probes.csv", "error.txt", "checkpoint.safetensors",
+            ".curves.csv.1.partial", "events.out.tfevents.1"}  # fmt: skip
+    for name in (ours | others) - {"mine"}:
         (directory / name).write_text("old")
-    tiny.train_to(directory, root, "trainer.max_epochs=1")
-    names = {path.name for path in directory.iterdir() if "tfevents" not in path.name}
-    assert names == FILES | {"lock"}
+    record = tiny.train_to(directory, root, "trainer.max_epochs=1", "outputs.tensorboard=none")
+    assert {path.name for path in directory.iterdir()} == FILES | others
+    assert set(record["files"]) == FILES - {"result.json"}
+    assert [path.name for path in directory.parent.iterdir()] == ["cell"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", '{"schema": 1, "status": "do', '{"schema": 9}', '{"schema": 1, "signature": "0"}']
+)
+def test_an_unusable_record_is_set_aside_with_all_that_is_beside_it(
+    root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str
+) -> None:
+    """Damage, another cell's record or one of a later version: nothing of it is deleted."""
+    study_dir = tmp_path / "study"
+    directory = study_dir / "relu-01234567"
+    directory.mkdir(parents=True)
+    for number in (1, 2):
+        old = {"result.json": text, "weights.safetensors": f"old {number}", "notes.txt": "mine"}
+        for name, content in old.items():
+            (directory / name).write_text(content, encoding="utf-8")
+        (directory / "lock").touch()
+        caplog.clear()
+        record = tiny.train_to(directory, root, "trainer.max_epochs=1")
+        aside = study_dir / f"relu-01234567.damaged-{number}"
+        assert {p.name: p.read_text(encoding="utf-8") for p in aside.iterdir()} == old
+        (message,) = [entry.getMessage() for entry in caplog.records]
+        assert "\n" not in message
+        assert str(directory) in message
+        assert aside.name in message
+        check_result(record, record["signature"])
+        for path in directory.iterdir():
+            path.unlink()
+    write_ledger(study_dir, [])
+    names = [f"relu-01234567.damaged-{number}" for number in (1, 2)]
+    assert stale_directories(read_ledger(study_dir)) == ["relu-01234567", *names]
+
+
+def test_the_seconds_are_those_of_training_alone(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a clock that only the parts of a cell move: data 1000, each population 1."""
+    clock = Clock()
+    monkeypatch.setattr(study.cell, "time", clock)
+    monkeypatch.setattr(study.cell, "data_of", clock.taking(1000.0, study.cell.data_of))
+    monkeypatch.setattr(study.cell, "_train", clock.taking(1.0, study.cell._train))
+    first = tiny.train_to(tmp_path / "study" / "two", root, "seeds=2", "trainer.max_epochs=1")
+    copied = tiny.train_to(tmp_path / "study" / "one", root, "seeds=1", "trainer.max_epochs=1")
+    assert first["wall_seconds"] == 1.0
+    assert copied["wall_seconds"] == 0.0
+
+
+class Clock:
+    """A clock that stands still but for what it is told to count."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def taking(self, seconds: float, work: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*arguments: Any) -> Any:
+            self.now += seconds
+            return work(*arguments)
+
+        return counted
 
 
 def test_a_diverged_replica_is_recorded_as_such(root: Path, tmp_path: Path) -> None:

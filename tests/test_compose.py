@@ -1,7 +1,5 @@
 """Composition: every file composes, and what Hydra says becomes one line."""
 
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,7 +10,6 @@ from study.compose import (
     Composed,
     axis_of,
     compose_cell,
-    hydra_page,
     hydra_ready,
     parse_overrides,
     settings,
@@ -97,7 +94,10 @@ def test_sweeps_are_spelled_out(override: str, values: list[str]) -> None:
     [
         (["activation=relu", "activation.slope=0.1"], "activation=relu has no key 'slope'"),
         (["norm.position=after"], "levels of norm that have it: batch"),
-        (["init.gain=2"], "init has no key 'gain'; levels of init that have it:"),
+        (["init.gain=auto"], "init=he_normal carries its own gain (sqrt 2): leave init.gain out"),
+        (["init=zeros", "init.gain=2"], "init=zeros has no key 'gain'; levels of init that have"),
+        (["experiment=activations", "norm.noise=1"], "norm=none has no key 'noise'"),
+        (["hydra.launcher.n_jobs=foo", "hydra/launcher=joblib"], "converted to Integer"),
         (["model.widths={a:1}"], "it takes a list"),
         (["loss=${nothing}"], "loss: Interpolation key 'nothing' not found"),
         (["study=???"], "study"),
@@ -182,18 +182,3 @@ def test_a_bad_experiment_file_is_one_line(experiments: Path, text: str, says: s
         compose_cell(["experiment=bad"])
     assert says in str(caught.value)
     assert len(" ".join(str(caught.value).splitlines())) < 400
-
-
-def test_hydras_pages_refuse_a_bad_override_before_they_print() -> None:
-    with pytest.raises(InputError, match="did you mean 'relu'"):
-        hydra_page(["--cfg", "job", "activation=rleu"])
-
-
-def test_hydras_own_pages_work(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "study", "train", "--cfg", "job", "activation=tanh"]
-    command.append("optimizer.lr=[0.1,0.2]")
-    page = subprocess.run(
-        command, cwd=CONF.parent, capture_output=True, text=True, check=True, timeout=120
-    )
-    assert "name: tanh" in page.stdout
-    assert page.stderr == ""

@@ -21,6 +21,7 @@ from study.configuration import (
     levels,
     nest,
     signature,
+    with_fingerprint,
 )
 from study.errors import InputError
 from study.keys import GROUPS, KEYS, NUISANCE
@@ -92,6 +93,8 @@ OTHER: dict[str, tuple[str, Any]] = {
     "trainer.accelerator": ("", "cpu"),
     "trainer.devices": ("", 2),
     "trainer.threads": ("", 1),
+    "population.engine": ("", "stacked"),
+    "population.max_replicas": ("", 2),
     "outputs.weights": ("", "all"),
     "outputs.tensorboard": ("", "none"),
     "sweep.max_failures": ("", 1),
@@ -182,6 +185,36 @@ def test_a_level_is_named_by_what_differs_from_its_file() -> None:
     named = factors(two.config, two.choices)
     assert named["model"] == "mlp widths=[8,8] dropout=0.5"
     assert named["data"] == "mnist root=where"
+
+
+def test_a_key_swept_on_its_own_is_a_factor_of_its_own() -> None:
+    cell = composed("model.widths=[8,8]", "model.dropout=0.5", "data.root=some/where")
+    named = factors(cell.config, cell.choices, {"model.widths", "data.root", "batch_size"})
+    assert named["model"] == "mlp dropout=0.5"
+    assert named["model.widths"] == "[8,8]"
+    assert (named["data"], named["data.root"]) == ("mnist", "where")
+    usual = composed("")
+    assert factors(usual.config, usual.choices, {"model.widths"})["model.widths"] == "[128,128,128]"
+
+
+@pytest.mark.parametrize("swept", [set(), {"data.root"}])
+def test_folders_of_one_name_are_told_apart(swept: set[str]) -> None:
+    cell = composed("data=image_folder", "data.root=a/my images", "data.flip=true")
+    plain = factors(cell.config, cell.choices, swept)
+    one, two = (with_fingerprint(plain, cell.config, digest * 32) for digest in ("ab", "cd"))
+    name = "data.root" if swept else "data"
+    shown = "my images#ababab" if swept else "image_folder root=my images#ababab flip=true"
+    assert one[name] == shown
+    assert {key for key in one if one[key] != two[key]} == {name}
+    mnist = composed("data.root=a/b")
+    plain = factors(mnist.config, mnist.choices)
+    assert with_fingerprint(plain, mnist.config, "ab" * 32) == plain
+
+
+def test_a_warmup_longer_than_training_is_refused() -> None:
+    assert composed("schedule.warmup_epochs=3", "trainer.max_epochs=3")
+    with pytest.raises(InputError, match=r"warmup_epochs=3\.5 is longer .*max_epochs=3"):
+        composed("schedule.warmup_epochs=3.5", "trainer.max_epochs=3")
 
 
 CHANGES = [

@@ -11,7 +11,7 @@ import yaml
 from study.data import prepare as exported
 from study.data.images import Images, build_images
 from study.data.normalize import NORMALIZATIONS, fit_normalization
-from study.data.preparation import DEFAULTS, MAX_KEPT, _kept, prepare
+from study.data.preparation import DEFAULTS, _kept, prepare
 from study.data.sources import SOURCES
 from study.data.split import split_indices
 from study.errors import InputError
@@ -28,8 +28,8 @@ def small_images(num: int = 200, seed: int = 0) -> Images:
 
 
 @pytest.fixture
-def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Small images in place of every data set; the names of the data sets read."""
+def reads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[str]]:
+    """Small images in place of every data set, in `tmp_path`; the names of the data sets read."""
     names: list[str] = []
 
     def read(name: str, root: object) -> Images:
@@ -37,6 +37,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         return small_images()
 
     monkeypatch.setattr("study.data.preparation.read_images", read)
+    monkeypatch.setattr("study.data.sources.EMBEDDED_ROOT", tmp_path)
     _kept.clear()
     yield names
     _kept.clear()
@@ -83,15 +84,50 @@ def test_another_precision_starts_from_the_same_inputs() -> None:
 
 
 def test_the_last_data_sets_are_kept(reads: list[str]) -> None:
+    kinds = ("standard", "unit", "pixel", "centre", "none", "binary", "whiten")
+    first = [prepare(config(normalize=kind)) for kind in kinds]
+    assert all(
+        prepare(config(normalize=kind)) is data for kind, data in zip(kinds, first, strict=True)
+    )
+    assert prepare(config(flip=True, crop=2, zca_epsilon=0.5)) is first[0]
+    assert len(reads) == len(kinds)
+
+
+def test_what_is_kept_fits_into_its_memory(
+    reads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = prepare(config())
-    assert prepare(config(flip=True, crop=2, zca_epsilon=0.5)) is first
-    assert prepare(config(normalize="unit")) is not first
+    assert first.num_bytes == 240 * 16 * 4
+    monkeypatch.setattr("study.data.preparation.MAX_KEPT_BYTES", 2 * first.num_bytes)
+    second = prepare(config(normalize="unit"))
     assert prepare(config()) is first
-    assert len(reads) == MAX_KEPT == 2
     prepare(config(split_seed=1))
     assert prepare(config()) is first
-    assert prepare(config(normalize="unit")) is not first
+    assert prepare(config(normalize="unit")) is not second
     assert len(reads) == 4
+    prepare(config(), dtype=torch.float64)
+    assert prepare(config()) is not first
+    monkeypatch.setattr("study.data.preparation.MAX_KEPT_BYTES", 0)
+    last = prepare(config(split_seed=2))
+    assert prepare(config(split_seed=2)) is last
+    assert list(_kept.values()) == [last]
+
+
+@pytest.mark.usefixtures("reads")
+def test_whitening_alone_is_kept_beside_the_images(tmp_path: Path) -> None:
+    for kind in NORMALIZATIONS:
+        if kind != "whiten":
+            prepare(config(normalize=kind))
+    assert list(tmp_path.iterdir()) == []
+    first = prepare(config(normalize="whiten"))
+    (path,) = tmp_path.glob("MNIST/*.safetensors")
+    _kept.clear()
+    before = path.stat().st_mtime_ns
+    again = prepare(config(normalize="whiten", train_size=16, test_size=12))
+    assert again is not first
+    assert path.stat().st_mtime_ns == before
+    assert list(tmp_path.glob("MNIST/*.safetensors")) == [path]
+    assert torch.equal(again.val.inputs, first.val.inputs)
 
 
 @pytest.mark.usefixtures("reads")

@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from urllib.error import URLError
 
@@ -18,6 +19,7 @@ import torch
 import torchvision.datasets
 
 from study.data.sources import EMBEDDED_ROOT, SOURCES, read_images
+from study.data.torchvision_sets import MnistFamily
 from study.errors import InputError
 
 RAW = EMBEDDED_ROOT / "MNIST" / "raw"
@@ -125,7 +127,8 @@ def test_a_corrupted_file_is_named(mnist: Path) -> None:
     assert "checksum" in message
     assert "ec29112dd5afa0611ce80d1b7f02629c" in message
     assert "Error downloading t10k-labels" in message
-    assert "git checkout -- data/MNIST" in message
+    assert "git checkout" not in message
+    assert "connect to the network" in message
     assert broken.read_bytes() == before
 
 
@@ -139,7 +142,20 @@ def test_a_missing_file_is_named(mnist: Path) -> None:
     (mnist / "MNIST" / "raw" / "train-images-idx3-ubyte.gz").unlink()
     message = refusal("mnist", mnist)
     assert "train-images-idx3-ubyte.gz is missing" in message
-    assert "git checkout -- data/MNIST" in message
+    assert "connect to the network" in message
+
+
+def test_git_is_advised_for_the_repositorys_own_files_alone(
+    mnist: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = SOURCES["mnist"]
+    assert isinstance(source, MnistFamily)
+    assert source.embedded == EMBEDDED_ROOT
+    own = replace(source, embedded=mnist)
+    monkeypatch.setitem(SOURCES, "mnist", own)
+    (mnist / "MNIST" / "raw" / "train-images-idx3-ubyte.gz").unlink()
+    assert "git checkout -- data/MNIST" in refusal("mnist", mnist)
+    assert "git checkout" not in refusal("mnist", mnist / "elsewhere")
 
 
 def test_an_extracted_file_is_never_trusted(mnist: Path) -> None:

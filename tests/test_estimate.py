@@ -1,13 +1,19 @@
 """What a dry run says of a launch."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
+from study import estimate
 from study.__main__ import main
+from study.cell import data_of
 from study.compose import hydra_ready
-from study.estimate import _disk, _memory, _network, _span, _step_seconds, _updates
+from study.estimate import _disk, _population, _span, _updates, update_seconds
 from study.launch import LaunchCell, identify
+from study.memory import cell_bytes
+from study.population.engine import Engine
 from study.sweep import plan
 
 TINY = (
@@ -44,16 +50,36 @@ def test_updates_grow_with_epochs_and_replicas() -> None:
 
 def test_memory_and_disk_grow_with_what_is_kept() -> None:
     small, large = cell(), cell("model.widths=[512]", "seeds=5", "trainer.precision=64-true")
-    assert _memory(small) < _memory(large)
+    fewer = cell("model.widths=[512]", "seeds=5", "population.max_replicas=1")
+    needs = [cell_bytes(each.config, data_of(each.config)) for each in (small, fewer, large)]
+    assert needs == sorted(set(needs))
     kept = [_disk(cell(f"outputs.weights={keep}", "seeds=2", "optimizer.lr=[0.1,1]"))
             for keep in ("none", "chosen", "all")]  # fmt: skip
     weights = 4 * (784 * 8 + 8 + 8 * 10 + 10)
     assert [kept[1] - kept[0], kept[2] - kept[0]] == [2 * weights, 4 * weights]
 
 
-def test_a_network_is_measured_once_whatever_its_initialization() -> None:
+def test_a_population_is_measured_once_whatever_its_initialization() -> None:
     swept = cells("init=he_normal,zeros", "norm=none,batch")
-    assert len({_network(each) for each in swept}) == 2
+    assert len({_population(each) for each in swept}) == 2
+    assert _population(cell("trainer.max_epochs=9")) == _population(cell())
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        "trainer.precision=bf16-mixed",
+        "input_noise=0.1",
+        "seeds=2",
+        "optimizer.lr=[0.1,1]",
+        "population.engine=sequential",
+        "trainer.threads=2",
+        "loss=squared_error",
+        "data.crop=2",
+    ],
+)
+def test_what_makes_an_update_slower_is_measured_again(overrides: str) -> None:
+    assert _population(cell(overrides)) != _population(cell())
 
 
 @pytest.mark.parametrize(
@@ -70,7 +96,42 @@ def test_a_step_of_any_network_can_be_measured(overrides: tuple[str, ...]) -> No
     network = [text for text in TINY if "model=cnn" not in overrides or "widths" not in text]
     with hydra_ready():
         (only,) = identify(plan([*network, *overrides], multirun=False).cells)
-    assert 0 < _step_seconds(only) < 60
+    assert 0 < update_seconds(only, 1) < 60
+
+
+class Watched:
+    """Stands in for the engine: counts updates, and notes what surrounds them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.groups: list[int] = []
+        self.updates = 0
+        real = estimate.Engine.train_epoch
+
+        def train_epoch(engine: Engine, data: Any, **options: Any) -> Any:
+            self.groups = [len(group.replicas) for group in engine.groups]
+            self.workers = engine.num_workers
+            self.threads = torch.get_num_threads()
+            self.autocast = torch.is_autocast_enabled("cpu")
+            self.updates += len(options["factors"])
+            self.factors = set(options["factors"])
+            return real(engine, data, **options)
+
+        monkeypatch.setattr(estimate.Engine, "train_epoch", train_epoch)
+
+
+def test_what_is_measured_is_what_trains_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = Watched(monkeypatch)
+    before = torch.get_num_threads()
+    many = ("seeds=5", "population.engine=sequential", "trainer.precision=bf16-mixed")
+    update_seconds(cell("trainer.threads=null", "batch_size=8", *many), 2)
+    assert (watched.groups, watched.workers, watched.threads) == ([1, 1], 2, 2)
+    assert watched.autocast
+    assert watched.factors == {0.0}
+    assert watched.updates >= estimate.WARM_UP + estimate.MEASURED_UPDATES
+    update_seconds(cell("trainer.threads=1", "seeds=5", "population.max_replicas=3"), 2)
+    assert (watched.groups, watched.workers, watched.threads) == ([3], 1, 1)
+    assert not watched.autocast
+    assert torch.get_num_threads() == before
 
 
 def test_spans_are_read_at_a_glance() -> None:

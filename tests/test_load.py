@@ -1,5 +1,7 @@
 """Trained networks out of a cell's directory: plain modules on raw images."""
 
+import shlex
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,6 +9,7 @@ from typing import Any
 import pytest
 import tiny
 import torch
+from synthetic import change_result
 
 import study
 from study.errors import InputError
@@ -26,8 +29,10 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module", params=MODELS)
-def cell(root: Path, request: pytest.FixtureRequest) -> tuple[Path, dict[str, Any]]:
-    directory = root.parent / request.param / "cell"
+def cell(
+    root: Path, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, Any]]:
+    directory = tmp_path_factory.mktemp("study") / "cell"
     return directory, tiny.train_to(directory, root, *OVERRIDES, *MODELS[request.param])
 
 
@@ -53,21 +58,50 @@ def test_the_parts_are_named_and_plain(cell: tuple[Path, dict[str, Any]]) -> Non
     assert len({parameter.dtype for parameter in network.state_dict().values()}) == 1
 
 
-def test_an_omitted_seed_or_rate_is_the_first_kept(cell: tuple[Path, dict[str, Any]]) -> None:
-    directory, _ = cell
-    for keys in ({}, {"seed": 0}, {"lr": 0.01}):
-        first, named = load(directory, **keys), load(directory, seed=0, lr=0.01)
-        assert tiny.equal(dict(first.state_dict()), dict(named.state_dict()))
-    other = load(directory, seed=3, lr=0.05)
-    assert not tiny.equal(dict(other.state_dict()), dict(load(directory).state_dict()))
+@pytest.mark.parametrize("chosen", [0.01, 0.05])
+def test_an_omitted_rate_is_the_chosen_one_and_an_omitted_seed_the_lowest(
+    cell: tuple[Path, dict[str, Any]], tmp_path: Path, chosen: float
+) -> None:
+    directory = Path(shutil.copytree(cell[0], tmp_path / "cell"))
+    change_result(directory, lambda result: result.update(chosen_lr=chosen))
+    for asked, meant in (
+        ({}, (0, chosen)),
+        ({"seed": 3}, (3, chosen)),
+        ({"lr": 0.01}, (0, 0.01)),
+        ({"seed": 3, "lr": 0.05}, (3, 0.05)),
+    ):
+        assert same(load(directory, **asked), load(directory, seed=meant[0], lr=meant[1]))
+    assert not same(load(directory, seed=3), load(directory))
 
 
-def test_the_first_replica_is_that_of_the_lowest_seed(root: Path, tmp_path: Path) -> None:
+def same(first: torch.nn.Module, second: torch.nn.Module) -> bool:
+    return tiny.equal(dict(first.state_dict()), dict(second.state_dict()))
+
+
+@pytest.mark.parametrize("text", [None, "", "{}", '{"schema": 1, "chosen_lr": 0.05}'])
+def test_without_a_record_the_only_kept_rate_is_taken_and_several_are_named(
+    root: Path, tmp_path: Path, text: str | None
+) -> None:
+    for keep in ("chosen", "all"):
+        directory = tmp_path / "study" / keep
+        rates = ("optimizer.lr=[0.01,0.05]", "trainer.max_epochs=1", f"outputs.weights={keep}")
+        record = tiny.train_to(directory, root, *rates)
+        (directory / "result.json").unlink()
+        if text is not None:
+            (directory / "result.json").write_text(text, encoding="utf-8")
+        if keep == "chosen":
+            assert same(load(directory), load(directory, seed=0, lr=record["chosen_lr"]))
+        else:
+            with pytest.raises(InputError, match="lr=, one of: 0.01, 0.05"):
+                load(directory)
+            load(directory, lr=0.01)
+
+
+def test_the_lowest_seed_is_that_of_the_smallest_number(root: Path, tmp_path: Path) -> None:
     directory = tmp_path / "study" / "cell"
     rates = ("optimizer.lr=[1e-05,0.01]", "outputs.weights=all", "trainer.max_epochs=1")
     tiny.train_to(directory, root, "seeds=[2,10]", *rates)
-    first, named = load(directory), load(directory, seed=2, lr=1e-5)
-    assert tiny.equal(dict(first.state_dict()), dict(named.state_dict()))
+    assert same(load(directory, lr=1e-5), load(directory, seed=2, lr=1e-5))
 
 
 def test_it_is_offered_by_the_package(cell: tuple[Path, dict[str, Any]]) -> None:
@@ -103,6 +137,31 @@ def test_damaged_or_missing_weights_are_named(
     with pytest.raises(InputError, match=message) as caught:
         load(directory)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("ran", "again"),
+    [
+        (
+            ["train", "experiment=x", "--failed", "outputs.weights=none", "optimizer.lr=[1,2]"],
+            "`study train experiment=x 'optimizer.lr=[1,2]' outputs.weights=chosen`",
+        ),
+        (["worker", "7"], "`study train ... outputs.weights=chosen`"),
+    ],
+)
+def test_a_cell_that_kept_none_says_how_to_get_them(
+    root: Path, tmp_path: Path, ran: list[str], again: str
+) -> None:
+    directory = tmp_path / "study" / "cell"
+    tiny.train_to(directory, root, "trainer.max_epochs=1", "outputs.weights=none")
+    command = shlex.join(["study", *ran])
+    change_result(directory, lambda result: result["provenance"].update(command=command))
+    with pytest.raises(InputError, match="kept no weights.*remove the directory") as caught:
+        load(directory)
+    assert again in str(caught.value)
+    (directory / "result.json").unlink()
+    with pytest.raises(InputError, match="not finished"):
+        load(directory)
 
 
 @pytest.mark.parametrize("text", ["", "model: [", "model: {name: mlp}\n", "[]"])

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.population.losses import LOSSES, cross_entropy, squared_error, wrong
+from study.population.losses import LOSSES, cross_entropy, predicted, squared_error, wrong
 
 SHAPES = st.tuples(st.integers(1, 12), st.integers(1, 7), st.integers(0, 99))
 
@@ -61,3 +61,5 @@ def test_an_output_that_is_not_finite_is_wrong_whatever_its_largest_entry() -> N
     )
     labels = torch.zeros(6, dtype=torch.int64)
     assert wrong(outputs, labels).tolist() == [False, True, True, True, True, True]
+    assert predicted(outputs).tolist() == [0, -1, -1, -1, -1, 1]
+    assert torch.equal(predicted(outputs) != labels, wrong(outputs, labels))

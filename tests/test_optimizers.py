@@ -138,4 +138,4 @@ def test_without_gradients_only_weights_shrink(name: str) -> None:
 
 def test_an_unknown_optimizer_is_refused() -> None:
     with pytest.raises(InputError, match="lion"):
-        make_optimizer(nn.Linear(1, 1), LR, {"name": "lion"})
+        make_optimizer(nn.Linear(1, 1), LR, SGD | {"name": "lion"})

@@ -103,6 +103,9 @@ def test_over_lr_averages_the_grid(tmp_path: Path) -> None:
     (row,) = rows_of(tmp_path, rows="norm", over=["lr"])
     values = metric_of(path, lr=0.1) + metric_of(path, lr=1.0)
     assert float(row["mean"]) == pytest.approx(sum(values) / len(values))
+    text = render(tmp_path, Request(rows="norm", over=["lr"]))
+    assert ", averaged over the learning rates (0.1, 1): first for each seed" in text
+    assert text.count("averaged over") == 1
 
 
 def test_an_incomplete_average_is_marked_and_not_compared(tmp_path: Path) -> None:

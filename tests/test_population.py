@@ -172,13 +172,16 @@ def test_the_test_set_is_read_only_after_training(monkeypatch: pytest.MonkeyPatc
     assert 1 <= events.count("test") <= 2
 
 
-def test_tick_comes_once_for_each_epoch_of_each_replica() -> None:
-    config = tiny.config("seeds=3", "optimizer.lr=[0.1,0.2]")
+@pytest.mark.parametrize("engine", ["sequential", "stacked", "auto"])
+def test_ticks_count_each_epoch_of_each_replica(engine: str) -> None:
+    config = tiny.config("seeds=3", "optimizer.lr=[0.1,0.2]", f"population.engine={engine}")
     population = tiny.build(config)
     ticks: list[int] = []
-    population.tick = lambda: ticks.append(1)
+    population.tick = ticks.append
     tiny.trainer(config).fit(population)
-    assert len(ticks) == 3 * 2 * 2
+    sizes = sorted(len(group.replicas) for group in population.engine.groups)
+    assert sorted(ticks) == sorted(2 * sizes)
+    assert sum(ticks) == 3 * 2 * 2
 
 
 def test_initialization_on_data_reads_the_training_split_alone() -> None:

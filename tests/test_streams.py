@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.population.engine import Replica, epoch_order
+from study.population.batches import epoch_order
 from study.population.streams import Purpose, Streams
 
 PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
@@ -68,14 +68,14 @@ def test_a_pin_at_zero_is_a_pin_and_null_is_none() -> None:
 
 def test_orders_are_permutations_fresh_each_epoch_and_shared_by_learning_rates() -> None:
     streams = Streams()
-    first = epoch_order(Replica(0, 0.1), streams, 0, 50)
+    first = epoch_order(0, streams, 0, 50)
     assert sorted(first.tolist()) == list(range(50))
-    assert torch.equal(first, epoch_order(Replica(0, 1.0), streams, 0, 50))
-    assert not torch.equal(first, epoch_order(Replica(0, 0.1), streams, 1, 50))
-    assert not torch.equal(first, epoch_order(Replica(1, 0.1), streams, 0, 50))
+    assert torch.equal(first, epoch_order(0, streams, 0, 50))
+    assert not torch.equal(first, epoch_order(0, streams, 1, 50))
+    assert not torch.equal(first, epoch_order(1, streams, 0, 50))
 
 
 def test_the_global_generator_is_left_alone() -> None:
     before = torch.get_rng_state()
-    epoch_order(Replica(0, 0.1), Streams(), 0, 50)
+    epoch_order(0, Streams(), 0, 50)
     assert torch.equal(before, torch.get_rng_state())

@@ -53,12 +53,21 @@ def test_without_a_sweep_there_is_one_cell() -> None:
 
 def test_axes_multiply_in_the_order_of_the_command_line() -> None:
     swept = planned("norm=none,batch", "batch_size=64,32", "model.widths=[8],[9]", multirun=True)
-    assert factors(swept, "norm", "batch_size", "model") == [
-        (norm, size, f"mlp widths={widths}")
+    assert factors(swept, "norm", "batch_size", "model", "model.widths") == [
+        (norm, size, "mlp", widths)
         for norm in ("none", "batch")
         for size in (64, 32)
         for widths in ("[8]", "[9]")
     ]
+
+
+def test_a_key_given_once_stays_in_its_levels_name() -> None:
+    swept = planned("model.widths=[8],[9]", "model.dropout=0.5", multirun=True)
+    assert factors(swept, "model", "model.widths") == [
+        ("mlp dropout=0.5", "[8]"),
+        ("mlp dropout=0.5", "[9]"),
+    ]
+    assert "model.dropout" not in swept.cells[0].factors
 
 
 def test_a_sweep_needs_m() -> None:
@@ -111,10 +120,12 @@ def axes(*more: str) -> Sequence[str]:
         ("{activation:tanh}", 6),
         ("{batch_size:64}", 6),
         ("{streams.order:null,norm:none}", 3),
+        ("{model.widths:[[8]]}", 6),
     ],
 )
 def test_combinations_are_left_out_by_file_or_by_full_name(exclude: str, left: int) -> None:
-    swept = planned(*axes(f"sweep.exclude=[{exclude}]"), multirun=True)
+    widths = ["model.widths=[8],[9]"] if "widths" in exclude else []
+    swept = planned(*axes(*widths, f"sweep.exclude=[{exclude}]"), multirun=True)
     assert len(swept.cells) == left
 
 
@@ -150,8 +161,8 @@ def three(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def test_an_experiment_brings_its_axes_in_their_order_and_its_exclusions(three: str) -> None:
     whole = planned(three)
     assert whole.experiment == "three"
-    assert factors(whole, *AXES, "model") == [
-        (norm, activation, init, f"mlp widths=[{width}]")
+    assert factors(whole, *AXES, "model", "model.widths") == [
+        (norm, activation, init, "mlp", f"[{width}]")
         for norm in ("none", "batch")
         for activation in ("sigmoid", "leaky_relu slope=0.01")
         for init in ("he_normal", "zeros")
@@ -163,9 +174,9 @@ def test_an_experiment_brings_its_axes_in_their_order_and_its_exclusions(three: 
 
 def test_an_override_replaces_its_axis_alone(three: str) -> None:
     one = planned(three, "activation=tanh", "init=he_normal", "model.widths=[7]", "seeds=1")
-    assert factors(one, "norm", "activation", "model") == [
-        ("none", "tanh", "mlp widths=[7]"),
-        ("batch", "tanh", "mlp widths=[7]"),
+    assert factors(one, "norm", "activation", "model", "model.widths") == [
+        ("none", "tanh", "mlp", "[7]"),
+        ("batch", "tanh", "mlp", "[7]"),
     ]
     assert {tuple(cell.config["seeds"]) for cell in one.cells} == {(0,)}
 

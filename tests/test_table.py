@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -136,6 +137,30 @@ def test_markup_in_a_level_stays_text(tmp_path: Path) -> None:
     assert r"\textbar{}b\_c" in tex
     assert "\n{[}1, 2{]}" in tex
     assert rows_of(tmp_path)[0]["activation"] == level
+
+
+@pytest.mark.parametrize(
+    ("levels", "shown", "note"),
+    [
+        (["mlp dropout=0.1 widths=[8]", "cnn dropout=0.1"], ["mlp widths=[8]", "cnn"], True),
+        (["relu", "elu alpha=2"], ["relu", "elu alpha=2"], False),
+        (["elu alpha=2", "elu alpha=3"], ["elu alpha=2", "elu alpha=3"], False),
+        (["a k=1 2", "b k=1 2"], ["a", "b"], True),
+        (["only k=1"], ["only k=1"], False),
+    ],
+)
+def test_headers_leave_out_what_every_level_has(
+    tmp_path: Path, levels: list[str], shown: list[str], note: bool
+) -> None:
+    make_study(tmp_path, {"activation": ["relu", "tanh"], "model": levels})
+    for request in (Request(rows="model"), Request(columns="model", rows="activation")):
+        for writer in ("md", "tex"):
+            text = render(tmp_path, request, writer)
+            lines = text.replace("{[}", "[").replace("{]}", "]").splitlines()
+            headers = [cell.strip(" \\") for line in lines for cell in re.split(r"[|&]", line)]
+            assert set(shown) <= set(headers)
+            assert ("model: every level has" in text) == note
+    assert {row["model"] for row in rows_of(tmp_path, rows="model")} == set(levels)
 
 
 def test_unequal_numbers_of_seeds_stand_in_the_entries(tmp_path: Path) -> None:

@@ -22,8 +22,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def cell(root: Path) -> Path:
-    directory = root.parent / "study" / "cell"
+def cell(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("study") / "cell"
     tiny.train_to(directory, root, *OVERRIDES)
     return directory
 

@@ -27,6 +27,7 @@ SMALL = (
     "trainer.max_epochs=2",
     "trainer.accelerator=cpu",
     "trainer.precision=64-true",
+    "population.engine=sequential",
 )
 
 
@@ -37,7 +38,10 @@ def _composed(overrides: tuple[str, ...]) -> Any:
 
 
 def config(*overrides: str, model: str = "mlp") -> Config:
-    """A canonical configuration: a small network in float64 on the CPU, then the overrides."""
+    """A canonical configuration: a small network in float64 on the CPU, then the overrides.
+
+    Its replicas are trained as plain modules unless an override asks for another engine.
+    """
     own = [f"model={model}", *(SMALL[1:] if model != "mlp" else SMALL)]
     return dict(_composed((*own, *overrides)).config)
 
@@ -135,7 +139,7 @@ def train_to(directory: Path, root: Path, *overrides: str) -> dict[str, Any]:
         directory,
         factors=factors(composed.config, composed.choices),
         threads=1,
-        tick=lambda: None,
+        tick=lambda count: None,
     )
     return read_result(directory)
 

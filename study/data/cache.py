@@ -2,14 +2,18 @@
 
 A cache is believed only if it was made from the source as it is now (the names, sizes and times of
 its files) and if its pixels and labels still have the fingerprint it was written with. Any other
-cache is rebuilt. Reading one executes nothing.
+cache is rebuilt, with a warning if it was damaged. Reading one executes nothing.
 """
 
 import hashlib
 import json
 import logging
 import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from filelock import FileLock
@@ -29,10 +33,15 @@ _DTYPES = {
     "test_labels": torch.int64,
 }
 _log = logging.getLogger(__name__)
+Kept = TypeVar("Kept")
 
 
 class UntrustedCacheError(Exception):
     """Why a cache is not used, in a few words."""
+
+
+class OutdatedCacheError(UntrustedCacheError):
+    """A sound cache of something else: its source has changed since. Nobody need be told."""
 
 
 def read_cached(source: Source, root: Path, *, fresh: bool = False) -> Images:
@@ -41,36 +50,49 @@ def read_cached(source: Source, root: Path, *, fresh: bool = False) -> Images:
     `fresh` decodes and verifies the source whatever the cache says, and writes the cache again.
     Where the cache cannot be written, the images are decoded at every start, with a warning.
     """
-    files = source.files(root)
     path = source.cache(root)
-    if not fresh and (images := _try_load(path, _state(files, root), warn=False)):
+    state = _state(source.files(root), root)
+    if not fresh and (images := try_load(path, partial(_load, path, state), warn=False)):
         return images
+    with locked(path) as writable:
+        if not writable:
+            return source.decode(root)
+        return _decode_and_keep(source, root, path, fresh=fresh)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[bool]:
+    """The lock beside a cache; False, with a warning, where it cannot be had."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(f"{path}.lock", timeout=LOCK_SECONDS)
         lock.acquire()
     except (OSError, NotImplementedError, LockTimeout) as error:
-        _log.warning("%s cannot be written (%s): it is not kept", shown(path), _why(error))
-        return source.decode(root)
+        _warn_unwritable(path, error)
+        lock = None
     try:
-        return _decode_and_keep(source, root, path, fresh=fresh)
+        yield lock is not None
     finally:
-        lock.release()
+        if lock is not None:
+            lock.release()
 
 
 def _decode_and_keep(source: Source, root: Path, path: Path, *, fresh: bool) -> Images:
     """Decode under the lock, unless another process did so while this one waited for it."""
     state = _state(source.files(root), root)
-    if not fresh and (images := _try_load(path, state, warn=True)):
+    if not fresh and (images := try_load(path, partial(_load, path, state), warn=True)):
         return images
     images = source.decode(root)
     if state != (state := _state(source.files(root), root)):
         # Downloaded or edited meanwhile: what is kept must be what the files hold now.
         images = source.decode(root)
-    try:
-        _save(images, path, state)
-    except (OSError, SafetensorError) as error:
-        _log.warning("%s cannot be written (%s): it is not kept", shown(path), _why(error))
+    metadata = {
+        "format": FORMAT,
+        "source": state,
+        "fingerprint": images.fingerprint,
+        "classes": json.dumps(images.classes),
+    }
+    keep(path, images.tensors(), metadata)
     return images
 
 
@@ -85,55 +107,74 @@ def _state(files: list[str], root: Path) -> str:
     return digest.hexdigest()
 
 
-def _try_load(path: Path, state: str, *, warn: bool) -> Images | None:
+def try_load(path: Path, load: Callable[[], Kept], *, warn: bool) -> Kept | None:
+    """What `load` reads from a cache; None if there is none to trust, said aloud if `warn`."""
     if not path.exists():
         return None
     try:
-        return _load(path, state)
+        return load()
+    except OutdatedCacheError:
+        return None
     except UntrustedCacheError as reason:
         if warn:
-            _log.warning("%s %s: decoding its source again", shown(path), reason)
+            _log.warning("%s %s: making it again from its source", shown(path), reason)
         return None
 
 
 def _load(path: Path, state: str) -> Images:
     """The cached images, or `UntrustedCacheError`."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT or metadata.get("source") != state:
-                raise UntrustedCacheError("was not made from the present files")
-            # Copied out of the mapped file, which another process may replace.
-            tensors = {name: file.get_tensor(name).clone() for name in _DTYPES}
-        classes = tuple(json.loads(metadata["classes"]))
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise UntrustedCacheError(f"cannot be read ({_why(error)})") from error
+
+    def trust(metadata: Mapping[str, str]) -> None:
+        if metadata["format"] != FORMAT or metadata["source"] != state:
+            raise OutdatedCacheError("was not made from the present files")
+
+    tensors, metadata = read_tensors(path, trust)
     if {name: tensor.dtype for name, tensor in tensors.items()} != _DTYPES:
         raise UntrustedCacheError("does not hold the tensors of a data set")
+    try:
+        classes = tuple(json.loads(metadata["classes"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UntrustedCacheError(f"cannot be read ({_why(error)})") from error
     fingerprint = fingerprint_of(tensors, classes)
     if fingerprint != metadata.get("fingerprint"):
         raise UntrustedCacheError("is damaged: its pixels do not have its fingerprint")
     return Images(**tensors, classes=classes, fingerprint=fingerprint)
 
 
-def _save(images: Images, path: Path, state: str) -> None:
-    """Write under a temporary name, make it durable, rename: a reader sees all of it or nothing."""
-    metadata = {
-        "format": FORMAT,
-        "source": state,
-        "fingerprint": images.fingerprint,
-        "classes": json.dumps(images.classes),
-    }
-    partial = path.with_name(f"{path.name}.partial")
+def read_tensors(
+    path: Path, trust: Callable[[Mapping[str, str]], None]
+) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """A cache's tensors and metadata, or `UntrustedCacheError`; `trust` sees the latter first."""
     try:
-        with partial.open("wb") as file:
-            file.write(save(images.tensors(), metadata=metadata))
+        with safe_open(path, framework="pt") as file:
+            metadata = dict(file.metadata() or {})
+            trust(metadata)
+            # Copied out of the mapped file, which another process may replace.
+            return {name: file.get_tensor(name).clone() for name in list(file.keys())}, metadata
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise UntrustedCacheError(f"cannot be read ({_why(error)})") from error
+
+
+def keep(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> None:
+    """Writes a cache, or warns that it cannot be.
+
+    Under a temporary name, made durable, renamed: a reader sees all of it or nothing.
+    """
+    partial_path = path.with_name(f"{path.name}.partial")
+    try:
+        with partial_path.open("wb") as file:
+            file.write(save(dict(tensors), metadata=dict(metadata)))
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+        partial_path.replace(path)
+    except (OSError, SafetensorError) as error:
+        _warn_unwritable(path, error)
+    finally:
+        partial_path.unlink(missing_ok=True)
+
+
+def _warn_unwritable(path: Path, error: Exception) -> None:
+    _log.warning("%s cannot be written (%s): it is not kept", shown(path), _why(error))
 
 
 def _why(error: Exception) -> str:

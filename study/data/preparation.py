@@ -11,9 +11,12 @@ from study.data.images import Images
 from study.data.normalize import NORMALIZATIONS, Normalize, fit_normalization
 from study.data.sources import SOURCES, read_images, resolve_root
 from study.data.split import split_indices, subset_indices
+from study.data.whitening import fit_whitening
 from study.errors import unknown
 
-MAX_KEPT = 2
+MAX_KEPT_BYTES = 3 * 2**30
+"""How much is kept for the next cells: CIFAR-10 in four normalizations, as float32."""
+
 DEFAULTS: dict[str, Any] = {
     "root": None,
     "val_size": 5000,
@@ -53,6 +56,11 @@ class Data:
     normalize: Normalize
 
     @property
+    def num_bytes(self) -> int:
+        """Memory that the inputs take."""
+        return sum(split.inputs.nbytes for split in (self.train, self.val, self.test))
+
+    @property
     def num_classes(self) -> int:
         return len(self.classes)
 
@@ -72,19 +80,30 @@ def prepare(
     """The data set of the configuration group `data`: read, split, normalized, on `device`.
 
     Normalized in float32 and then converted, so that a cell in another precision starts from the
-    same inputs. The last two results are kept, for the cells of a sweep in one process; they are
-    shared, so nothing may write into them. `flip` and `crop` are for the batches (`augment`).
+    same inputs. The last results, up to MAX_KEPT_BYTES of them, are kept for the cells of a sweep
+    in one process; they are shared, so nothing may write into them. `flip` and `crop` are for the
+    batches (`augment`).
     """
     options = {**DEFAULTS, **config_data}
     _check_names(options)
     key = _key(options, dtype, torch.device(device))
     if key not in _kept:
-        while len(_kept) >= MAX_KEPT:
-            _kept.popitem(last=False)
         images = read_images(options["name"], options["root"])
+        _make_room(_num_pixels(images) * dtype.itemsize)
         _kept[key] = _build(images, options, dtype, torch.device(device))
     _kept.move_to_end(key)
     return _kept[key]
+
+
+def _make_room(num_bytes: int) -> None:
+    """Forgets what was used longest ago, until as many bytes more may be kept."""
+    used = sum(data.num_bytes for data in _kept.values())
+    while _kept and used + num_bytes > MAX_KEPT_BYTES:
+        used -= _kept.popitem(last=False)[1].num_bytes
+
+
+def _num_pixels(images: Images) -> int:
+    return images.train_images.numel() + images.test_images.numel()
 
 
 def _check_names(options: Mapping[str, Any]) -> None:
@@ -113,9 +132,7 @@ def _build(
         split_seed=seed,
     )
     test = subset_indices(images.test_labels, options["test_size"], split_seed=seed)
-    normalize = fit_normalization(
-        options["normalize"], images.train_images[whole], zca_epsilon=options["zca_epsilon"]
-    )
+    normalize = _fit(images, whole, options)
 
     def build(pixels: torch.Tensor, labels: torch.Tensor, indices: torch.Tensor) -> Split:
         inputs = normalize.in_chunks(pixels[indices])
@@ -129,3 +146,12 @@ def _build(
         fingerprint=images.fingerprint,
         normalize=normalize.to(device),
     )
+
+
+def _fit(images: Images, whole: torch.Tensor, options: Mapping[str, Any]) -> Normalize:
+    """The normalization with the statistics of the training images of these indices."""
+    kind, epsilon = options["normalize"], options["zca_epsilon"]
+    if kind != "whiten":
+        return fit_normalization(kind, images.train_images[whole], zca_epsilon=epsilon)
+    cache = SOURCES[options["name"]].cache(resolve_root(options["name"], options["root"]))
+    return fit_whitening(images, whole, zca_epsilon=epsilon, cache=cache)

@@ -25,7 +25,7 @@ _FASHION = (
 )
 
 SOURCES: dict[str, Source] = {
-    "mnist": MnistFamily("MNIST", "MNIST", tuple("0123456789"), embedded=True),
+    "mnist": MnistFamily("MNIST", "MNIST", tuple("0123456789"), embedded=EMBEDDED_ROOT),
     "fashion_mnist": MnistFamily("FashionMNIST", "FashionMNIST", _FASHION),
     "kmnist": MnistFamily(
         "KMNIST", "KMNIST", ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")

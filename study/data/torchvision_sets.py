@@ -26,12 +26,15 @@ CONNECT = "connect to the network and start again"
 
 @dataclass(frozen=True)
 class MnistFamily:
-    """Four gzipped IDX files in `root/FOLDER/raw`, read by the torchvision class of that name."""
+    """Four gzipped IDX files in `root/FOLDER/raw`, read by the torchvision class of that name.
+
+    `embedded` is the root where this repository has a copy of its own, if it has one.
+    """
 
     folder: str
     dataset: str
     classes: tuple[str, ...]
-    embedded: bool = False
+    embedded: Path | None = None
 
     def cache(self, root: Path) -> Path:
         return root / self.folder / "tensors.safetensors"
@@ -49,7 +52,7 @@ class MnistFamily:
         with tempfile.TemporaryDirectory(prefix="study-") as scratch:
             copies = Path(scratch) / self.folder / "raw"
             copies.mkdir(parents=True)
-            with self._explained(raw):
+            with self._explained(root):
                 for file in self.files(root):
                     shutil.copyfile(file, copies / Path(file).name)
                 train, test = _load(self.dataset, Path(scratch))
@@ -61,18 +64,17 @@ class MnistFamily:
         )
 
     @contextmanager
-    def _explained(self, raw: Path) -> Iterator[None]:
+    def _explained(self, root: Path) -> Iterator[None]:
         """Turn a failed download into the name of the file that made it necessary."""
         try:
             yield
         except (RuntimeError, OSError, HTTPException) as error:
-            resources = _torchvision_class(self.dataset).resources
-            raise InputError(
-                _fault([(raw / name, md5) for name, md5 in resources], error, self._remedy())
-            ) from error
+            raw = root / self.folder / "raw"
+            sums = [(raw / name, md5) for name, md5 in _torchvision_class(self.dataset).resources]
+            raise InputError(_fault(sums, error, self._remedy(root))) from error
 
-    def _remedy(self) -> str:
-        if self.embedded:
+    def _remedy(self, root: Path) -> str:
+        if self.embedded and root.resolve() == self.embedded.resolve():
             return f"`git checkout -- data/{self.folder}` restores the repository's copy"
         return CONNECT
 

@@ -6,8 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from study.errors import unknown
-from study.networks.ranges import count, keywords, number, only_keys
+from study.networks.level_keys import canonical, keywords, only_keys, split_level
 
 
 class LeCunTanh(nn.Module):
@@ -28,7 +27,7 @@ class Maxout(nn.Module):
     Pieces that tie share the gradient, so equal pieces stay equal.
     """
 
-    def __init__(self, pieces: int = 2) -> None:
+    def __init__(self, pieces: int) -> None:
         super().__init__()
         self.pieces = pieces
 
@@ -42,22 +41,22 @@ class Maxout(nn.Module):
 
 def leaky_relu(*, slope: float = 0.1) -> nn.Module:
     """max(x, 0) + slope min(x, 0); the lecture's slope is 0.1 (Maas et al. 2013 have 0.01)."""
-    return nn.LeakyReLU(number("activation.slope", slope))
+    return nn.LeakyReLU(slope)
 
 
 def prelu(*, slope: float = 0.25) -> nn.Module:
     """Leaky ReLU with a learned slope, one per layer, that starts at `slope` (He et al. 2015)."""
-    return nn.PReLU(num_parameters=1, init=number("activation.slope", slope))
+    return nn.PReLU(num_parameters=1, init=slope)
 
 
 def elu(*, alpha: float = 1.0) -> nn.Module:
     """Exponential linear unit: x if x > 0, else alpha (exp(x) - 1) (Clevert et al. 2016)."""
-    return nn.ELU(number("activation.alpha", alpha, above=0))
+    return nn.ELU(alpha)
 
 
 def maxout(*, pieces: int = 2) -> nn.Module:
     """The largest of `pieces` linear pieces of a unit; see `Maxout`."""
-    return Maxout(count("activation.pieces", pieces))
+    return Maxout(pieces)
 
 
 ACTIVATIONS: dict[str, Callable[..., nn.Module]] = {
@@ -88,14 +87,9 @@ def make_activation(config: Mapping[str, Any] | str) -> nn.Module:
     >>> make_activation("relu"), make_activation({"name": "leaky_relu", "slope": 0.01})
     (ReLU(), LeakyReLU(negative_slope=0.01))
     """
-    if isinstance(config, str):
-        config = {"name": config}
-    name = config.get("name")
-    if not isinstance(name, str) or name not in ACTIVATIONS:
-        raise unknown("activation", name, ACTIVATIONS)
-    factory = ACTIVATIONS[name]
-    only_keys(f"activation {name}", config, keywords(factory))
-    return factory(**{key: value for key, value in config.items() if key != "name"})
+    name, keys = split_level("activation", config, ACTIVATIONS)
+    only_keys(f"activation {name}", keys, keywords(ACTIVATIONS[name]))
+    return ACTIVATIONS[name](**canonical("activation", keys))
 
 
 def pieces_per_unit(activation: nn.Module) -> int:

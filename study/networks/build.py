@@ -5,11 +5,10 @@ from typing import Any
 
 import torch
 
-from study.errors import unknown
 from study.networks.cnn import CNN
+from study.networks.level_keys import keywords, only_keys, split_level
 from study.networks.mlp import MLP
 from study.networks.network import Network
-from study.networks.ranges import keywords, only_keys
 
 GROUPS = ("activation", "norm")
 
@@ -36,14 +35,10 @@ def build_network(
     the weights are torch's defaults until `initialize` sets them. Raises InputError for an
     unknown name or key, a value out of range, or an image too small for the poolings.
     """
-    model = config["model"]
-    name = model.get("name")
-    if not isinstance(name, str) or name not in MODELS:
-        raise unknown("model", name, MODELS)
+    name, keys = split_level("model", config["model"], MODELS)
     build, network_class = MODELS[name]
     own = [key for key in keywords(network_class) if key not in GROUPS]
-    only_keys(f"model {name}", model, own)
-    keys = {key: value for key, value in model.items() if key != "name"}
+    only_keys(f"model {name}", keys, own)
     with torch.random.fork_rng(devices=[]):
         return build(
             input_shape,

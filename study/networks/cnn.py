@@ -1,14 +1,14 @@
 """The convolutional network."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 from torch import nn
 
 from study.errors import InputError
+from study.keys import parse_one
 from study.networks.network import Block, BlockMaker, Network
-from study.networks.ranges import choice, count, counts
 
 POOLS: dict[str, Callable[[int], nn.Module]] = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
 
@@ -30,17 +30,17 @@ class CNN(Network):
         channels: Sequence[Sequence[int]] = ((16,), (32,), (32,)),
         kernel_size: int = 3,
         pool: str = "max",
-        head: Iterable[int] = (64,),
+        head: Sequence[int] = (64,),
         dropout: float = 0.0,
         activation: Mapping[str, Any] | str = "relu",
         norm: Mapping[str, Any] | str = "none",
     ) -> None:
         make = BlockMaker(activation, norm, dropout)
-        stages = _stages(channels)
+        stages = parse_one("model.channels", channels)
         height, width = _pooled_size(input_shape, len(stages))
-        pooling = POOLS[choice("model.pool", pool, POOLS)]
+        pooling = POOLS[parse_one("model.pool", pool)]
         blocks = _convolutions(make, input_shape[0], stages, _odd(kernel_size), pooling)
-        sizes = [stages[-1][-1] * height * width, *counts("model.head", head)]
+        sizes = [stages[-1][-1] * height * width, *parse_one("model.head", head)]
         for index, (fed, units) in enumerate(pairwise(sizes)):
             blocks.append(make.dense(fed, units, flattens=index == 0))
         super().__init__(blocks, nn.Linear(sizes[-1], num_classes))
@@ -62,21 +62,8 @@ def _convolutions(
     return blocks
 
 
-def _stages(channels: object) -> list[list[int]]:
-    """The channels as lists, if they are a list of lists, none of them empty."""
-    lists = isinstance(channels, list | tuple) and all(
-        isinstance(stage, list | tuple) and stage for stage in channels
-    )
-    if not isinstance(channels, list | tuple) or not channels or not lists:
-        raise InputError(
-            f"model.channels is {channels!r}; it must be a list of lists, as [[16, 16], [32]]: "
-            "the convolutions before each pooling, none of them empty"
-        )
-    return [counts(f"model.channels[{index}]", stage) for index, stage in enumerate(channels)]
-
-
 def _odd(kernel_size: object) -> int:
-    size = count("model.kernel_size", kernel_size)
+    size: int = parse_one("model.kernel_size", kernel_size)
     if size % 2 == 0:
         raise InputError(
             f"model.kernel_size is {size}; it must be odd, so that padding keeps the image's size"

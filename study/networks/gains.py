@@ -32,11 +32,14 @@ def gain(activation: Mapping[str, Any] | str | nn.Module) -> float:
     ReLU): its tanh (5/3) and SELU (3/4) are conventions.
 
     Convention of `gain: auto`: a layer takes the gain of the activation that feeds it. The first
-    layer takes 1, since inputs are standardized; the later ones and the output take the
-    activation's gain; a layer fed by BatchNorm after the activation takes 1. With lecun_normal
-    this keeps the second moment of every pre-activation at 1, exactly in the limit of wide
-    layers. Pooling, padding, dropout and biases are not accounted for. The he levels instead use
-    sqrt(2 / fan_in) in every layer, as He et al. 2015 do.
+    layer takes 1; the later ones and the output take the activation's gain; a layer fed by
+    BatchNorm after the activation takes 1. With lecun_normal and inputs of second moment 1 this
+    keeps the second moment of every pre-activation at 1, exactly in the limit of wide layers.
+
+    `data.normalize: standard` gives such inputs, and so does `pixel` but for constant pixels.
+    After centre, unit, binary and whiten it is below 1, after none (pixels 0-255) far above, and
+    the first pre-activations have it too. Pooling, padding, dropout and biases are not accounted
+    for. The he levels instead use sqrt(2 / fan_in) in every layer, as He et al. 2015 do.
 
     >>> round(gain("relu") ** 2, 12)
     2.0

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import init
 
-from study.errors import InputError, unknown
+from study.errors import InputError
 from study.networks import lsuv
 from study.networks.gains import gain as activation_gain
 from study.networks.initializers import INITIALIZERS, OWN_GAIN, fans
+from study.networks.level_keys import canonical, keywords, only_keys, split_level
 from study.networks.network import Network
 from study.networks.normalization import BatchNorm
-from study.networks.ranges import keywords, number, only_keys
 
 DATA_DEPENDENT = {"lsuv": lsuv.rescale}
 """Levels that go on to look at data, and what they then do to a network."""
@@ -65,40 +65,25 @@ def initialize(
 
 
 def _checked(config: Mapping[str, Any], network: Network) -> tuple[str, dict[str, Any]]:
-    """The level's name and its keys, checked but for those that its function checks."""
-    name = config.get("name")
-    if not isinstance(name, str) or name not in INITIALIZERS:
-        raise unknown("init", name, INITIALIZERS)
+    """The level's name and its canonical keys."""
+    name, keys = split_level("init", config, INITIALIZERS)
     if name == "delta_orthogonal" and not _has_convolutions(network):
         raise InputError(
             "init delta_orthogonal is for convolutions, and this network has none; "
             "use init=orthogonal"
         )
-    takes = keywords(INITIALIZERS[name])
-    if "gain" in config and "gain" not in takes:
+    takes = list(keywords(INITIALIZERS[name]))
+    if "gain" in keys and "gain" not in takes:
         why = f"carries its own gain ({OWN_GAIN[name]})" if name in OWN_GAIN else "takes no gain"
         raise InputError(f"init {name} {why}; leave init.gain out")
-    if "bias" in config and name == "torch_default":
+    if "bias" in keys and name == "torch_default":
         raise InputError("init torch_default draws the biases itself; leave init.bias out")
-    only_keys(f"init {name}", config, [*takes, *(["bias"] if name != "torch_default" else [])])
-    keys = {key: value for key, value in config.items() if key != "name"}
-    if "bias" in keys:
-        keys["bias"] = number("init.bias", keys["bias"])
-    if "gain" in keys:
-        keys["gain"] = _checked_gain(keys["gain"])
-    return name, keys
+    only_keys(f"init {name}", keys, [*takes, *(["bias"] if name != "torch_default" else [])])
+    return name, canonical("init", keys)
 
 
 def _has_convolutions(network: Network) -> bool:
     return any(isinstance(block.layer, nn.Conv2d) for block in network.hidden_blocks())
-
-
-def _checked_gain(gain: object) -> float | str:
-    if gain == "auto":
-        return "auto"
-    if isinstance(gain, str):
-        raise InputError(f"init.gain is {gain!r}; it must be a number above 0, or auto")
-    return number("init.gain", gain, above=0)
 
 
 def _layers(network: Network, feeding: float) -> Iterator[tuple[nn.Linear | nn.Conv2d, float]]:

@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.nn import init
 
 from study.errors import InputError
-from study.networks.ranges import number
 
 Initializer = Callable[..., object]
 
@@ -30,17 +29,16 @@ def zeros(weight: Tensor, generator: torch.Generator) -> None:
 
 def constant(weight: Tensor, generator: torch.Generator, *, value: float = 0.1) -> None:
     """All weights `value`."""
-    init.constant_(weight, number("init.value", value))
+    init.constant_(weight, value)
 
 
 def normal(weight: Tensor, generator: torch.Generator, *, std: float = 0.01) -> None:
     """N(0, std^2), the same in every layer (std 0.01 in Krizhevsky et al. 2012, section 5)."""
-    init.normal_(weight, std=number("init.std", std, at_least=0), generator=generator)
+    init.normal_(weight, std=std, generator=generator)
 
 
 def uniform(weight: Tensor, generator: torch.Generator, *, bound: float = 0.05) -> None:
     """U(-bound, bound), the same in every layer."""
-    bound = number("init.bound", bound, at_least=0)
     init.uniform_(weight, -bound, bound, generator=generator)
 
 

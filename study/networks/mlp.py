@@ -1,13 +1,13 @@
 """The multilayer perceptron."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 from torch import nn
 
+from study.keys import parse_one
 from study.networks.network import BlockMaker, Network
-from study.networks.ranges import counts
 
 
 class MLP(Network):
@@ -25,13 +25,13 @@ class MLP(Network):
         in_features: int,
         num_classes: int,
         *,
-        widths: Iterable[int] = (128, 128, 128),
+        widths: Sequence[int] = (128, 128, 128),
         dropout: float = 0.0,
         activation: Mapping[str, Any] | str = "relu",
         norm: Mapping[str, Any] | str = "none",
     ) -> None:
         make = BlockMaker(activation, norm, dropout)
-        sizes = [in_features, *counts("model.widths", widths)]
+        sizes = [in_features, *parse_one("model.widths", widths)]
         blocks = [
             make.dense(fed, units, flattens=index == 0)
             for index, (fed, units) in enumerate(pairwise(sizes))

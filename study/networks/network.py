@@ -5,9 +5,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from study.keys import parse_one
 from study.networks.activations import make_activation, pieces_per_unit
-from study.networks.normalization import make_norm, norm_position
-from study.networks.ranges import number
+from study.networks.normalization import BatchNorm, make_norm
 from study.networks.stochastic import Dropout
 
 
@@ -102,10 +102,12 @@ class BlockMaker:
         dropout: float,
     ) -> None:
         self.activation, self.norm = activation, norm
-        self.dropout = number("model.dropout", dropout, at_least=0, below=1)
-        self.norm_after = norm_position(norm) == "after"
+        self.dropout: float = parse_one("model.dropout", dropout)
         self.pieces = pieces_per_unit(make_activation(activation))
-        self.bias = self.norm_after or isinstance(make_norm(norm, 1), nn.Identity)
+        example = make_norm(norm, 1)
+        position = example.position if isinstance(example, BatchNorm) else None
+        self.norm_after = position == "after"
+        self.bias = position != "before"
 
     def dense(self, in_features: int, units: int, *, flattens: bool = False) -> Block:
         """[N, in_features] (or an image of that many numbers) -> [N, units]."""

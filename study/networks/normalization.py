@@ -8,12 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from study.errors import unknown
-from study.networks.ranges import choice, count, flag, keywords, number, only_keys
+from study.networks.level_keys import canonical, keywords, only_keys, split_level
 from study.networks.stochastic import NonStationaryNoise
-
-POSITIONS = ("before", "after")
-EVALUATIONS = ("running", "batch")
 
 
 class BatchNorm(nn.Module):
@@ -28,6 +24,9 @@ class BatchNorm(nn.Module):
     One value per feature (a batch of 1 after a dense layer) is its own mean: its normalized value
     is 0 and the output beta. It says nothing about the variance, so the running one stays.
 
+    `position` is read by the block that holds it, `eval_batch_size` by whoever makes the batches
+    of an evaluation with `evaluation="batch"`; neither changes what the norm itself does.
+
     `noise` > 0 adds non-stationary noise to the output in training: see `NonStationaryNoise`.
     Without `affine` there is no gamma (`weight`) nor beta (`bias`).
     """
@@ -41,15 +40,18 @@ class BatchNorm(nn.Module):
         self,
         num_features: int,
         *,
+        position: str = "before",
         momentum: float = 0.1,
         eps: float = 1e-5,
         affine: bool = True,
         evaluation: str = "running",
+        eval_batch_size: int = 128,
         noise: float = 0.0,
     ) -> None:
         super().__init__()
         self.num_features, self.momentum, self.eps = num_features, momentum, eps
-        self.evaluation = evaluation
+        self.position = position
+        self.evaluation, self.eval_batch_size = evaluation, eval_batch_size
         self.weight = nn.Parameter(torch.ones(num_features)) if affine else None
         self.bias = nn.Parameter(torch.zeros(num_features)) if affine else None
         running = evaluation == "running"
@@ -124,50 +126,11 @@ def no_norm(num_features: int) -> nn.Module:
     return nn.Identity()
 
 
-def batch_norm(
-    num_features: int,
-    *,
-    position: str = "before",
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-    affine: bool = True,
-    evaluation: str = "running",
-    eval_batch_size: int = 128,
-    noise: float = 0.0,
-) -> nn.Module:
-    """A BatchNorm from the keys of the group `norm`, each checked.
-
-    `position` is read by the block that holds it (`norm_position`), `eval_batch_size` by whoever
-    makes the batches of an evaluation with `evaluation="batch"`.
-    """
-    choice("norm.position", position, POSITIONS)
-    count("norm.eval_batch_size", eval_batch_size)
-    return BatchNorm(
-        num_features,
-        momentum=number("norm.momentum", momentum, above=0, at_most=1),
-        eps=number("norm.eps", eps, above=0),
-        affine=flag("norm.affine", affine),
-        evaluation=choice("norm.evaluation", evaluation, EVALUATIONS),
-        noise=number("norm.noise", noise, at_least=0),
-    )
-
-
-NORMS: dict[str, Callable[..., nn.Module]] = {"none": no_norm, "batch": batch_norm}
+NORMS: dict[str, Callable[..., nn.Module]] = {"none": no_norm, "batch": BatchNorm}
 
 
 def make_norm(config: Mapping[str, Any] | str, num_features: int) -> nn.Module:
     """A new module for a norm's name, or its name and keys; nn.Identity for `none`."""
-    if isinstance(config, str):
-        config = {"name": config}
-    name = config.get("name")
-    if not isinstance(name, str) or name not in NORMS:
-        raise unknown("norm", name, NORMS)
-    only_keys(f"norm {name}", config, keywords(NORMS[name]))
-    keys = {key: value for key, value in config.items() if key != "name"}
-    return NORMS[name](num_features, **keys)
-
-
-def norm_position(config: Mapping[str, Any] | str) -> str:
-    """Where the norm stands, "before" or "after" the activation."""
-    position = "before" if isinstance(config, str) else config.get("position", "before")
-    return choice("norm.position", position, POSITIONS)
+    name, keys = split_level("norm", config, NORMS)
+    only_keys(f"norm {name}", keys, keywords(NORMS[name]))
+    return NORMS[name](num_features, **canonical("norm", keys))

@@ -2,7 +2,7 @@
 
 import csv
 import json
-import shutil
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,13 +29,49 @@ CURVE_COLUMNS = (
     "val_error",
     "seconds",
 )
+CONTENT = (
+    "config.yaml",
+    "curves.csv",
+    "filters.npz",
+    "predictions.npz",
+    "probes.csv",
+    "weights.safetensors",
+)
+"""The files that a record names with their hashes."""
+PASSING = ("checkpoint.safetensors", "error.txt", "events.out.tfevents.*", ".*.partial")
+"""The other files of ours, but for the record itself and the lock."""
+NO_CLASS = -1
+"""The prediction of a network whose outputs are not finite."""
+_log = logging.getLogger(__name__)
 
 
 def clear_unfinished(directory: Path) -> None:
-    """Removes what an attempt that did not finish left, its lock apart."""
+    """Makes room for a new attempt: removes what an unfinished one left.
+
+    Files that are not of this project stay. A directory that has a result.json is never cleared:
+    all that is in it but the lock moves to `<directory>.damaged-N`, and a warning says so.
+    """
+    if (directory / "result.json").exists():
+        _set_aside(directory)
     for path in directory.iterdir():
+        if any(path.match(name) for name in (*CONTENT, *PASSING)) and not path.is_dir():
+            path.unlink()
+
+
+def _set_aside(directory: Path) -> None:
+    number = 1
+    while (aside := directory.with_name(f"{directory.name}.damaged-{number}")).exists():
+        number += 1
+    aside.mkdir()
+    for path in list(directory.iterdir()):
         if path.name != "lock":
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            path.rename(aside / path.name)
+    _log.warning(
+        "%s has a result.json that is not usable: what was in it is kept in %s, and the cell is "
+        "trained again",
+        directory,
+        aside.name,
+    )
 
 
 def write_config(directory: Path, config: Mapping[str, Any]) -> None:
@@ -78,7 +114,7 @@ def write_cell(
     if keep_weights != "none":
         kept = results if keep_weights == "all" else best
         _write_weights(directory, kept, normalization, input_shape)
-    files = sorted(path for path in directory.iterdir() if _is_content(path))
+    files = [path for name in CONTENT if (path := directory / name).exists()]
     record = {
         "schema": SCHEMA,
         "status": "done",
@@ -94,21 +130,22 @@ def write_cell(
     return record
 
 
-def _is_content(path: Path) -> bool:
-    return path.suffix in {".yaml", ".csv", ".npz", ".safetensors"} and path.name[0] != "."
-
-
 def _plain(numbers: Mapping[str, Any]) -> dict[str, Any]:
     return {name: finite(value) for name, value in numbers.items()}
 
 
 def _write_predictions(directory: Path, chosen: Sequence[ReplicaResult]) -> None:
+    """The predicted classes as the smallest unsigned type whose largest value is no class.
+
+    That value (255, or 65535) stands for a prediction that is none.
+    """
     import numpy as np
 
     predictions = np.stack([result.predictions for result in chosen])
-    kind = np.uint8 if predictions.max(initial=0) < 256 else np.uint16
+    kind = np.min_scalar_type(predictions.max() + 1)
+    none = predictions == NO_CLASS
     arrays = {
-        "predictions": predictions.astype(kind),
+        "predictions": np.where(none, np.iinfo(kind).max, predictions).astype(kind),
         "seeds": np.array([result.seed for result in chosen]),
         "lr": np.array(chosen[0].lr),
     }
@@ -151,6 +188,20 @@ def first_filters(results: Sequence[ReplicaResult], input_shape: tuple[int, int,
 def replica_name(seed: object, lr: object) -> str:
     """How a replica is named in files: `seed=0,lr=0.1`."""
     return f"seed={seed},lr={lr}"
+
+
+def read_predictions(directory: Path) -> tuple[float, dict[int, Any]]:
+    """The chosen learning rate and, by seed, the predicted test classes, int64 [N].
+
+    NO_CLASS where the outputs were not finite.
+    """
+    import numpy as np
+
+    with np.load(directory / "predictions.npz", allow_pickle=False) as arrays:
+        stored, seeds, lr = arrays["predictions"], arrays["seeds"], float(arrays["lr"])
+    none = stored == np.iinfo(stored.dtype).max
+    predictions = np.where(none, NO_CLASS, stored.astype(np.int64))
+    return lr, dict(zip(seeds.tolist(), predictions, strict=True))
 
 
 def read_curves(directory: Path) -> list[dict[str, Any]]:

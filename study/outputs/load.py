@@ -1,8 +1,9 @@
 """A trained network out of a cell's directory, as a plain module."""
 
 import os
+import shlex
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from study.data import Normalize
 from study.errors import InputError
 from study.networks import build_network
 from study.outputs.cell import replica_name
+from study.outputs.sealed import check_result, read_json
 
 
 def load(
@@ -22,9 +24,11 @@ def load(
     """The network of one replica at its last epoch, in evaluation mode.
 
     Takes raw images, uint8 or float in [0, 255], [N, C, H, W], and returns outputs [N, classes]:
-    `normalize` and `network` are its two parts. `seed` and `lr` default to the first that the
-    cell kept weights of. Nothing of the file is executed. Raises `InputError` for a directory
-    without kept weights, and for a replica that it has none of.
+    `normalize` and `network` are its two parts. `lr` defaults to the learning rate that the cell
+    chose, `seed` to the lowest with kept weights. The weights are those of the last epoch: their
+    test error is the record's `last_test_error`, while `test_error`, the headline, is that of the
+    best epoch. Nothing of the file is executed. Raises `InputError` for a directory without kept
+    weights, and for a replica that it has none of.
 
     >>> network = load("outputs/quickstart/CELL", seed=0)
     >>> network(images).argmax(dim=1)
@@ -33,7 +37,7 @@ def load(
     config = _read_config(directory)
     tensors, input_shape = _read_tensors(directory)
     names = {key.partition("/")[0] for key in tensors} - {"normalization"}
-    name = _pick(directory, names, seed, lr)
+    name = _pick(directory, names, seed, _chosen_lr(directory, names) if lr is None else lr)
     state = _below(tensors, name)
     network = build_network(config, input_shape, len(state["output.weight"]))
     network.load_state_dict(state)
@@ -61,9 +65,7 @@ def _read_tensors(directory: Path) -> tuple[dict[str, Tensor], tuple[int, int, i
     """All kept tensors, and the shape (C, H, W) of an input."""
     path = directory / "weights.safetensors"
     if not path.exists():
-        raise InputError(
-            f"{directory} kept no weights; train it again with outputs.weights=chosen or all"
-        )
+        raise InputError(_no_weights(directory))
     try:
         with safe_open(path, framework="pt") as file:
             channels, height, width = map(int, file.metadata()["input_shape"].split(","))
@@ -73,25 +75,63 @@ def _read_tensors(directory: Path) -> tuple[dict[str, Tensor], tuple[int, int, i
         raise InputError(f"{path} is damaged ({error}); train the cell again") from None
 
 
+def _no_weights(directory: Path) -> str:
+    """Why there are none and how to get them: to a launch, a finished cell is finished."""
+    record = _read_record(directory)
+    if record is None:
+        return f"{directory} is not finished, so it has no weights yet; train the cell first"
+    try:
+        command = shlex.split(record["provenance"]["command"])
+    except (KeyError, TypeError, ValueError):
+        command = []
+    if command[:2] != ["study", "train"]:
+        command = ["study", "train", "..."]
+    parts = [p for p in command if p != "--failed" and not p.startswith("outputs.weights=")]
+    again = shlex.join([*parts, "outputs.weights=chosen"])
+    return (
+        f"{directory} kept no weights, and a launch leaves a finished cell as it is: "
+        f"remove the directory and train the cell again with `{again}`"
+    )
+
+
+def _read_record(directory: Path) -> dict[str, Any] | None:
+    """The cell's result.json, if it can be trusted."""
+    try:
+        record = read_json(directory / "result.json")
+        check_result(record, record["signature"])
+    except (OSError, ValueError, KeyError):
+        return None
+    return record
+
+
+def _chosen_lr(directory: Path, names: Collection[str]) -> float:
+    """The learning rate that the record chose; without a record, the only kept one."""
+    if record := _read_record(directory):
+        return float(record["chosen_lr"])
+    rates = sorted({_order(name)[1] for name in names})
+    if len(rates) != 1:
+        raise InputError(
+            f"{directory} has no usable result.json to say which learning rate was chosen; "
+            f"give lr=, one of: {', '.join(map(str, rates))}"
+        )
+    return rates[0]
+
+
 def _order(name: str) -> tuple[int, float]:
     """The seed and the learning rate of `seed=0,lr=0.1`."""
     seed, _, lr = name.removeprefix("seed=").partition(",lr=")
     return int(seed), float(lr)
 
 
-def _pick(directory: Path, names: Iterable[str], seed: int | None, lr: float | None) -> str:
-    """The first kept replica of the seed and learning rate asked for."""
-    ordered = sorted(names, key=_order)
-    wanted = [
-        name
-        for name in ordered
-        if (seed is None or name.startswith(f"seed={seed},"))
-        and (lr is None or name.endswith(f",lr={float(lr)}"))
-    ]
+def _pick(directory: Path, names: Collection[str], seed: int | None, lr: float) -> str:
+    """The kept replica of this learning rate and seed, or of the lowest seed."""
+    places = {_order(name): name for name in names}
+    wanted = [place for place in sorted(places) if place[1] == lr and seed in (None, place[0])]
     if not wanted:
-        asked = replica_name(seed if seed is not None else "any", lr if lr is not None else "any")
-        raise InputError(f"{directory} kept no weights of {asked}; it has: {'; '.join(ordered)}")
-    return wanted[0]
+        asked = replica_name("any" if seed is None else seed, float(lr))
+        kept = "; ".join(places[place] for place in sorted(places))
+        raise InputError(f"{directory} kept no weights of {asked}; it has: {kept}")
+    return places[wanted[0]]
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

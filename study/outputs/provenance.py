@@ -3,12 +3,15 @@
 import functools
 import hashlib
 import importlib.metadata
+import os
 import platform
 import shlex
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+from study.outputs.files import sha256
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = (
@@ -44,8 +47,19 @@ def git_commit() -> str | None:
 
 
 def _git_diff_sha256() -> str | None:
+    """Hash of all that the commit does not say: changes, and new files of code and configuration.
+
+    `None` if there is nothing of the kind, or outside a checkout.
+    """
     diff = _git("diff", "HEAD", "--", ".", ":!outputs")
-    return hashlib.sha256(diff).hexdigest() if diff else None
+    listed = _git("ls-files", "--others", "--exclude-standard", "-z", "--", "study", "conf")
+    new = sorted(name for name in listed.split(b"\0") if name)
+    if not diff and not new:
+        return None
+    digest = hashlib.sha256(diff)
+    for name in new:
+        digest.update(name + b"\0" + sha256(ROOT / os.fsdecode(name)).encode() + b"\n")
+    return digest.hexdigest()
 
 
 def _git(*arguments: str) -> bytes:

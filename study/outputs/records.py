@@ -113,7 +113,8 @@ def frame(study_dir: str | os.PathLike[str]) -> "pandas.DataFrame":
 
     Columns: `cell` (directory), each factor, `seed`, `lr`, `status`, `chosen` (whether lr is the
     cell's chosen one), `best_epoch`, the losses and errors (fractions in [0, 1]; NaN: not finite),
-    `wall_seconds` of the whole cell. Raises InputError when no cell is finished.
+    `wall_seconds` of the cell (of what was trained in it). Raises InputError when no cell is
+    finished.
     """
     import pandas
 

@@ -13,8 +13,8 @@ class ReplicaResult:
     """All that one replica leaves.
 
     `numbers` is its entry of result.json, `curve` its rows of curves.csv; `predictions` (classes
-    of the test images at its best epoch, [N]) and `weights` (last epoch) may be absent where the
-    replica was copied from an earlier record that did not keep them.
+    of the test images at its best epoch, [N]; -1: its outputs are not finite) and `weights` (last
+    epoch) may be absent where the replica was copied from an earlier record that did not keep them.
     """
 
     seed: int

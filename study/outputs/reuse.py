@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from study.outputs.cell import read_curves, replica_name
+from study.outputs.cell import read_curves, read_predictions, replica_name
 from study.outputs.files import sha256
 from study.outputs.results import ReplicaResult
 from study.outputs.sealed import check_result, read_json
@@ -45,7 +45,7 @@ def _read(directory: Path, record: dict[str, Any], with_weights: bool) -> list[R
         if name != "weights.safetensors" and sha256(directory / name) != digest:
             raise ValueError(f"{name} is not what the record says")
     curves = read_curves(directory)
-    predictions = _predictions(directory)
+    chosen, predictions = read_predictions(directory)
     weights = _weights(directory, record) if with_weights else {}
     origin = record["provenance"] | {"signature": record["signature"]}
     results = []
@@ -58,20 +58,11 @@ def _read(directory: Path, record: dict[str, Any], with_weights: bool) -> list[R
                 lr,
                 {"copied_from": origin} | numbers,
                 curve,
-                predictions.get((seed, lr)),
+                predictions.get(seed) if lr == chosen else None,
                 weights.get(replica_name(seed, lr)),
             )
         )
     return results
-
-
-def _predictions(directory: Path) -> dict[tuple[int, float], Any]:
-    import numpy as np
-
-    with np.load(directory / "predictions.npz", allow_pickle=False) as arrays:
-        lr = float(arrays["lr"])
-        pairs = zip(arrays["seeds"], arrays["predictions"], strict=True)
-        return {(int(seed), lr): row for seed, row in pairs}
 
 
 def _weights(directory: Path, record: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -9,7 +9,7 @@ from study.data import Split
 from study.networks import set_generators
 from study.population.batches import SeedBatches, evaluation_batches
 from study.population.group import EpochSums, Evaluation, State
-from study.population.losses import wrong
+from study.population.losses import predicted, wrong
 from study.population.optimizers import make_optimizer
 from study.population.settings import Replica, Settings
 from study.population.tally import Tally
@@ -57,7 +57,7 @@ class Alone:
             outputs: Tensor = self.network(data.inputs[batch]).to(data.inputs.dtype)
             losses.append(self.settings.loss(outputs, labels).double().sum())
             errors.append(wrong(outputs, labels).sum())
-            predictions[batch] = outputs.argmax(dim=1)
+            predictions[batch] = predicted(outputs)
         count = len(data.labels)
         loss, error = torch.stack(losses).sum() / count, torch.stack(errors).sum().double() / count
         return Evaluation(loss.unsqueeze(0), error.unsqueeze(0), predictions.unsqueeze(0))

@@ -23,7 +23,10 @@ class EpochSums:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Mean loss and error of each replica over a split, [K]; its predictions, [K, N]."""
+    """Mean loss and error of each replica over a split, [K]; its predictions, [K, N].
+
+    A prediction is a class, or -1 where an output is not finite: that counts as wrong.
+    """
 
     loss: Tensor
     error: Tensor

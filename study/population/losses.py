@@ -29,3 +29,11 @@ def wrong(outputs: Tensor, labels: Tensor) -> Tensor:
     An output that is not finite counts as wrong, whatever its largest entry.
     """
     return (outputs.argmax(dim=1) != labels) | ~torch.isfinite(outputs).all(dim=1)
+
+
+def predicted(outputs: Tensor) -> Tensor:
+    """The predicted class of each example, -1 where an output is not finite: [N, C] -> int64 [N].
+
+    So `predicted(outputs) != labels` is `wrong(outputs, labels)`.
+    """
+    return torch.where(torch.isfinite(outputs).all(dim=1), outputs.argmax(dim=1), -1)

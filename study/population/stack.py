@@ -10,7 +10,7 @@ from study.data import Split
 from study.networks import Dropout, Network
 from study.population.batches import SeedBatches, evaluation_batches
 from study.population.group import EpochSums, Evaluation, State
-from study.population.losses import wrong
+from study.population.losses import predicted, wrong
 from study.population.optimizers import optimizer_of, parameter_groups
 from study.population.settings import Replica, Settings
 from study.population.stacking import (
@@ -36,7 +36,7 @@ class Stack:
         self.replicas = [replicas[index] for index in order]
         self.network = StackedNetwork([networks[index] for index in order])
         self.settings = settings
-        self.seeds = sorted({replica.seed for replica in replicas})
+        self.seeds = list(dict.fromkeys(replica.seed for replica in self.replicas))
 
     def start(self) -> None:
         layers = (StackedLinear, StackedConvolution)
@@ -117,7 +117,7 @@ class Stack:
             outputs = self.network(data.inputs[batch]).to(data.inputs.dtype).flatten(0, 1)
             losses += self.settings.loss(outputs, labels).double().view(count, -1).sum(dim=1)
             errors += wrong(outputs, labels).view(count, -1).sum(dim=1)
-            predictions[:, batch] = outputs.argmax(dim=1).view(count, -1)
+            predictions[:, batch] = predicted(outputs).view(count, -1)
         return Evaluation(losses / num_examples, errors / num_examples, predictions)
 
     def snapshot(self, index: int) -> State:

@@ -216,7 +216,10 @@ class StackedNetwork(nn.Module):
 
     def snapshot(self, index: int) -> dict[str, Tensor]:
         """A copy of one replica's state, as the plain network has it."""
-        return {name: view[index].clone().contiguous() for name, view in self.views().items()}
+        return {
+            name: view[index].clone(memory_format=torch.contiguous_format)
+            for name, view in self.views().items()
+        }
 
     def restore(self, index: int, state: dict[str, Tensor]) -> None:
         """Puts one replica's state in its place."""

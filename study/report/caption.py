@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from study.outputs.records import CellRecord, count_statuses
 from study.report.entries import Entry
-from study.report.factors import where_text
+from study.report.factors import shared_parts, where_text
 from study.report.pivot import Pivot, Table
 
 EDGE_MARKS = {"highest": "lr↑", "lowest": "lr↓"}
@@ -41,6 +41,15 @@ def marks(pivot: Pivot, entry: Entry) -> list[str]:
     return found
 
 
+def shared(pivot: Pivot) -> dict[str, list[str]]:
+    """For the factors of rows and columns, the `key=value` parts that all their levels share."""
+    levels: dict[str, dict[str, None]] = {}
+    for table in pivot.tables:
+        for factor, shown in ((pivot.rows, table.row_levels), (pivot.columns, table.column_levels)):
+            levels.setdefault(factor or "", {}).update(dict.fromkeys(shown))
+    return {factor: shared_parts(list(found)) for factor, found in levels.items() if factor}
+
+
 def caption(pivot: Pivot, table: Table, study: str) -> str:
     """What a table shows, in one or two sentences."""
     metric = pivot.metric
@@ -73,6 +82,9 @@ def notes(pivot: Pivot, bold: str) -> list[str]:
         lines.append("(k/m cells): k of the m cells to average over are finished; not compared.")
     if any(entry.status == "absent" for entry in entries):
         lines.append(f"{ABSENT_MARK}: not in the study.")
+    for factor, parts in shared(pivot).items():
+        if parts:
+            lines.append(f"{factor}: every level has {' '.join(parts)}.")
     return [line for line in [*lines, f"{pivot.metric.name}: {pivot.metric.help}."] if line]
 
 
@@ -97,12 +109,11 @@ def _summary(pivot: Pivot) -> str:
     else:
         over = "over the seeds (n in each entry)" if seeds is None else f"over {seeds} seeds"
         what = f"Mean ± half-width of the 95 % t interval {over}"
-    return f"{what}, {_learning_rate(pivot)}{_averaged(pivot)}."
+    at = "" if "lr" in pivot.over else f", {_learning_rate(pivot)}"
+    return f"{what}{at}{_averaged(pivot)}."
 
 
 def _learning_rate(pivot: Pivot) -> str:
-    if "lr" in pivot.over:
-        return "averaged over the learning rates"
     if "lr" in (pivot.rows, pivot.columns):
         return "at each learning rate"
     if "lr" in pivot.where:
@@ -111,7 +122,8 @@ def _learning_rate(pivot: Pivot) -> str:
 
 
 def _averaged(pivot: Pivot) -> str:
-    over = [f"{f} ({', '.join(levels)})" for f, levels in pivot.over.items() if f != "seed"]
+    names = {factor: "the learning rates" if factor == "lr" else factor for factor in pivot.over}
+    over = [f"{names[f]} ({', '.join(levels)})" for f, levels in pivot.over.items() if f != "seed"]
     if not over:
         return ""
     first = "" if pivot.metric.per_cell else ": first for each seed, then over seeds"

@@ -1,6 +1,7 @@
 """Factors and levels of a study's cells: their names, order, and the selection by --where."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from study.outputs.records import CellRecord, factor_names
 # They vary inside a cell: each replica has one level of each.
 INNER = ("lr", "seed")
 DEFAULT_LEVEL = "(default)"
+_PARTS = re.compile(r" (?=\w+=)")
 PREFERRED = ("activation", "init", "norm", "pretraining", "model", "optimizer", "schedule", "data")
 
 
@@ -57,6 +59,20 @@ def varying_factors(records: Sequence[CellRecord]) -> list[str]:
     ranks = {name: rank for rank, name in enumerate(PREFERRED)}
     varying = [name for name in names if len({cell_level(r, name) for r in records}) > 1]
     return sorted(varying, key=lambda name: ranks.get(name, len(ranks)))
+
+
+def shared_parts(levels: Sequence[str]) -> list[str]:
+    """The ` key=value` parts that every one of two or more levels has: no header needs them."""
+    if len(levels) < 2:
+        return []
+    parts = [_PARTS.split(level)[1:] for level in levels]
+    return [part for part in parts[0] if all(part in others for others in parts)]
+
+
+def without_parts(level: str, parts: Sequence[str]) -> str:
+    """A level's name without some of its ` key=value` parts."""
+    name, *own = _PARTS.split(level)
+    return " ".join([name, *(part for part in own if part not in parts)])
 
 
 def check_factor(records: Sequence[CellRecord], factor: str) -> str:

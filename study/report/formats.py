@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from study.errors import unknown
-from study.report.caption import caption, marks, notes, number_text
+from study.report.caption import caption, marks, notes, number_text, shared
 from study.report.entries import Entry
+from study.report.factors import without_parts
 from study.report.pivot import Pivot, Table
 
 Writer = Callable[[Pivot, str, Sequence[str]], str]
@@ -117,12 +118,13 @@ def _grid(
     pivot: Pivot, table: Table, escape: Callable[[str], str], embolden: Callable[[str], str]
 ) -> Iterator[list[str]]:
     """The table's header and rows as escaped text."""
+    parts = shared(pivot)
+
+    def header(level: str, factor: str | None) -> str:
+        return escape(without_parts(level, parts[factor]) if factor else pivot.metric.name)
+
     corner = " / ".join(axis for axis in (pivot.rows, pivot.columns) if axis)
-    name = pivot.metric.name
-    yield [
-        escape(corner),
-        *(escape(level) if pivot.columns else escape(name) for level in table.column_levels),
-    ]
+    yield [escape(corner), *(header(level, pivot.columns) for level in table.column_levels)]
     for row in table.row_levels:
         cells = []
         for column in table.column_levels:
@@ -130,7 +132,7 @@ def _grid(
             number = escape(number_text(pivot, entry))
             number = embolden(number) if entry.best == "best" else number
             cells.append(" ".join([number, *map(escape, marks(pivot, entry))]))
-        yield [escape(row if pivot.rows else name), *cells]
+        yield [header(row, pivot.rows), *cells]
 
 
 def _align(grid: list[list[str]]) -> str:

@@ -89,7 +89,8 @@ _OTHERS = [
         "training time",
         "s",
         "none",
-        "wall time of training a cell's whole population",
+        "wall time of training and evaluating the replicas that were trained in this cell; not of "
+        "preparing the data, nor of replicas copied from an earlier cell",
         decimals=1,
         per_cell=True,
     ),

@@ -78,7 +78,7 @@ def as_lines(ledger: Ledger, cells: Sequence[CellRecord], stale: list[str]) -> l
     if cells:
         lines += ["", *_map(cells), "", *_unfinished(cells)]
     if stale:
-        lines += [f"stale (not in study.json, never used): {_listed(stale)}"]
+        lines += [f"stale (not in study.json, in no table): {_listed(stale)}"]
     return lines if lines[-1] else lines[:-1]
 
 

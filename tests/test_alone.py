@@ -1,4 +1,4 @@
-"""The sequential engine against hand-written loops: what each replica becomes, alone or not."""
+"""Plain modules against hand-written loops: what each replica becomes, alone or not."""
 
 import math
 from collections.abc import Iterator
@@ -13,9 +13,8 @@ from study.configuration import Config
 from study.data import Data, Split, augment
 from study.errors import InputError
 from study.networks import set_generators
-from study.population import Replica, Streams
+from study.population import Replica, Settings, Streams
 from study.population.build import initial_network, replicas_of
-from study.population.engine import Settings
 from study.population.losses import LOSSES
 from study.population.module import Progress
 from study.population.schedules import learning_rate_factors

@@ -1,0 +1,95 @@
+"""An update of one replica: ours against a bare loop, the templates' recipe and the machine."""
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import logging
+import time
+import warnings
+from statistics import median
+
+import torch
+
+from benchmarks.contestants import BATCH, CASES, Case, bare, made_up_data, ours, template
+from benchmarks.turns import in_turns, median_ratio, write
+
+ROUNDS = 7
+TEMPLATE_ROUNDS = 3
+POPULATIONS = (1, 5, 20)
+
+
+def main() -> None:
+    """Measures every network and population; prints and writes results/steps.csv."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore")
+    rows = [row for case in CASES for row in measure(case)]
+    write("steps", rows)
+
+
+def measure(case: Case) -> list[dict[str, object]]:
+    """A row for each population size of one network."""
+    data = made_up_data(case)
+    rows = []
+    templates = in_turns({"bare": bare(case, data), "template": template(case)}, TEMPLATE_ROUNDS)
+    template_ratio = median_ratio(templates["template"], templates["bare"])
+    for count in POPULATIONS:
+        times = in_turns(
+            {"bare": bare(case, data), "ours": ours(case, data, count), "machine": product_seconds},
+            ROUNDS,
+        )
+        against_bare = median_ratio(times["bare"], times["ours"])
+        rate = step_flops(case) * median_ratio(times["machine"], times["ours"])
+        rows.append(
+            {
+                "network": case.name,
+                "replicas": count,
+                "times as fast as a bare loop": round(against_bare, 2),
+                "times as fast as a template": round(against_bare * template_ratio, 1),
+                "share of the matrix-product rate": round(rate / PRODUCT_FLOPS, 2),
+                "bare_ms": round(1e3 * median(times["bare"]), 3),
+                "ours_ms": round(1e3 * median(times["ours"]), 3),
+            }
+        )
+        print(rows[-1], flush=True)
+    return rows
+
+
+SIDE = 1024
+PRODUCT_FLOPS = 2 * SIDE**3
+
+
+def product_seconds() -> float:
+    """Seconds of one product of two 1024 x 1024 matrices, in float32."""
+    a, b = torch.randn(SIDE, SIDE), torch.randn(SIDE, SIDE)
+    started = time.perf_counter()
+    for _ in range(10):
+        a @ b
+    return (time.perf_counter() - started) / 10
+
+
+def step_flops(case: Case) -> float:
+    """Multiplications and additions of one update's matrix products and convolutions.
+
+    Forward, the gradient of the weights, and of the inputs of all layers but the first.
+    """
+    from study.networks import build_network
+
+    network = build_network(case.config(1), case.input_shape, 10)
+    flops: list[float] = []
+
+    def count(layer: torch.nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+        assert isinstance(layer, torch.nn.Linear | torch.nn.Conv2d)
+        flops.append(2 * layer.weight[0].numel() * output.numel())
+
+    layers = [
+        layer for layer in network.modules() if isinstance(layer, torch.nn.Linear | torch.nn.Conv2d)
+    ]
+    for layer in layers:
+        layer.register_forward_hook(count)
+    network(torch.zeros(BATCH, *case.input_shape))
+    return 3 * sum(flops) - flops[0]
+
+
+if __name__ == "__main__":
+    main()

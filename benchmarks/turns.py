@@ -1,0 +1,47 @@
+"""Measuring in turns: the machine drifts, so only ratios of neighbours are kept."""
+
+import csv
+import json
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+from study.outputs.provenance import code_and_machine
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def in_turns(contestants: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """Runs each contestant once a round, after one round that is not counted."""
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    for current in range(rounds + 1):
+        for name, run in contestants.items():
+            seconds = run()
+            if current:
+                times[name].append(seconds)
+    return times
+
+
+def median_ratio(slow: Sequence[float], fast: Sequence[float]) -> float:
+    """The median over rounds of slow / fast."""
+    return median(a / b for a, b in zip(slow, fast, strict=True))
+
+
+def write(name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Writes results/NAME.csv, and results/machine.json beside it."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    machine = code_and_machine()
+    about = {key: machine[key] for key in ("packages", "python", "processor", "git_commit")}
+    about |= {"threads": torch.get_num_threads(), "system": platform.system()}
+    text = json.dumps(about, indent=1) + "\n"
+    (RESULTS / f"{name}.machine.json").write_text(text, encoding="utf-8")
+    print(f"wrote {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")

@@ -1,0 +1,93 @@
+"""The memory that a cell needs, and whether this machine has it."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from study.data import Data
+from study.errors import InputError
+from study.networks import build_network
+from study.population.build import DTYPES
+
+PROCESS_BYTES = 0.6e9
+"""The program itself, before any data: PyTorch and Lightning."""
+
+TRAINING_COPIES = 5
+"""Of each replica in training: weights, gradients, two moments and the best epoch's state."""
+
+
+def num_replicas(config: Mapping[str, Any]) -> int:
+    """The replicas of a cell: its seeds times its learning rates."""
+    return len(config["seeds"]) * len(config["optimizer"]["lr"])
+
+
+def at_once(config: Mapping[str, Any]) -> int:
+    """The replicas that are in training at once."""
+    return min(num_replicas(config), config["population"]["max_replicas"] or num_replicas(config))
+
+
+def network_bytes(
+    config: Mapping[str, Any], input_shape: tuple[int, int, int], num_classes: int
+) -> int:
+    """Bytes of one network's parameters and buffers; none of them is allocated."""
+    with torch.device("meta"):
+        network = build_network(config, input_shape, num_classes)
+    width = DTYPES[config["trainer"]["precision"]].itemsize
+    return width * sum(value.numel() for value in network.state_dict().values())
+
+
+def cell_bytes(config: Mapping[str, Any], data: Data) -> float:
+    """Bytes of a cell in training: program, data, replicas in training, weights of all."""
+    inputs = sum(split.inputs.nbytes for split in (data.train, data.val, data.test))
+    copies = TRAINING_COPIES * at_once(config) + num_replicas(config)
+    size = network_bytes(config, data.input_shape, data.num_classes)
+    return PROCESS_BYTES + inputs + copies * size
+
+
+def machine_bytes(device: torch.device) -> int | None:
+    """Memory of the GPU, or of the machine; None where it cannot be asked for."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def check_memory(
+    config: Mapping[str, Any],
+    device: torch.device,
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+) -> None:
+    """Raises `InputError` where the replicas of a cell cannot be in memory at once.
+
+    The weights of all replicas are on the CPU at the end; the data are not counted.
+    """
+    size = network_bytes(config, input_shape, num_classes)
+    total = machine_bytes(device)
+    if total is None:
+        return
+    kept = 0 if device.type == "cuda" else num_replicas(config) * size
+    needed = TRAINING_COPIES * at_once(config) * size + kept
+    free = total - PROCESS_BYTES
+    if needed <= free:
+        return
+    raise InputError(
+        f"{at_once(config)} replicas at once, {size / 1e6:.0f} MB of weights each, need about "
+        f"{needed / 1e9:.1f} GB, and this machine has {total / 1e9:.1f}: "
+        f"{_advice(free, kept, size, num_replicas(config))}"
+    )
+
+
+def _advice(free: float, kept: int, size: int, replicas: int) -> str:
+    """How many replicas would fit: at once, or else in the cell."""
+    at_once = int((free - kept) // (TRAINING_COPIES * size))
+    if at_once > 0:
+        return f"set population.max_replicas={at_once}"
+    in_all = min(replicas, int(free // size) - TRAINING_COPIES)
+    if in_all > 0:
+        return f"at most {in_all} fit, with population.max_replicas=1: take fewer seeds"
+    return "not even one fits"

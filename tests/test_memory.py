@@ -1,0 +1,64 @@
+"""What cannot fit is refused before it is trained."""
+
+import pytest
+import torch
+from tiny import config
+
+from study import memory
+from study.errors import InputError
+from study.memory import PROCESS_BYTES, TRAINING_COPIES, check_memory, network_bytes
+from study.networks import build_network
+
+SHAPE = (1, 16, 16)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("norm=batch", "norm.noise=1", "model.dropout=0.5"),
+        ("activation=prelu", "trainer.precision=32-true"),
+        ("model=cnn", "activation=maxout"),
+        ("model.widths=[]",),
+    ],
+)
+def test_a_network_is_as_large_as_its_state(overrides: tuple[str, ...]) -> None:
+    model = "cnn" if "model=cnn" in overrides else "mlp"
+    asked = config(*[text for text in overrides if text != "model=cnn"], model=model)
+    width = 4 if "trainer.precision=32-true" in overrides else 8
+    state = build_network(asked, SHAPE, 3).state_dict()
+    expected = width * sum(value.numel() for value in state.values())
+    assert network_bytes(asked, SHAPE, 3) == expected
+
+
+def refusal(monkeypatch: pytest.MonkeyPatch, networks: float, *overrides: str) -> str:
+    """What a machine says that has room for so many networks."""
+    asked = config("seeds=4", "optimizer.lr=[0.1,1]", *overrides)
+    room = int(PROCESS_BYTES + networks * network_bytes(asked, SHAPE, 3))
+    monkeypatch.setattr(memory, "machine_bytes", lambda device: room)
+    try:
+        check_memory(asked, torch.device("cpu"), SHAPE, 3)
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+def test_the_number_of_replicas_that_fits_is_said_and_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    needed = 8 * TRAINING_COPIES + 8
+    assert refusal(monkeypatch, needed) == ""
+    for room, fits in ((needed - 1, 7), (8 + 3 * TRAINING_COPIES, 3), (8 + TRAINING_COPIES, 1)):
+        said = refusal(monkeypatch, room)
+        assert said.startswith("8 replicas at once")
+        assert said.endswith(f"set population.max_replicas={fits}")
+        assert refusal(monkeypatch, room, f"population.max_replicas={fits}") == ""
+        assert refusal(monkeypatch, room, f"population.max_replicas={fits + 1}")
+
+
+def test_a_cell_whose_weights_alone_do_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = refusal(monkeypatch, TRAINING_COPIES + 4.5)
+    assert said.endswith("at most 4 fit, with population.max_replicas=1: take fewer seeds")
+    assert refusal(monkeypatch, TRAINING_COPIES).endswith("not even one fits")
+
+
+def test_a_machine_that_does_not_say_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "machine_bytes", lambda device: None)
+    check_memory(config("seeds=1000"), torch.device("cpu"), SHAPE, 3)

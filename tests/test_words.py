@@ -1,0 +1,22 @@
+"""A cell in a few words."""
+
+from study.words import cell_words, counted
+
+USUAL = {"data": "mnist", "model": "mlp", "activation": "relu", "init": "zeros", "norm": "none"}
+
+
+def test_counts_agree_with_their_noun() -> None:
+    assert [counted(number, "cell") for number in (0, 1, 2)] == ["0 cells", "1 cell", "2 cells"]
+
+
+def test_a_cell_is_what_sets_it_apart() -> None:
+    cells = [USUAL | {"optimizer": o, "seed": 1, "size": 2**i} for i, o in enumerate(("a", "b"))]
+    assert cell_words(cells) == ["optimizer=a, size=1", "optimizer=b, size=2"]
+    assert cell_words([USUAL, USUAL | {"model.widths": "[8]"}]) == [
+        "model.widths=(default)",
+        "model.widths=[8]",
+    ]
+
+
+def test_one_cell_is_its_main_levels() -> None:
+    assert cell_words([USUAL]) == ["mnist, mlp, relu, zeros, none"]
