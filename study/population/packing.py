@@ -14,8 +14,8 @@ from study.population.settings import Replica
 STACK_BYTES = 3_000_000
 """Parameters of one stack on a CPU.
 
-Measured (benchmarks/packing.py): stacking 20 MLPs of 3x32 doubles their speed, of 3x128 adds a fifth,
-of 3x256 nothing.
+Measured (benchmarks/packing.py): stacking 20 MLPs of 3x32 doubles their speed, of 3x128 adds a
+fifth, of 3x256 nothing.
 """
 
 
