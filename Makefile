@@ -33,8 +33,8 @@ format:  ## format the code and repair what lint can repair
 test:  ## the tests; ARGS goes to pytest
 	@$(PYTHON) -m study test $(ARGS)
 
-published: setup  ## write the tables that README.md quotes from outputs/published
-	$(BIN)/python -m study.report.quoted README.md
+published: setup  ## write the tables that README.md and docs/ quote from outputs/published
+	$(BIN)/python -m study.report.quoted README.md docs/studies.md
 
 lock:  ## remake requirements/ from pyproject.toml; UPGRADE=--upgrade takes newer releases, UV names a uv
 	$(COMPILE) pyproject.toml --all-extras --group build --output-file requirements/versions.txt

@@ -115,27 +115,30 @@ def _train_missing(
         for replica in replicas_of(config)
         if replica not in results or (everything and results[replica].weights is None)
     ]
-    live = None if copied else writer
+    parts = _parts(wanted, config["population"]["max_replicas"])
+    live = writer if len(parts) == 1 and not copied else None
     packing: list[int] = []
-    while wanted:
-        for part in _parts(wanted, config["population"]["max_replicas"]):
+    while True:
+        for part in parts:
             trained, groups = _train(config, data, part, live, tick)
             results |= trained
             packing += groups
         live = None
         chosen = choose_lr(list(results.values()))
-        wanted = [
+        lacking = [
             replica
             for replica, result in results.items()
             if replica.lr == chosen and lacks(result, weights=weights)
         ]
-    return [results[replica] for replica in sorted(results)], packing
+        if not lacking:
+            return [results[replica] for replica in sorted(results)], packing
+        parts = _parts(lacking, config["population"]["max_replicas"])
 
 
-def _parts(replicas: Sequence[Replica], limit: int | None) -> Iterator[Sequence[Replica]]:
+def _parts(replicas: Sequence[Replica], limit: int | None) -> list[Sequence[Replica]]:
     """The replicas in parts of at most `limit`, trained one after the other."""
-    size = limit or len(replicas)
-    return (replicas[start : start + size] for start in range(0, len(replicas), size))
+    size = limit or max(1, len(replicas))
+    return [replicas[start : start + size] for start in range(0, len(replicas), size)]
 
 
 def _train(

@@ -9,10 +9,13 @@ from study.report import quoted
 ROOT = Path(__file__).parents[1]
 
 
-def test_readme_quotes_what_the_published_outputs_give(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("document", ["README.md", "docs/studies.md"])
+def test_documents_quote_what_the_published_outputs_give(
+    monkeypatch: pytest.MonkeyPatch, document: str
+) -> None:
     monkeypatch.chdir(ROOT)
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert quoted.QUOTATION.search(text), "the README quotes no table"
+    text = (ROOT / document).read_text(encoding="utf-8")
+    assert quoted.QUOTATION.search(text), "it quotes no table"
     assert quoted.refreshed(text) == text, "stale: run `make published`"
 
 

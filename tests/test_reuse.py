@@ -100,6 +100,19 @@ def test_lowering_seeds_copies_too(root: Path, tmp_path: Path, trained: list[Rep
     check_same_as_trained(tmp_path / "study", root, "one", "seeds=[1]", *ONE_RATE)
 
 
+def test_lowering_seeds_trains_what_was_not_kept_at_another_rate(
+    root: Path, tmp_path: Path, trained: list[Replica], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(study.cell, "choose_lr", lambda results: 0.01)
+    monkeypatch.setattr("study.outputs.cell.choose_lr", lambda results: 0.01)
+    tiny.train_to(tmp_path / "study" / "two", root, "seeds=2", *TWO_RATES)
+    trained.clear()
+    monkeypatch.setattr(study.cell, "choose_lr", lambda results: 0.05)
+    monkeypatch.setattr("study.outputs.cell.choose_lr", lambda results: 0.05)
+    tiny.train_to(tmp_path / "study" / "one", root, "seeds=1", *TWO_RATES)
+    assert trained == [Replica(0, 0.05)]
+
+
 def test_another_configuration_copies_nothing(
     root: Path, tmp_path: Path, trained: list[Replica]
 ) -> None:

@@ -1,0 +1,219 @@
+"""Stacked networks: each replica's outputs, state and divergence are its own."""
+
+import copy
+import itertools
+import math
+from collections.abc import Sequence
+
+import combinations
+import pytest
+import torch
+from combinations import MODELS, NORMS, assert_close, batch_split, both, config_of, data
+from torch import nn
+
+from study.data import Split
+from study.networks import BatchNorm, Network, Stochastic
+from study.population import Group, Replica, Stack
+from study.population.build import initial_network
+from study.population.stacking import StackedNetwork, StackedStochastic, stacked
+
+KINDS = [
+    (model, norm, activation)
+    for (model, norm), activation in zip(
+        itertools.product(MODELS, range(len(NORMS))),
+        itertools.cycle(combinations.ACTIVATIONS),
+    )
+] + [(model, norm, name) for model in MODELS for norm in (0, 3) for name in ("prelu", "maxout")]
+
+
+def networks_of(model: str, norm: int, activation: str, *, num: int = 3) -> list[Network]:
+    """Plain networks of different seeds whose every parameter and buffer is random."""
+    case = {"model": model, "norm": norm, "activation": activation}
+    config = config_of(combinations.PLAIN | case)
+    networks = [initial_network(config, data(), seed).double() for seed in range(num)]
+    generator = torch.Generator().manual_seed(0)
+    for network in networks:
+        for value in network.state_dict().values():
+            value.uniform_(0.2, 1.0, generator=generator)
+    return networks
+
+
+def in_mode(network: nn.Module, *, training: bool) -> None:
+    """Sets a network's mode; its dropout and noise stay off."""
+    network.train(training)
+    for module in network.modules():
+        if isinstance(module, Stochastic | StackedStochastic):
+            module.eval()
+
+
+@pytest.mark.parametrize("num_images", [1, 7])
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize(("model", "norm", "activation"), KINDS)
+def test_outputs_and_buffers_are_those_of_the_plain_networks(
+    model: str, norm: int, activation: str, training: bool, num_images: int
+) -> None:
+    networks = networks_of(model, norm, activation)
+    together = StackedNetwork(networks)
+    for network in (together, *networks):
+        in_mode(network, training=training)
+    images = data().val.inputs[: 3 * num_images]
+    own = images.unflatten(0, (3, num_images))
+    for given in (own[0], own):
+        outputs = together(given)
+        assert outputs.shape == (3, num_images, 3)
+        for index, network in enumerate(networks):
+            alone = network(given if given.dim() == 4 else given[index])
+            assert_close(outputs[index], alone, index)
+    for index, network in enumerate(networks):
+        for name, value in network.state_dict().items():
+            assert_close(together.snapshot(index)[name], value, name)
+
+
+@pytest.mark.parametrize(("model", "norm", "activation"), KINDS)
+def test_a_snapshot_is_the_plain_networks_state_bit_for_bit(
+    model: str, norm: int, activation: str
+) -> None:
+    networks = networks_of(model, norm, activation)
+    together = StackedNetwork(networks)
+    for index, network in enumerate(networks):
+        snapshot, state = together.snapshot(index), network.state_dict()
+        assert list(snapshot) == list(state)
+        for name, value in state.items():
+            assert snapshot[name].is_contiguous()
+            assert snapshot[name].dtype == value.dtype
+            assert torch.equal(snapshot[name], value)
+        networks[0].load_state_dict(snapshot, strict=True)
+
+
+@pytest.mark.parametrize(("model", "norm", "activation"), KINDS)
+def test_what_is_restored_is_in_its_place_and_no_other(
+    model: str, norm: int, activation: str
+) -> None:
+    networks = networks_of(model, norm, activation, num=4)
+    together = StackedNetwork(networks[:3])
+    before = [together.snapshot(index) for index in range(3)]
+    kept = copy.deepcopy(before)
+    together.restore(1, networks[3].state_dict())
+    for expected, states in ((kept, before), (kept[:1], [together.snapshot(0)]),
+                             (kept[2:], [together.snapshot(2)]),
+                             ([networks[3].state_dict()], [together.snapshot(1)])):  # fmt: skip
+        for first, second in zip(expected, states, strict=True):
+            assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_stack_may_hold_one_replica() -> None:
+    for model in MODELS:
+        (network,) = networks_of(model, 1, "maxout", num=1)
+        images = data().val.inputs[:5]
+        outputs = StackedNetwork([network]).eval()(images)
+        assert_close(outputs[0], network.eval()(images), model)
+
+
+def test_logistic_regression_stacks() -> None:
+    config = config_of(combinations.PLAIN)
+    config["model"] = config["model"] | {"widths": []}
+    networks = [initial_network(config, data(), seed).double() for seed in range(2)]
+    images = data().val.inputs[:6]
+    together = StackedNetwork(networks)
+    for given in (images[:3], images.unflatten(0, (2, 3))):
+        for index, network in enumerate(networks):
+            alone = network(given if given.dim() == 4 else given[index])
+            assert_close(together(given)[index], alone, index)
+
+
+def test_a_module_with_weights_and_no_stacked_form_is_refused() -> None:
+    with pytest.raises(AssertionError, match="GroupNorm has no stacked form"):
+        stacked(nn.GroupNorm(1, 2), 3)
+
+
+class OtherNorm(BatchNorm):
+    """A subclass may compute anything."""
+
+
+def test_a_subclass_is_not_taken_for_what_it_extends() -> None:
+    with pytest.raises(AssertionError, match="OtherNorm has no stacked form"):
+        stacked(OtherNorm(2), 3)
+
+
+POISONED = [
+    (*kind, optimizer, poison)
+    for kind, optimizer, poison in zip(
+        itertools.product(MODELS, (0, 1, 7), ("relu", "prelu", "maxout")),
+        itertools.cycle(combinations.OPTIMIZERS),
+        itertools.cycle((math.nan, math.inf, math.nan)),
+    )
+]
+
+
+@pytest.mark.parametrize(("model", "norm", "activation", "optimizer", "poison"), POISONED)
+def test_a_diverged_replica_leaves_the_others_of_its_stack_alone(
+    model: str, norm: int, activation: str, optimizer: str, poison: float
+) -> None:
+    case = {"model": model, "norm": norm, "activation": activation, "optimizer": optimizer}
+    config = config_of(combinations.PLAIN | case | {"inputs": "both"})
+    low, high = combinations.OPTIMIZERS[optimizer]["lr"]
+    sound = [Replica(0, low), Replica(2, high), Replica(1, high)]
+    without = combinations.stack_of(config, sound)
+    among = combinations.stack_of(config, [Replica(1, low), *sound, Replica(0, high)])
+    dead = [among.replicas.index(replica) for replica in (Replica(1, low), Replica(0, high))]
+    for index in dead:
+        state = among.snapshot(index)
+        among.restore(index, {name: torch.full_like(state[name], poison) for name in state})
+    assert_the_others_are_alike(among, without, dead)
+
+
+def test_a_rate_that_diverges_leaves_the_others_of_its_stack_alone() -> None:
+    config = config_of(combinations.PLAIN)
+    sound = [Replica(0, 0.01), Replica(1, 0.01)]
+    without = combinations.stack_of(config, sound)
+    among = combinations.stack_of(config, [*sound, Replica(0, 1e300), Replica(1, 1e300)])
+    assert_the_others_are_alike(among, without, [2, 3])
+
+
+def assert_the_others_are_alike(among: Stack, without: Stack, dead: Sequence[int]) -> None:
+    """Trains both stacks: whatever is not `dead` in one is in the other, and finite."""
+    alive = [index for index in range(len(among.replicas)) if index not in dead]
+    assert [among.replicas[index] for index in alive] == without.replicas
+    for step in range(12):
+        sums, expected = (
+            stack.train_epoch(batch_split(step), epoch=step, factors=[1.0])
+            for stack in (among, without)
+        )
+        assert_close(sums.loss[alive], expected.loss, step, rtol=1e-9)
+        assert torch.equal(sums.error[alive], expected.error)
+    assert not bool(sums.loss[dead].isfinite().any())
+    for place, index in enumerate(alive):
+        state = among.snapshot(index)
+        for name, value in without.snapshot(place).items():
+            assert bool(value.isfinite().all())
+            assert_close(state[name], value, (index, name), rtol=1e-9)
+    together, expected_evaluation = among.evaluate(data().val), without.evaluate(data().val)
+    assert_close(together.loss[alive], expected_evaluation.loss, "loss", rtol=1e-9)
+    assert torch.equal(together.predictions[alive], expected_evaluation.predictions)
+    assert together.error[dead].tolist() == [1.0] * len(dead)
+
+
+@pytest.mark.parametrize("norm", [0, 1, 7])
+@pytest.mark.parametrize("activation", combinations.ACTIVATIONS)
+def test_bf16_gives_the_plain_modules_loss_but_for_its_rounding(activation: str, norm: int) -> None:
+    models = list(MODELS)
+    model = models[(combinations.ACTIVATIONS.index(activation) + norm) % len(models)]
+    config = config_of(
+        combinations.PLAIN | {"activation": activation, "norm": norm, "model": model}
+    )
+    stack, alones = both(config, [Replica(0, 0.01), Replica(1, 0.01)])
+    split = batch_split(0)
+    single = Split(split.inputs.float(), split.labels)
+    groups: list[Group] = [stack, *alones]
+    for group in groups:
+        group.network.float()
+        group.start()
+    with torch.autocast("cpu", dtype=torch.bfloat16, cache_enabled=False):
+        sums = stack.train_epoch(single, epoch=0, factors=[1.0])
+        for index, alone in enumerate(alones):
+            own = alone.train_epoch(single, epoch=0, factors=[1.0])
+            assert_close(sums.loss[index], own.loss[0], index, rtol=0.03)
+            state = stack.snapshot(index)
+            for name, value in alone.network.state_dict().items():
+                assert state[name].dtype == value.dtype == torch.float32
+                assert_close(state[name], value, (index, name), rtol=0.03, atol=0.01)
