@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lightning.pytorch.plugins.environments import LightningEnvironment
 from safetensors.torch import load_file
-from synthetic import write_ledger
 
-import study.cell
 from study.cell import device_of, weights_sha256
 from study.configuration import signature
 from study.errors import InputError
-from study.outputs import read_ledger, stale_directories
 from study.outputs.cell import CURVE_COLUMNS, _write_predictions, read_curves, read_predictions
 from study.outputs.files import sha256
 from study.outputs.results import ReplicaResult
@@ -28,8 +24,6 @@ from study.outputs.sealed import METRIC_KEYS, check_result, check_seal
 
 RATES = (0.01, 0.05)
 OVERRIDES = ("seeds=2", "optimizer.lr=[0.01,0.05]", "trainer.max_epochs=3", "norm=batch")
-FILES = {"config.yaml", "result.json", "curves.csv", "predictions.npz", "filters.npz",
-         "weights.safetensors"}  # fmt: skip
 RESULT_KEYS = {
     "schema", "status", "signature", "factors", "replicas", "chosen_lr", "chosen_lr_at_edge",
     "probes", "wall_seconds", "pretraining_seconds", "files", "provenance", "sha256",
@@ -61,7 +55,7 @@ def test_a_cell_leaves_its_files_and_no_other(cell: Path) -> None:
     files = {path.name for path in cell.iterdir()}
     written = {name for name in files if name.startswith("events.out.tfevents.")}
     assert len(written) == 1
-    assert files - written == FILES
+    assert files - written == tiny.CELL_FILES
     assert {path.name for path in cell.parent.iterdir()} == {"cell"}
 
 
@@ -103,7 +97,7 @@ def test_the_chosen_learning_rate_is_best_on_validation(record: dict[str, Any]) 
 
 
 def test_the_files_are_those_of_the_record(cell: Path, record: dict[str, Any]) -> None:
-    assert set(record["files"]) == FILES - {"result.json"}
+    assert set(record["files"]) == tiny.CELL_FILES - {"result.json"}
     for name, digest in record["files"].items():
         assert sha256(cell / name) == digest
 
@@ -231,82 +225,6 @@ def test_the_same_cell_twice_gives_the_same_everything(
     assert again["signature"] == record["signature"]
     for name in ("predictions.npz", "filters.npz", "weights.safetensors"):
         assert again["files"][name] == record["files"][name]
-
-
-def test_an_unfinished_attempt_is_cleared_and_all_else_kept(root: Path, tmp_path: Path) -> None:
-    directory = tmp_path / "study" / "cell"
-    (directory / "mine").mkdir(parents=True)
-    others = {"lock", "mine", "notes.csv", "notes.txt"}
-    ours = {*FILES - {"result.json"}, "probes.csv", "error.txt", "checkpoint.safetensors",
-            ".curves.csv.1.partial", "events.out.tfevents.1"}  # fmt: skip
-    for name in (ours | others) - {"mine"}:
-        (directory / name).write_text("old")
-    record = tiny.train_to(directory, root, "trainer.max_epochs=1", "outputs.tensorboard=none")
-    assert {path.name for path in directory.iterdir()} == FILES | others
-    assert set(record["files"]) == FILES - {"result.json"}
-    assert [path.name for path in directory.parent.iterdir()] == ["cell"]
-
-
-@pytest.mark.parametrize(
-    "text", ["", '{"schema": 1, "status": "do', '{"schema": 9}', '{"schema": 1, "signature": "0"}']
-)
-def test_an_unusable_record_is_set_aside_with_all_that_is_beside_it(
-    root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str
-) -> None:
-    """Damage, another cell's record or one of a later version: nothing of it is deleted."""
-    study_dir = tmp_path / "study"
-    directory = study_dir / "relu-01234567"
-    directory.mkdir(parents=True)
-    for number in (1, 2):
-        old = {"result.json": text, "weights.safetensors": f"old {number}", "notes.txt": "mine"}
-        for name, content in old.items():
-            (directory / name).write_text(content, encoding="utf-8")
-        (directory / "lock").touch()
-        caplog.clear()
-        record = tiny.train_to(directory, root, "trainer.max_epochs=1")
-        aside = study_dir / f"relu-01234567.damaged-{number}"
-        assert {p.name: p.read_text(encoding="utf-8") for p in aside.iterdir()} == old
-        (message,) = [entry.getMessage() for entry in caplog.records]
-        assert "\n" not in message
-        assert str(directory) in message
-        assert aside.name in message
-        check_result(record, record["signature"])
-        for path in directory.iterdir():
-            path.unlink()
-    write_ledger(study_dir, [])
-    names = [f"relu-01234567.damaged-{number}" for number in (1, 2)]
-    assert stale_directories(read_ledger(study_dir)) == ["relu-01234567", *names]
-
-
-def test_the_seconds_are_those_of_training_alone(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On a clock that only the parts of a cell move: data 1000, each population 1."""
-    clock = Clock()
-    monkeypatch.setattr(study.cell, "time", clock)
-    monkeypatch.setattr(study.cell, "data_of", clock.taking(1000.0, study.cell.data_of))
-    monkeypatch.setattr(study.cell, "_train", clock.taking(1.0, study.cell._train))
-    first = tiny.train_to(tmp_path / "study" / "two", root, "seeds=2", "trainer.max_epochs=1")
-    copied = tiny.train_to(tmp_path / "study" / "one", root, "seeds=1", "trainer.max_epochs=1")
-    assert first["wall_seconds"] == 1.0
-    assert copied["wall_seconds"] == 0.0
-
-
-class Clock:
-    """A clock that stands still but for what it is told to count."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def perf_counter(self) -> float:
-        return self.now
-
-    def taking(self, seconds: float, work: Callable[..., Any]) -> Callable[..., Any]:
-        def counted(*arguments: Any) -> Any:
-            self.now += seconds
-            return work(*arguments)
-
-        return counted
 
 
 def test_a_diverged_replica_is_recorded_as_such(root: Path, tmp_path: Path) -> None:

@@ -37,6 +37,11 @@ def _composed(overrides: tuple[str, ...]) -> Any:
         return compose_cell(overrides)
 
 
+CELL_FILES = {"config.yaml", "result.json", "curves.csv", "predictions.npz", "filters.npz",
+         "weights.safetensors"}  # fmt: skip
+"""What a cell leaves behind, TensorBoard's events apart."""
+
+
 def config(*overrides: str, model: str = "mlp") -> Config:
     """A canonical configuration: a small network in float64 on the CPU, then the overrides.
 
