@@ -8,7 +8,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --fork-str
 LOCK = $(COMPILE) --generate-hashes --constraints requirements/versions.txt
 
 .NOTPARALLEL:
-.PHONY: help study setup check format test published lock clean distclean
+.PHONY: help study setup check format test bench published lock clean distclean
 
 help:  ## list the targets (default)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -32,6 +32,10 @@ format:  ## format the code and repair what lint can repair
 
 test:  ## the tests; ARGS goes to pytest
 	@$(PYTHON) -m study test $(ARGS)
+
+bench: setup  ## measure updates and packing in turns (20 minutes); writes benchmarks/results
+	$(BIN)/python -m benchmarks.packing
+	$(BIN)/python -m benchmarks.steps
 
 published: setup  ## write the tables that README.md and docs/ quote from outputs/published
 	$(BIN)/python -m study.report.quoted README.md docs/studies.md

@@ -23,8 +23,10 @@ def main() -> None:
     """Measures every network and population; prints and writes results/steps.csv."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore")
-    rows = [row for case in CASES for row in measure(case)]
-    write("steps", rows)
+    rows: list[dict[str, object]] = []
+    for case in CASES:
+        rows += measure(case)
+        write("steps", rows)
 
 
 def measure(case: Case) -> list[dict[str, object]]:
