@@ -4,12 +4,14 @@ import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+from collections.abc import Callable
 from statistics import median
 
 import torch
 
 from benchmarks.contestants import Case, made_up_data, ours
 from benchmarks.turns import in_turns, median_ratio, write
+from study.data import Data
 from study.population import packing
 
 WIDTHS = (32, 64, 128, 256)
@@ -39,12 +41,12 @@ def main() -> None:
     write("packing", rows)
 
 
-def grouped(case: Case, data: object, size: int) -> object:
+def grouped(case: Case, data: Data, size: int) -> Callable[[], float]:
     """Ours with groups of at most `size`, whatever the rule says."""
     rule = packing._largest_group
     packing._largest_group = lambda *_: size
     try:
-        return ours(case, data, REPLICAS)  # type: ignore[arg-type]
+        return ours(case, data, REPLICAS)
     finally:
         packing._largest_group = rule
 
