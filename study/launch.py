@@ -16,7 +16,7 @@ from study.configuration import Config, directory_name, signature, with_fingerpr
 from study.data import read_images, split_indices
 from study.data.split import subset_indices
 from study.errors import InputError
-from study.memory import check_memory
+from study.memory import check_memory, num_replicas
 from study.networks import needs_sample
 from study.outputs.cell import write_error
 from study.outputs.records import CellRecord, LedgerCell, read_cell
@@ -43,8 +43,7 @@ class LaunchCell:
     @property
     def replica_epochs(self) -> int:
         """Epochs to train, summed over replicas: the unit of the progress bar."""
-        replicas = len(self.config["seeds"]) * len(self.config["optimizer"]["lr"])
-        return int(replicas * self.config["trainer"]["max_epochs"])
+        return int(num_replicas(self.config) * self.config["trainer"]["max_epochs"])
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_launch import TINY
 
 import study.launch
 from study.__main__ import main
@@ -13,16 +14,6 @@ from study.compose import hydra_ready
 from study.outputs import read_cells, read_ledger
 from study.sweep import plan
 
-TINY = (
-    "data.train_size=64",
-    "data.val_size=64",
-    "data.test_size=64",
-    "model.widths=[8]",
-    "trainer.max_epochs=1",
-    "seeds=1",
-    "trainer.threads=1",
-    "trainer.accelerator=cpu",
-)
 Train = Callable[..., int]
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_launch import TINY, cells
 
 from study import estimate
 from study.__main__ import main
@@ -15,22 +16,6 @@ from study.launch import LaunchCell, identify
 from study.memory import cell_bytes
 from study.population.engine import Engine
 from study.sweep import plan
-
-TINY = (
-    "data.train_size=64",
-    "data.val_size=64",
-    "data.test_size=64",
-    "model.widths=[8]",
-    "trainer.max_epochs=1",
-    "seeds=1",
-    "trainer.threads=1",
-    "trainer.accelerator=cpu",
-)
-
-
-def cells(*overrides: str) -> list[LaunchCell]:
-    with hydra_ready():
-        return identify(plan([*TINY, *overrides], multirun=True).cells)
 
 
 def cell(*overrides: str) -> LaunchCell:

@@ -6,30 +6,15 @@ from typing import Any
 
 import pytest
 from tiny import folder
+from tiny_launch import TINY, cells
 
 import study.launch
 from study.__main__ import main
 from study.compose import hydra_ready
 from study.errors import InputError
-from study.launch import Failure, LaunchCell, Outcome, identify, run, summary
+from study.launch import Failure, Outcome, identify, run, summary
 from study.outputs import read_cells, read_ledger
 from study.sweep import plan
-
-TINY = (
-    "data.train_size=64",
-    "data.val_size=64",
-    "data.test_size=64",
-    "model.widths=[8]",
-    "trainer.max_epochs=1",
-    "seeds=1",
-    "trainer.threads=1",
-    "trainer.accelerator=cpu",
-)
-
-
-def cells(*overrides: str) -> list[LaunchCell]:
-    with hydra_ready():
-        return identify(plan([*TINY, *overrides], multirun=True).cells)
 
 
 def test_what_depends_on_data_is_left_to_training() -> None:

@@ -1,0 +1,21 @@
+"""Tiny cells of the embedded MNIST, as a launch makes them."""
+
+from study.compose import hydra_ready
+from study.launch import LaunchCell, identify
+from study.sweep import plan
+
+TINY = (
+    "data.train_size=64",
+    "data.val_size=64",
+    "data.test_size=64",
+    "model.widths=[8]",
+    "trainer.max_epochs=1",
+    "seeds=1",
+    "trainer.threads=1",
+    "trainer.accelerator=cpu",
+)
+
+
+def cells(*overrides: str) -> list[LaunchCell]:
+    with hydra_ready():
+        return identify(plan([*TINY, *overrides], multirun=True).cells)
