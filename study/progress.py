@@ -1,6 +1,7 @@
 """One progress bar for a whole sweep, with the time left."""
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+from study.words import counted
 
 if TYPE_CHECKING:
     from study.launch import LaunchCell
@@ -30,6 +33,7 @@ class SweepProgress:
         self.num_cells = num_cells
         self.alone = alone
         self.started = 0
+        self._said: set[str] = set()
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -64,7 +68,12 @@ class SweepProgress:
         self.bar.update(self.task, completed=begun + cell.replica_epochs)
 
     def finished(self, cell: "LaunchCell", record: dict[str, Any]) -> None:
-        """Prints what a cell came to: the mean over seeds at its chosen learning rate."""
+        """Prints what a cell came to: the mean over seeds at its chosen learning rate.
+
+        How replicas were trained together is said once for each way of it.
+        """
+        if record["provenance"]["packing"]:
+            self._say_once(packing_words(cell.config["population"]["engine"], record["provenance"]))
         chosen = [r for r in record["replicas"] if r["lr"] == record["chosen_lr"]]
         error = 100 * sum(replica["test_error"] for replica in chosen) / len(chosen)
         number = "" if self.alone else f"[{self.started}/{self.num_cells}] "
@@ -72,3 +81,19 @@ class SweepProgress:
             f"{number}{cell.words}: test error {error:.2f} % at lr {record['chosen_lr']:g}, "
             f"{record['wall_seconds']:.1f} s"
         )
+
+    def _say_once(self, line: str) -> None:
+        if line not in self._said and not self.alone:
+            self._said.add(line)
+            self.say(line)
+
+
+def packing_words(asked: str, provenance: dict[str, Any]) -> str:
+    """How a cell's replicas were trained together, such as `2 stacks of 6 replicas on 2 threads`."""
+    sizes = provenance["packing"]
+    shape = " and ".join(
+        f"{counted(number, 'stack')} of {size} replicas" if size > 1 else f"{number} alone"
+        for size, number in sorted(Counter(sizes).items(), reverse=True)
+    )
+    threads = counted(provenance["threads"], "thread")
+    return f"engine {provenance['engine']} (population.engine={asked}): {shape}, on {threads}"

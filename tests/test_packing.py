@@ -46,12 +46,15 @@ def weighing(num_bytes: int) -> nn.Module:
     st.sampled_from([CPU, CUDA]),
     st.sampled_from([4, STACK_BYTES // 40 * 4, STACK_BYTES // 4 * 4, 10 * STACK_BYTES]),
 )
-def test_every_replica_is_in_one_group_in_order_and_groups_are_even(
+def test_every_replica_is_in_one_group_and_groups_are_even_and_ordered(
     num: int, num_workers: int, engine: str, device: torch.device, num_bytes: int
 ) -> None:
     replicas = replicas_of(num)
     groups = pack(replicas, weighing(num_bytes), device, engine=engine, num_workers=num_workers)
-    assert [replica for group in groups for replica in group] == replicas
+    packed = [replica for group in groups for replica in group]
+    assert sorted(packed) == sorted(replicas)
+    rates = [replica.lr for replica in packed]
+    assert packed == replicas or rates == sorted(rates)
     lengths = [len(group) for group in groups]
     assert min(lengths) >= 1
     assert max(lengths) - min(lengths) <= 1
@@ -101,6 +104,12 @@ def test_no_worker_is_left_without_a_group() -> None:
     assert sizes(6, num_workers=2) == [3, 3]
     assert sizes(7, num_workers=4) == [1, 2, 2, 2]
     assert sizes(2, num_workers=4) == [1, 1]
+
+
+def test_no_worker_waits_for_another_while_replicas_are_enough() -> None:
+    assert sizes(12, weighing(STACK_BYTES // 20 * 4), num_workers=2) == [3] * 4
+    assert sizes(5, weighing(STACK_BYTES // 8 * 4), num_workers=2) == [1, 1, 1, 2]
+    assert sizes(3, weighing(STACK_BYTES // 8 * 4), num_workers=2) == [1, 2]
 
 
 def test_a_cpu_has_a_worker_a_thread_and_a_gpu_one() -> None:

@@ -20,7 +20,8 @@ class Engine:
 
     On a CPU the groups are shared out over `num_workers` threads with an equal part of PyTorch's
     threads each: small matrix products leave most of a second thread idle, a second replica does
-    not. A group's result does not depend on the others, nor on who trains it.
+    not. Groups that are too few for another round come last and share all threads. A group's
+    result depends on the others by its number of threads alone, which changes rounding.
     """
 
     def __init__(self, groups: Sequence[Group], *, num_workers: int = 1) -> None:
@@ -35,11 +36,6 @@ class Engine:
     def replicas(self) -> list[Replica]:
         """Every replica, in the order of all results."""
         return [group.replicas[index] for group, index in self._places]
-
-    @property
-    def name(self) -> str:
-        """`stacked` if any group holds several replicas, else `sequential`."""
-        return "stacked" if len(self._places) > len(self.groups) else "sequential"
 
     def start(self) -> None:
         """Makes the optimizers, once the networks are on their device."""
@@ -89,22 +85,36 @@ class Engine:
         """`work` done on every group; the results in the order of the groups."""
         if self.num_workers == 1:
             return [work(group) for group in self.groups]
-        threads = torch.get_num_threads()
-        share = max(1, threads // self.num_workers)
-        enter = _surroundings()
+        left = len(self.groups) % self.num_workers
+        full = len(self.groups) - left
+        return [
+            *_side_by_side(work, self.groups[:full], self.num_workers),
+            *_side_by_side(work, self.groups[full:], left),
+        ]
 
-        def begin() -> None:
-            torch.set_num_threads(share)
 
-        def surrounded(group: Group) -> Result:
-            with enter():
-                return work(group)
+def _side_by_side(
+    work: Callable[[Group], Result], groups: Sequence[Group], num_workers: int
+) -> list[Result]:
+    """`work` done on the groups by that many workers, each with its share of the threads."""
+    if not groups:
+        return []
+    threads = torch.get_num_threads()
+    share = max(1, threads // num_workers)
+    enter = _surroundings()
 
-        try:
-            with ThreadPoolExecutor(self.num_workers, initializer=begin) as pool:
-                return list(pool.map(surrounded, self.groups))
-        finally:
-            torch.set_num_threads(threads)
+    def begin() -> None:
+        torch.set_num_threads(share)
+
+    def surrounded(group: Group) -> Result:
+        with enter():
+            return work(group)
+
+    try:
+        with ThreadPoolExecutor(num_workers, initializer=begin) as pool:
+            return list(pool.map(surrounded, groups))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _surroundings() -> Callable[[], AbstractContextManager[None]]:

@@ -4,7 +4,9 @@ It reads the network, the device, the number of replicas and of threads, never a
 record says all that a repetition needs.
 """
 
+import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -27,20 +29,23 @@ def pack(
     engine: str,
     num_workers: int,
 ) -> list[list[Replica]]:
-    """The groups of replicas that are trained as one, in order.
+    """The groups of replicas that are trained as one.
 
     `sequential` has each replica alone and `stacked` as few groups as there are workers. `auto`
     stacks on a GPU; on a CPU it stacks dense networks, up to STACK_BYTES of parameters a group,
-    and leaves convolutions alone, whose grouped form is slower there than a loop.
+    and leaves convolutions alone, whose grouped form is slower there than a loop. The number of
+    stacks is a multiple of the workers', so that none of them waits for another; they are filled
+    in the order of the learning rates: where a stack has whole rates, its seeds' batches are
+    shared.
     """
     most = _largest_group(network, device, engine, len(replicas))
-    num_groups = max(-(-len(replicas) // most), min(num_workers, len(replicas)))
-    return [
-        list(
-            replicas[len(replicas) * part // num_groups : len(replicas) * (part + 1) // num_groups]
-        )
-        for part in range(num_groups)
-    ]
+    if most == 1:
+        return [[replica] for replica in replicas]
+    rounds = math.ceil(len(replicas) / most / num_workers)
+    num_groups = min(len(replicas), rounds * num_workers)
+    ordered = sorted(replicas, key=lambda replica: replica.lr)
+    bounds = [len(ordered) * part // num_groups for part in range(num_groups + 1)]
+    return [ordered[first:last] for first, last in pairwise(bounds)]
 
 
 def _largest_group(network: nn.Module, device: torch.device, engine: str, count: int) -> int:

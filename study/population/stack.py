@@ -26,7 +26,8 @@ class Stack:
     """K replicas whose layers are batched matrix products and grouped convolutions.
 
     Replicas are kept in the order of their learning rates, so that those of one rate are one
-    contiguous slice of every parameter: torch's own optimizer steps each slice at its rate.
+    contiguous slice of every parameter: torch's own optimizer steps each slice at its rate. Where
+    every rate has the same seeds, a seed's replicas share its batch.
     """
 
     def __init__(
@@ -49,12 +50,12 @@ class Stack:
                 slices = [self._slice(parameter, first, last) for parameter in group["params"]]
                 groups.append({**group, "params": slices, "lr": lr})
             first = last
+        places = [self.seeds.index(replica.seed) for replica in self.replicas]
+        whole, rest = divmod(len(places), len(self.seeds))
+        self.is_grid = not rest and places == [*range(len(self.seeds))] * whole
         self.rates = [group["lr"] for group in groups]
         self.optimizer = optimizer_of(groups, self.replicas[0].lr, self.settings.optimizer)
-        self.seed_of = torch.tensor(
-            [self.seeds.index(replica.seed) for replica in self.replicas],
-            device=next(self.network.parameters()).device,
-        )
+        self.seed_of = torch.tensor(places, device=next(self.network.parameters()).device)
 
     def _slice(self, parameter: Tensor, first: int, last: int) -> Tensor:
         """The part of a parameter that belongs to the replicas first, ..., last - 1."""
@@ -79,14 +80,10 @@ class Stack:
         return tally.means()
 
     def _gather(self, batches: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-        """Each replica's inputs [K, B, C, H, W] (shared: [B, C, H, W]) and labels [K B]."""
-        count = len(self.replicas)
-        if len(batches) == 1:
-            inputs, labels = batches[0]
-            return inputs, labels.repeat(count)
+        """The inputs, [S, B, C, H, W] or [K, B, C, H, W], and each replica's labels, [K B]."""
         inputs = torch.stack([inputs for inputs, _ in batches])
         labels = torch.stack([labels for _, labels in batches])[self.seed_of]
-        return (inputs if len(batches) == count else inputs[self.seed_of]), labels.flatten()
+        return (inputs if self.is_grid else inputs[self.seed_of]), labels.flatten()
 
     def _step(self, losses: Tensor) -> None:
         """One update of every replica: the gradient of a sum holds each one's own."""

@@ -18,7 +18,8 @@ class StackedLinear(nn.Module):
     """K linear layers: [K, N, in] -> [K, N, out].
 
     The weight is kept as [K, in, out]: its gradient then comes out of the matrix product in the
-    parameter's own layout.
+    parameter's own layout. Inputs that replicas share, [S, N, in] for S dividing K, are those of
+    replicas s, s + S, s + 2 S, ...: their layers are one wide product each.
     """
 
     def __init__(self, plain: nn.Linear, num_replicas: int) -> None:
@@ -30,9 +31,18 @@ class StackedLinear(nn.Module):
         self.bias = nn.Parameter(bias) if has_bias else None
 
     def forward(self, x: Tensor) -> Tensor:
+        if len(x) < len(self.weight):
+            shared = self._shared(x)
+            return shared if self.bias is None else shared + self.bias.unsqueeze(1)
         if self.bias is None:
             return torch.bmm(x, self.weight)
         return torch.baddbmm(self.bias.unsqueeze(1), x, self.weight)
+
+    def _shared(self, x: Tensor) -> Tensor:
+        """x W for inputs [S, N, in], side by side in W: [S, in, K / S x out]."""
+        weight = self.weight.unflatten(0, (-1, len(x)))
+        wide = torch.bmm(x, weight.permute(1, 2, 0, 3).flatten(2))
+        return wide.unflatten(2, (len(weight), -1)).permute(2, 0, 1, 3).flatten(0, 1)
 
 
 class StackedConvolution(nn.Module):
@@ -160,8 +170,8 @@ def stacked(plain: nn.Module, num_replicas: int) -> nn.Module:
 class StackedNetwork(nn.Module):
     """K networks of one architecture, given as their plain modules.
 
-    Takes images that all share, [N, C, H, W], or each replica's own, [K, N, C, H, W]; returns
-    scores [K, N, classes].
+    Takes images that all share, [N, C, H, W], or those of S seeds, [S, N, C, H, W], of which
+    replica k takes the (k mod S)-th; returns scores [K, N, classes].
     """
 
     def __init__(self, networks: Sequence[Network]) -> None:
@@ -189,18 +199,21 @@ class StackedNetwork(nn.Module):
         return self.output(self._flat(x))
 
     def _flat(self, x: Tensor) -> Tensor:
-        """What a dense layer takes, [K, N, F]."""
+        """What a dense layer takes, [K, N, F] or the shared [S, N, F]."""
         if x.dim() == 3:
             return x
         if x.dim() == 5:
             return x.flatten(2)
         if len(self.blocks) and isinstance(self.blocks[0].layer, StackedConvolution):
             return x.unflatten(1, (self.num_replicas, -1)).transpose(0, 1).flatten(2)
-        return x.flatten(1).expand(self.num_replicas, -1, -1)
+        return x.flatten(1).unsqueeze(0)
 
     def _images(self, x: Tensor) -> Tensor:
         """What a convolution takes, [N, C, H, W] or [N, K C, H, W]."""
-        return x.transpose(0, 1).flatten(1, 2) if x.dim() == 5 else x
+        if x.dim() == 4 or len(x) == 1:
+            return x.flatten(0, -4)
+        each = x.repeat(self.num_replicas // len(x), 1, 1, 1, 1)
+        return each.transpose(0, 1).flatten(1, 2)
 
     def views(self) -> dict[str, Tensor]:
         """Every parameter and buffer as [K, ...] of the plain shapes, by the plain names."""
