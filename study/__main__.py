@@ -1,9 +1,11 @@
 """The command `study`: one sub-command for each thing that one does with a study."""
 
+import gc
 import importlib
 import os
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 
 from study.errors import InputError
 from study.program import as_invoked, command
@@ -64,12 +66,26 @@ def _dispatch(arguments: list[str]) -> int:
 
         raise unknown("command", name, [*COMMANDS, *PROJECT_COMMANDS])
     try:
-        module = importlib.import_module(COMMANDS[name][0])
+        module = _imported(COMMANDS[name][0])
     except ModuleNotFoundError as error:
         from study.environment import missing_packages_line
 
         raise InputError(missing_packages_line() or str(error)) from None
     return int(module.main(arguments[1:]))
+
+
+def _imported(name: str) -> ModuleType:
+    """The module `name`, with garbage collection off while it and all that it needs are imported.
+
+    Collecting while Lightning is imported takes a fifth of the time (measured) and frees nothing:
+    what is imported stays. For the same reason it is left out of later collections.
+    """
+    gc.disable()
+    try:
+        return importlib.import_module(name)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 if __name__ == "__main__":

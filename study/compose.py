@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -47,6 +48,20 @@ class Composed:
     config: Config
     choices: dict[str, str]
     axes: dict[str, list[Any]]
+
+
+@dataclass(frozen=True)
+class Raw:
+    """What Hydra composed, not checked yet.
+
+    `choices` names the file of each group, `files` are those that are ours, and `interpolates` says
+    whether a value was made from another (`${...}`).
+    """
+
+    plain: dict[str, Any]
+    choices: dict[str, Any]
+    files: tuple[Path, ...]
+    interpolates: bool
 
 
 @contextlib.contextmanager
@@ -177,17 +192,26 @@ def axis_of(name: str, values: Any) -> Axis:
 
 def compose_cell(overrides: Sequence[str]) -> Composed:
     """Composes and checks one configuration; raises `InputError` for what cannot be."""
+    raw = compose_raw(overrides)
+    return composed(raw.plain, raw.choices)
+
+
+def compose_raw(overrides: Sequence[str]) -> Raw:
+    """Composes one configuration; raises `InputError` for what Hydra refuses."""
     try:
         config = compose("config", overrides=list(overrides), return_hydra_config=True)
         choices = dict(config.hydra.runtime.choices)
         OmegaConf.set_struct(config, False)
         del config["hydra"]
         plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        interpolates = "${" in str(OmegaConf.to_container(config, resolve=False))
     except YAMLError as error:
         raise InputError(f"no valid YAML: {' '.join(str(error).split())}") from None
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(one_line(error, overrides)) from None
-    return composed(plain, choices)
+    chosen = [f"{group}/{name}" for group, name in choices.items() if name is not None]
+    ours = [CONF / f"{name}.yaml" for name in chosen if not name.startswith("hydra/")]
+    return Raw(plain, choices, (CONF / "config.yaml", *ours), interpolates)
 
 
 def _chosen(group: str, overrides: Sequence[str]) -> str:

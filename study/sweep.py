@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from study.compose import Axis, Composed, axis_of, compose_cell, parse_overrides
+from study.assemble import Assembler
+from study.compose import Axis, Composed, axis_of, parse_overrides
 from study.configuration import Config, factors, flatten, levels, plain
 from study.errors import InputError, unknown
 from study.keys import GROUPS, NUISANCE
@@ -42,7 +43,8 @@ def plan(arguments: Sequence[str], *, multirun: bool) -> Plan:
     """
     given = {axis.name: axis for axis in parse_overrides(arguments)}
     fixed = [axis.values[0] for axis in given.values() if len(axis.values) == 1]
-    base = compose_cell(_joined(fixed))
+    assembler = Assembler(_joined(fixed))
+    base = assembler.base
     own = {name: axis_of(name, values) for name, values in base.axes.items() if name not in given}
     swept = {name: axis for name, axis in given.items() if len(axis.values) > 1}
     if swept and not (multirun or base.axes):
@@ -52,8 +54,8 @@ def plan(arguments: Sequence[str], *, multirun: bool) -> Plan:
     axes = [axis for name, axis in _ordered(own, swept, base.axes)]
     names = {axis.name for axis in axes} | set(base.axes)
     cells = [
-        _cell(_joined([*fixed, *combination]), names)
-        for combination in itertools.product(*(axis.values for axis in axes))
+        planned_cell(assembler.cell(combination), _joined([*fixed, *combination.values()]), names)
+        for combination in _combinations(axes)
     ]
     kept = _without_excluded(cells, base.config["sweep"]["exclude"])
     if not kept:
@@ -78,8 +80,10 @@ def _joined(parts: Sequence[Sequence[str]]) -> tuple[str, ...]:
     return tuple(itertools.chain.from_iterable(parts))
 
 
-def _cell(overrides: tuple[str, ...], swept: Collection[str]) -> PlannedCell:
-    return planned_cell(compose_cell(overrides), overrides, swept)
+def _combinations(axes: Sequence[Axis]) -> Iterator[dict[str, tuple[str, ...]]]:
+    """The product of the axes: of each, by name, the overrides that set one of its values."""
+    for values in itertools.product(*(axis.values for axis in axes)):
+        yield {axis.name: value for axis, value in zip(axes, values, strict=True)}
 
 
 def planned_cell(

@@ -11,6 +11,7 @@ import tiny
 from safetensors.torch import load_file
 
 import study.cell
+from study.outputs import reuse
 from study.outputs.cell import read_curves
 from study.population import Population, Replica
 
@@ -203,3 +204,23 @@ def test_a_foreign_record_is_passed_over(root: Path, tmp_path: Path) -> None:
     rewritten(tmp_path / "study" / "one" / "result.json")
     record = tiny.train_to(tmp_path / "study" / "two", root, "seeds=2", *ONE_RATE)
     assert not any("copied_from" in replica for replica in record["replicas"])
+
+
+def test_each_record_is_looked_at_once_however_many_cells_follow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def spy(path: Path) -> dict[str, Any]:
+        read.append(path.parent.name)
+        return real(path)
+
+    real = reuse.read_json
+    monkeypatch.setattr(reuse, "read_json", spy)
+    (tmp_path / "report").mkdir()
+    for number in range(5):
+        assert reuse.finished_replicas(tmp_path, "mine", [0], with_weights=False) == []
+        cell = tmp_path / f"cell-{number}"
+        cell.mkdir()
+        (cell / "result.json").write_text('{"family": "other"}', encoding="utf-8")
+    assert [name for name in read if name != "report"] == [f"cell-{n}" for n in range(4)]

@@ -1,5 +1,6 @@
 """Replicas that an earlier record of the same cell holds, with other seeds."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -20,19 +21,44 @@ def finished_replicas(
     """
     wanted = set(seeds)
     found: dict[tuple[int, float], ReplicaResult] = {}
-    for path in sorted(study.glob("*/result.json")):
+    for directory in _relatives(study, family):
         try:
-            record = read_json(path)
-            if record.get("family") != family:
-                continue
+            record = read_json(directory / "result.json")
             check_result(record, record["signature"])
-            if not wanted & _seeds(record):
+            if record["family"] != family or not wanted & _seeds(record):
                 continue
-            results = _read(path.parent, record, with_weights)
+            results = _read(directory, record, with_weights)
         except (OSError, ValueError, KeyError):
             continue
         found |= {(result.seed, result.lr): result for result in results if result.seed in wanted}
     return list(found.values())
+
+
+_families: dict[Path, dict[str, str]] = {}
+"""For each study, the families of the finished cells that this process has read, by directory."""
+
+
+def _relatives(study: Path, family: str) -> list[Path]:
+    """The directories of the finished cells of `family`, sorted.
+
+    A directory's name tells its signature and so its family: each record is read once, or a cell
+    of a sweep would take the longer the more cells were done before it.
+    """
+    known = _families.setdefault(study.absolute(), {})
+    with os.scandir(study) as entries:
+        new = [entry.name for entry in entries if entry.name not in known]
+    for name in new:
+        if (other := _family(study / name)) is not None:
+            known[name] = other
+    return sorted(study / name for name, other in known.items() if other == family)
+
+
+def _family(directory: Path) -> str | None:
+    """What the record in a directory says is its signature without seeds, if there is one."""
+    try:
+        return str(read_json(directory / "result.json")["family"])
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def _seeds(record: dict[str, Any]) -> set[int]:
