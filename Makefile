@@ -33,12 +33,13 @@ format:  ## format the code and repair what lint can repair
 test:  ## the tests; ARGS goes to pytest
 	@$(PYTHON) -m study test $(ARGS)
 
-bench: setup  ## measure updates and packing in turns (20 minutes); writes benchmarks/results
-	$(BIN)/python -m benchmarks.packing
-	$(BIN)/python -m benchmarks.steps
+bench: setup  ## measure speed (half an hour on a free machine), then the tables made from it
+	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.summary README.md docs/benchmarks.md
 
-published: setup  ## write the tables that README.md and docs/ quote from outputs/published
+published: setup  ## write the tables that README.md and docs/ quote from saved outputs and measurements
 	$(BIN)/python -m study.report.quoted README.md docs/studies.md
+	$(BIN)/python -m benchmarks.summary README.md docs/benchmarks.md
 
 lock:  ## remake requirements/ from pyproject.toml; UPGRADE=--upgrade takes newer releases, UV names a uv
 	$(COMPILE) pyproject.toml --all-extras --group build --output-file requirements/versions.txt

@@ -4,15 +4,25 @@ import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-import logging
 import time
-import warnings
+from collections.abc import Sequence
 from statistics import median
 
 import torch
 
-from benchmarks.contestants import BATCH, CASES, Case, bare, made_up_data, ours, template
+from benchmarks.contestants import (
+    BATCH,
+    CASES,
+    STEPS,
+    UNCOUNTED,
+    Case,
+    bare,
+    made_up_data,
+    ours,
+    template,
+)
 from benchmarks.turns import in_turns, median_ratio, write
+from study.networks import build_network
 
 ROUNDS = 7
 TEMPLATE_ROUNDS = 3
@@ -21,24 +31,30 @@ POPULATIONS = (1, 5, 20)
 
 def main() -> None:
     """Measures every network and population; prints and writes results/steps.csv."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore")
     rows: list[dict[str, object]] = []
     for case in CASES:
         rows += measure(case)
         write("steps", rows)
 
 
-def measure(case: Case) -> list[dict[str, object]]:
+def measure(
+    case: Case,
+    *,
+    populations: Sequence[int] = POPULATIONS,
+    rounds: int = ROUNDS,
+    template_rounds: int = TEMPLATE_ROUNDS,
+    num_steps: int = STEPS,
+) -> list[dict[str, object]]:
     """A row for each population size of one network."""
-    data = made_up_data(case)
-    rows = []
-    templates = in_turns({"bare": bare(case, data), "template": template(case)}, TEMPLATE_ROUNDS)
+    data = made_up_data(case, num_steps=num_steps)
+    recipe = template(case, num_steps=num_steps, uncounted=min(UNCOUNTED, num_steps // 2))
+    templates = in_turns({"bare": bare(case, data), "template": recipe}, template_rounds)
     template_ratio = median_ratio(templates["template"], templates["bare"])
-    for count in POPULATIONS:
+    rows = []
+    for count in populations:
         times = in_turns(
             {"bare": bare(case, data), "ours": ours(case, data, count), "machine": product_seconds},
-            ROUNDS,
+            rounds,
         )
         against_bare = median_ratio(times["bare"], times["ours"])
         rate = step_flops(case) * median_ratio(times["machine"], times["ours"])
@@ -46,9 +62,9 @@ def measure(case: Case) -> list[dict[str, object]]:
             {
                 "network": case.name,
                 "replicas": count,
-                "times as fast as a bare loop": round(against_bare, 2),
+                "times as fast as a bare loop": round(against_bare, 3),
                 "times as fast as a template": round(against_bare * template_ratio, 1),
-                "share of the matrix-product rate": round(rate / PRODUCT_FLOPS, 2),
+                "share of the matrix-product rate": round(rate / PRODUCT_FLOPS, 3),
                 "bare_ms": round(1e3 * median(times["bare"]), 3),
                 "ours_ms": round(1e3 * median(times["ours"]), 3),
             }
@@ -75,8 +91,6 @@ def step_flops(case: Case) -> float:
 
     Forward, the gradient of the weights, and of the inputs of all layers but the first.
     """
-    from study.networks import build_network
-
     network = build_network(case.config(1), case.input_shape, 10)
     flops: list[float] = []
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import platform
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
@@ -10,9 +11,15 @@ from typing import Any
 
 import torch
 
+from benchmarks import RESULTS
 from study.outputs.provenance import code_and_machine
 
-RESULTS = Path(__file__).parent / "results"
+
+def now(device: torch.device) -> float:
+    """Seconds of a clock, read once the device has done all that it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
 
 
 def in_turns(contestants: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
@@ -32,7 +39,7 @@ def median_ratio(slow: Sequence[float], fast: Sequence[float]) -> float:
 
 
 def write(name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Writes results/NAME.csv, and results/machine.json beside it."""
+    """Writes results/NAME.csv, and results/NAME.machine.json beside it."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -42,6 +49,8 @@ def write(name: str, rows: Sequence[Mapping[str, Any]]) -> None:
     machine = code_and_machine()
     about = {key: machine[key] for key in ("packages", "python", "processor", "git_commit")}
     about |= {"threads": torch.get_num_threads(), "system": platform.system()}
+    if torch.cuda.is_available():
+        about["gpu"] = torch.cuda.get_device_name()
     text = json.dumps(about, indent=1) + "\n"
     (RESULTS / f"{name}.machine.json").write_text(text, encoding="utf-8")
     print(f"wrote {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")

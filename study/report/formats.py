@@ -45,7 +45,7 @@ def write_markdown(pivot: Pivot, study: str, remarks: Sequence[str] = ()) -> str
     blocks = []
     for table in pivot.tables:
         blocks.append(escape_markdown(caption(pivot, table, study)))
-        blocks.append(_align(list(_grid(pivot, table, escape_markdown, "**{}**".format))))
+        blocks.append(align(list(_grid(pivot, table, escape_markdown, "**{}**".format))))
     legend = [escape_markdown(line) for line in (*notes(pivot, "bold"), *remarks)]
     return "\n\n".join([*blocks, "\n".join(f"- {line}" for line in legend)]) + "\n"
 
@@ -57,7 +57,7 @@ def write_latex(pivot: Pivot, study: str, remarks: Sequence[str] = ()) -> str:
 
 
 def write_csv(pivot: Pivot, study: str, remarks: Sequence[str] = ()) -> str:
-    """Tidy: a line per entry. Numbers as recorded (errors are fractions), 10 digits of them."""
+    """Tidy: a line per entry. Numbers as recorded (classification errors: shares), 10 digits."""
     fixed = {factor: " or ".join(levels) for factor, levels in pivot.where.items()}
     averaged = {factor: "mean" for factor in pivot.over if factor != "seed"}
     axes = [axis for axis in (pivot.rows, pivot.columns) if axis]
@@ -135,7 +135,8 @@ def _grid(
         yield [header(row, pivot.rows), *cells]
 
 
-def _align(grid: list[list[str]]) -> str:
+def align(grid: list[list[str]]) -> str:
+    """A Markdown table of a header and rows of escaped text; numbers stand to the right."""
     widths = [max(3, *(len(row[place]) for row in grid)) for place in range(len(grid[0]))]
     rule = [":" + "-" * (widths[0] - 1), *("-" * (width - 1) + ":" for width in widths[1:])]
     lines = []

@@ -5,38 +5,55 @@ A document quotes a table between `<!-- study table ARGUMENTS -->` and `<!-- end
 says which quotations are stale.
 """
 
+import functools
 import re
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from study.arguments import Parser
 from study.errors import InputError
 from study.report.table import printed
 
-QUOTATION = re.compile(r"(<!-- study table (.*?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+Printer = Callable[[list[str]], str]
+PRINTERS: dict[str, Printer] = {"study table": printed}
+"""What prints each kind of quotation from its arguments."""
 
 
-def refreshed(text: str) -> str:
-    """The document with every quoted table as the outputs give it now."""
-
-    def fill(match: re.Match[str]) -> str:
-        return f"{match[1]}\n{printed(shlex.split(match[2]))}\n{match[4]}"
-
-    return QUOTATION.sub(fill, text)
+def quotations(kind: str) -> re.Pattern[str]:
+    """Finds `<!-- KIND ARGUMENTS -->`, what is quoted there, and `<!-- end -->`."""
+    return re.compile(rf"(<!-- {re.escape(kind)} (.*?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
-def main(arguments: Sequence[str]) -> int:
+QUOTATION = quotations("study table")
+
+
+def refreshed(text: str, printers: Mapping[str, Printer] = PRINTERS) -> str:
+    """The document with every quotation of these kinds as its printer gives it now."""
+    for kind, printer in printers.items():
+        text = quotations(kind).sub(functools.partial(_filled, printer), text)
+    return text
+
+
+def _filled(printer: Printer, match: re.Match[str]) -> str:
+    return f"{match[1]}\n{printer(shlex.split(match[2]))}\n{match[4]}"
+
+
+def main(
+    arguments: Sequence[str],
+    printers: Mapping[str, Printer] = PRINTERS,
+    prog: str = "python -m study.report.quoted",
+) -> int:
     """Refreshes or checks the documents; exit status 1 if one is stale."""
-    parser = Parser("python -m study.report.quoted", "Refreshes the tables that documents quote.")
+    parser = Parser(prog, "Refreshes the tables that documents quote.")
     parser.add_argument("documents", nargs="+", type=Path)
     parser.add_argument("--check", action="store_true", help="change nothing, say what is stale")
     options = parser.parse_args(list(arguments))
     stale = []
     for document in options.documents:
         text = document.read_text(encoding="utf-8")
-        fresh = refreshed(text)
+        fresh = refreshed(text, printers)
         if fresh != text:
             stale.append(document)
             if not options.check:

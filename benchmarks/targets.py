@@ -1,0 +1,96 @@
+"""How fast it was meant to be, fixed before it was measured."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+Row = Mapping[str, str]
+BARE = "times as fast as a bare loop"
+TEMPLATE = "times as fast as a template"
+SHARE = "share of the matrix-product rate"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A bound on one column of results/BENCHMARK.csv, in the rows that `where` selects."""
+
+    what: str
+    benchmark: str
+    column: str
+    bound: float
+    where: Mapping[str, str] = field(default_factory=dict)
+    at_most: bool = False
+
+    @property
+    def wanted(self) -> str:
+        return f"{'≤' if self.at_most else '≥'} {self.bound:.3g}"
+
+    def met(self, value: float) -> bool:
+        return value <= self.bound if self.at_most else value >= self.bound
+
+
+def _updates(column: str, replicas: int, bounds: Mapping[str, float]) -> list[Target]:
+    """Targets of results/steps.csv, by network."""
+    at_once = "1 alone" if replicas == 1 else f"{replicas} at once"
+    return [
+        Target(
+            what=f"{network}, {at_once}: {column}",
+            benchmark="steps",
+            column=column,
+            bound=bound,
+            where={"network": network, "replicas": str(replicas)},
+        )
+        for network, bound in bounds.items()
+    ]
+
+
+TARGETS = (
+    *_updates(BARE, 20, {"MLP 3x32": 4, "MLP 3x128": 2, "MLP 5x512": 1 / 1.05, "CNN": 1 / 1.05}),
+    *_updates(BARE, 1, {"MLP 3x32": 0.8, "MLP 3x128": 0.8, "MLP 5x512": 0.8, "CNN": 1 / 1.05}),
+    *_updates(TEMPLATE, 20, {"MLP 3x32": 25, "MLP 3x128": 25, "MLP 5x512": 6}),
+    *_updates(TEMPLATE, 1, {"MLP 3x32": 12, "MLP 3x128": 12, "MLP 5x512": 4}),
+    *_updates(SHARE, 20, {"MLP 3x128": 0.4, "MLP 5x512": 0.5}),
+    Target("a cell beside its training, ms", "cells", "fixed_ms", 500, at_most=True),
+    Target(
+        "from the command to its first update, against importing lightning and torchvision",
+        "start",
+        "first update, times as long as the imports",
+        1.5,
+        at_most=True,
+    ),
+    Target(
+        "a cell of 100 or 1,000, against one of 10: time",
+        "growth",
+        "time against 10 cells",
+        1.1,
+        at_most=True,
+    ),
+    Target(
+        "the 1,000th cell, against the 10th: memory",
+        "growth",
+        "memory against 10 cells",
+        1.05,
+        at_most=True,
+    ),
+)
+
+
+def judge(target: Target, rows: Sequence[Row]) -> tuple[str, str]:
+    """What was measured, of the plain network and with BatchNorm, each `met` or `missed`."""
+    plain = _verdict(target, rows, target.where) or "not measured"
+    if "network" not in target.where:
+        return plain, ""
+    normalized = {**target.where, "network": f"{target.where['network']}, BatchNorm"}
+    return plain, _verdict(target, rows, normalized)
+
+
+def _verdict(target: Target, rows: Sequence[Row], where: Mapping[str, str]) -> str:
+    """The worst value of the rows that `where` selects; empty if there are none."""
+    values = [
+        row[target.column]
+        for row in rows
+        if all(row[column] == value for column, value in where.items())
+    ]
+    if not values:
+        return ""
+    worst = (max if target.at_most else min)(values, key=float)
+    return f"{worst} {'met' if target.met(float(worst)) else 'missed'}"
