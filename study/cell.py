@@ -2,24 +2,19 @@
 
 import contextlib
 import hashlib
-import logging
 import os
 import signal
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import lightning
 import numpy as np
 import torch
-from lightning.pytorch.plugins.environments import LightningEnvironment
 from torch import Tensor
 
 from study.configuration import RECIPE, Config, signature
 from study.data import Data, prepare
-from study.errors import InputError
 from study.outputs.cell import clear_unfinished, write_cell, write_config
 from study.outputs.provenance import code_and_machine
 from study.outputs.results import ReplicaResult, choose_lr
@@ -27,23 +22,11 @@ from study.outputs.reuse import finished_replicas, lacks
 from study.outputs.tensorboard import EpochCurves, open_writer, write_summary
 from study.population import Population, Replica
 from study.population.build import DTYPES, build_population, replicas_of
+from study.pretraining.stage import StartingWeights, with_equal_budget
+from study.references import task_record
+from study.trainer import device_of, make_trainer
 
 Tick = Callable[[int], None]
-
-
-def device_of(accelerator: str) -> torch.device:
-    """The device that `trainer.accelerator` means: `auto` is CUDA where there is one, else CPU."""
-    if accelerator == "auto":
-        accelerator = "cuda" if torch.cuda.is_available() else "cpu"
-    available = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if not available[accelerator]:
-        here = ", ".join(name for name, there in available.items() if there)
-        raise InputError(f"trainer.accelerator={accelerator}: this machine has none; it has {here}")
-    return torch.device(accelerator, 0) if accelerator == "cuda" else torch.device(accelerator)
 
 
 def data_of(config: Config) -> Data:
@@ -75,8 +58,9 @@ def train_cell(
         if config["outputs"]["tensorboard"] != "none":
             writer = stack.enter_context(open_writer(directory))
         started = time.perf_counter()
-        results, packing = _train_missing(config, data, copied, writer, tick)
-        seconds = time.perf_counter() - started
+        starts = StartingWeights(config, data, directory.parent, tick)
+        results, packing = _train_missing(config, data, copied, starts, writer, tick)
+        seconds = time.perf_counter() - started - starts.elapsed
         if writer is not None:
             write_summary(writer, results, choose_lr(results), factors)
     return write_cell(
@@ -89,15 +73,22 @@ def train_cell(
             "signature": signature(config, data.fingerprint),
             "family": family,
             "factors": dict(factors),
+            **task_record(config, data),
             "wall_seconds": round(seconds, 3),
-            "pretraining_seconds": 0.0,
+            "pretraining_seconds": starts.seconds,
+            "pretraining_updates": starts.updates,
             "provenance": _provenance(config, data, threads, packing),
         },
     )
 
 
 def _train_missing(
-    config: Config, data: Data, copied: Sequence[ReplicaResult], writer: Any, tick: Tick
+    config: Config,
+    data: Data,
+    copied: Sequence[ReplicaResult],
+    starts: StartingWeights,
+    writer: Any,
+    tick: Tick,
 ) -> tuple[list[ReplicaResult], list[int]]:
     """Copies of finished replicas, and the others trained; sorted by seed and learning rate.
 
@@ -120,7 +111,7 @@ def _train_missing(
     packing: list[int] = []
     while True:
         for part in parts:
-            trained, groups = _train(config, data, part, live, tick)
+            trained, groups = _train(config, data, part, starts, live, tick)
             results |= trained
             packing += groups
         live = None
@@ -142,13 +133,25 @@ def _parts(replicas: Sequence[Replica], limit: int | None) -> list[Sequence[Repl
 
 
 def _train(
-    config: Config, data: Data, replicas: Sequence[Replica], writer: Any, tick: Tick
+    config: Config,
+    data: Data,
+    replicas: Sequence[Replica],
+    starts: StartingWeights,
+    writer: Any,
+    tick: Tick,
 ) -> tuple[dict[Replica, ReplicaResult], list[int]]:
     """Trains one population and reads the test set, once; also returns its groups' sizes."""
-    population = build_population(config, data, replicas)
-    population.tick = tick
-    trainer = _trainer(config, writer)
+    config = with_equal_budget(config, data)
+    seeds = dict.fromkeys(replica.seed for replica in replicas)
+    curves = config["outputs"]["tensorboard"] == "replicas"
     with _interruptible():
+        population = build_population(config, data, replicas, starts.of(seeds))
+        population.tick = tick
+        trainer = make_trainer(
+            config,
+            max_epochs=config["trainer"]["max_epochs"],
+            callbacks=[EpochCurves(writer, replicas=curves)] if writer else [],
+        )
         trainer.fit(population)
         trainer.test(population, verbose=False)
     engine = population.engine
@@ -167,37 +170,6 @@ def _interruptible() -> Iterator[None]:
     except SystemExit:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         raise KeyboardInterrupt from None
-
-
-def _trainer(config: Config, writer: Any) -> lightning.Trainer:
-    """Lightning's Trainer with all that it would write or guess turned off.
-
-    The environment is given, or a Slurm allocation would be taken for distributed training.
-    """
-    _quieten_lightning()
-    replicas = config["outputs"]["tensorboard"] == "replicas"
-    device = device_of(config["trainer"]["accelerator"])
-    return lightning.Trainer(
-        accelerator="gpu" if device.type == "cuda" else device.type,
-        devices=1,
-        max_epochs=config["trainer"]["max_epochs"],
-        precision=config["trainer"]["precision"],
-        deterministic=True,
-        plugins=[LightningEnvironment()],
-        callbacks=[EpochCurves(writer, replicas=replicas)] if writer else [],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        inference_mode=False,
-    )
-
-
-def _quieten_lightning() -> None:
-    """Lightning says what it found and what it uses; it also calls PyTorch's old pytree names."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)", FutureWarning)
 
 
 def _result(population: Population, index: int, replica: Replica) -> ReplicaResult:

@@ -72,7 +72,7 @@ def check(config: Mapping[str, Any]) -> Config:
 
 def check_level(group: str, choice: str, values: Mapping[str, Any]) -> None:
     """Raises `InputError` where a group is not what the file it came from says it is."""
-    defaults = _level(group, choice)
+    defaults = level_defaults(group, choice)
     if values["name"] != defaults["name"]:
         raise InputError(
             f"{group}.name={values['name']} beside {group}={choice}: "
@@ -85,7 +85,7 @@ def check_level(group: str, choice: str, values: Mapping[str, Any]) -> None:
 
 def no_key(group: str, level: str, name: str) -> InputError:
     """The error for a key that a level has not: names the levels that have it."""
-    also = ", ".join(other for other in levels(group) if name in _level(group, other))
+    also = ", ".join(other for other in levels(group) if name in level_defaults(group, other))
     choices = f"levels of {group} that have it: {also or 'none'}"
     if (group, name) == ("init", "gain"):
         from study.networks.initializers import OWN_GAIN
@@ -98,7 +98,7 @@ def no_key(group: str, level: str, name: str) -> InputError:
 
 
 def _known_name(group: str, name: str) -> None:
-    names = sorted({_level(group, level)["name"] for level in levels(group)})
+    names = sorted({level_defaults(group, level)["name"] for level in levels(group)})
     if name not in names:
         raise unknown(f"{group}.name", name, names)
 
@@ -110,7 +110,7 @@ def levels(group: str) -> tuple[str, ...]:
 
 
 @functools.cache
-def _level(group: str, level: str) -> dict[str, Any]:
+def level_defaults(group: str, level: str) -> dict[str, Any]:
     """The canonical keys of a level as its file gives them."""
     import yaml
 
@@ -195,7 +195,7 @@ def level_name(
 
     Keys in `swept` are factors of their own, and left out.
     """
-    defaults = _level(group, choice)
+    defaults = level_defaults(group, choice)
     parts = [choice]
     for name, value in values.items():
         key = f"{group}.{name}"
@@ -229,7 +229,12 @@ def signature(config: Config, fingerprint: str, *, without_seeds: bool = False) 
         for key, value in flatten(config)
         if KEYS[key].effect == "result" and not (without_seeds and key == "seeds")
     }
-    identity = {"config": keys, "data": fingerprint, "recipe": RECIPE}
+    return identity_hash(keys, fingerprint)
+
+
+def identity_hash(keys: Mapping[str, Any], fingerprint: str) -> str:
+    """SHA-256 of flat keys with their values, of the data's fingerprint and of RECIPE."""
+    identity = {"config": dict(keys), "data": fingerprint, "recipe": RECIPE}
     text = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -16,6 +16,8 @@ from study.memory import at_once, cell_bytes, network_bytes, num_replicas
 from study.population import Settings
 from study.population.build import build_population, replicas_of
 from study.population.engine import Engine
+from study.pretraining.cache import pretraining_signature
+from study.pretraining.stage import training_data
 from study.words import counted
 
 WARM_UP = 3
@@ -39,6 +41,10 @@ def describe(
         populations = {_population(cell): cell for cell in todo}
         seconds = {key: update_seconds(cell, threads) for key, cell in populations.items()}
         total = sum(_updates(cell) * seconds[_population(cell)] for cell in todo)
+        total += sum(
+            _pretraining_updates(cell) * seconds[_population(cell)]
+            for cell in _pretrainings(todo).values()
+        )
         memory = max(cell_bytes(cell.config, data_of(cell.config)) for cell in todo)
         lines += [
             f"time    about {_span(total)} on this machine, from {MEASURED_UPDATES} updates of "
@@ -120,14 +126,30 @@ def _updates(cell: LaunchCell) -> float:
     batch = Settings.of(cell.config).batch_of(len(data.train.labels))
     per_epoch = len(data.train.labels) // batch + len(data.val.labels) / batch / 3
     final = 2 * (len(data.train.labels) + len(data.val.labels) + len(data.test.labels)) / batch / 3
-    return num_replicas(cell.config) * (per_epoch * cell.config["trainer"]["max_epochs"] + final)
+    return num_replicas(cell.config) * (per_epoch * cell.epochs + final)
+
+
+def _pretrainings(cells: Sequence[LaunchCell]) -> dict[str, LaunchCell]:
+    """A cell for each pretraining that the cells need; several may share one."""
+    return {
+        pretraining_signature(cell.config, data_of(cell.config).fingerprint): cell
+        for cell in cells
+        if cell.pretraining_epochs
+    }
+
+
+def _pretraining_updates(cell: LaunchCell) -> float:
+    """Updates of all seeds, an update of one layer counted as one of the whole network."""
+    data = training_data(cell.config, data_of(cell.config))
+    per_epoch = len(data.train) / Settings.of(cell.config).batch_of(len(data.train))
+    return len(cell.config["seeds"]) * cell.pretraining_epochs * per_epoch
 
 
 def _disk(cell: LaunchCell) -> float:
     """Bytes of weights, predictions, curves and events."""
     num_seeds, num_rates = len(cell.config["seeds"]), len(cell.config["optimizer"]["lr"])
     kept = {"none": 0, "chosen": num_seeds, "all": num_seeds * num_rates}
-    curves = 120 * num_seeds * num_rates * (cell.config["trainer"]["max_epochs"] + 1)
+    curves = 120 * num_seeds * num_rates * (cell.epochs + 1)
     data = data_of(cell.config)
     size = network_bytes(cell.config, data.input_shape, data.num_classes)
     weights = kept[cell.config["outputs"]["weights"]] * size

@@ -155,6 +155,11 @@ def list_of(kind: Kind, *, at_least: int = 0) -> Kind:
     return Kind(parse, f"a list, each item {kind.expects}")
 
 
+def per_layer(kind: Kind) -> Kind:
+    """One value for all layers, or a list with one for each."""
+    return either(kind, list_of(kind, at_least=1))
+
+
 def _statements(value: Any) -> list[Any]:
     if not isinstance(value, list | tuple):
         raise ValueError

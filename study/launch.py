@@ -11,7 +11,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from study.cell import device_of, train_cell
+from study.cell import train_cell
 from study.configuration import Config, directory_name, signature, with_fingerprint
 from study.data import read_images, split_indices
 from study.data.split import subset_indices
@@ -21,8 +21,11 @@ from study.networks import needs_sample
 from study.outputs.cell import write_error
 from study.outputs.records import CellRecord, LedgerCell, read_cell
 from study.population.build import check_network
+from study.pretraining.kinds import check_pretraining
+from study.pretraining.stage import epochs_of
 from study.progress import SweepProgress
 from study.sweep import PlannedCell
+from study.trainer import device_of
 from study.words import cell_words, counted
 
 FINISHED = ("done", "diverged")
@@ -35,6 +38,8 @@ class LaunchCell:
     planned: PlannedCell
     entry: LedgerCell
     words: str
+    epochs: int
+    pretraining_epochs: int = 0
 
     @property
     def config(self) -> Config:
@@ -42,8 +47,9 @@ class LaunchCell:
 
     @property
     def replica_epochs(self) -> int:
-        """Epochs to train, summed over replicas: the unit of the progress bar."""
-        return int(num_replicas(self.config) * self.config["trainer"]["max_epochs"])
+        """Epochs of all replicas, and of their pretraining: the unit of the progress bar."""
+        seeds = len(self.config["seeds"])
+        return num_replicas(self.config) * self.epochs + seeds * self.pretraining_epochs
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,7 @@ def identify(cells: Sequence[PlannedCell]) -> list[LaunchCell]:
 def _identified(cell: PlannedCell, words: str) -> LaunchCell:
     config, data = cell.config, cell.config["data"]
     device = device_of(config["trainer"]["accelerator"])
-    shape, num_classes, fingerprint = _checked_data(
+    shape, num_classes, sizes, fingerprint = _checked_data(
         *(data[name] for name in ("name", "root", "val_size", "train_size")),
         *(data[name] for name in ("test_size", "split_seed")),
     )
@@ -92,14 +98,17 @@ def _identified(cell: PlannedCell, words: str) -> LaunchCell:
         raise InputError(f"data.crop={data['crop']} is above the side of the images, {side} pixels")
     check_memory(config, device, shape, num_classes)
     try:
-        check_network(_without_measuring(config), shape, num_classes)
+        network = check_network(_without_measuring(config), shape, num_classes)
+        check_pretraining(config, network)
     except RuntimeError as error:
         reason = str(error).split("\n")[0]
         raise InputError(f"the network cannot be built: {reason}") from None
     digest = signature(config, fingerprint)
     factors = with_fingerprint(cell.factors, config, fingerprint)
     entry = LedgerCell(directory_name(cell.choices, digest), digest, factors)
-    return LaunchCell(cell, entry, words)
+    num_whole, num_train = sizes
+    epochs = epochs_of(config, network, num_train=num_train, num_whole=num_whole)
+    return LaunchCell(cell, entry, words, *epochs)
 
 
 def _without_measuring(config: Config) -> Config:
@@ -112,13 +121,19 @@ def _without_measuring(config: Config) -> Config:
 @functools.lru_cache(maxsize=64)
 def _checked_data(
     name: str, root: str | None, val_size: float, train_size: Any, test_size: Any, seed: int
-) -> tuple[tuple[int, int, int], int, str]:
-    """(image shape, number of classes, fingerprint) of a data set whose sizes can be had."""
+) -> tuple[tuple[int, int, int], int, tuple[int, int], str]:
+    """What a data set whose sizes can be had is: image shape, number of classes, fingerprint.
+
+    And before the last the sizes of the training split and of what is trained on.
+    """
     images = read_images(name, root)
-    split_indices(images.train_labels, val_size=val_size, train_size=train_size, split_seed=seed)
+    whole, subset, _ = split_indices(
+        images.train_labels, val_size=val_size, train_size=train_size, split_seed=seed
+    )
     subset_indices(images.test_labels, test_size, split_seed=seed)
     channels, height, width = images.train_images.shape[1:]
-    return (channels, height, width), len(images.classes), images.fingerprint
+    sizes = len(whole), len(subset)
+    return (channels, height, width), len(images.classes), sizes, images.fingerprint
 
 
 def available_threads() -> int:

@@ -15,6 +15,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from study.tasks import RECONSTRUCTION, recorded_task
 from study.words import counted
 
 if TYPE_CHECKING:
@@ -74,11 +75,9 @@ class SweepProgress:
         """
         if record["provenance"]["packing"]:
             self._say_once(packing_words(cell.config["population"]["engine"], record["provenance"]))
-        chosen = [r for r in record["replicas"] if r["lr"] == record["chosen_lr"]]
-        error = 100 * sum(replica["test_error"] for replica in chosen) / len(chosen)
         number = "" if self.alone else f"[{self.started}/{self.num_cells}] "
         self.say(
-            f"{number}{cell.words}: test error {error:.2f} % at lr {record['chosen_lr']:g}, "
+            f"{number}{cell.words}: {error_words(record)} at lr {record['chosen_lr']:g}, "
             f"{record['wall_seconds']:.1f} s"
         )
 
@@ -88,8 +87,18 @@ class SweepProgress:
             self.say(line)
 
 
+def error_words(record: dict[str, Any]) -> str:
+    """The mean test error over seeds at the chosen learning rate, such as `test error 1.72 %`."""
+    errors = [r["test_error"] for r in record["replicas"] if r["lr"] == record["chosen_lr"]]
+    if recorded_task(record) != RECONSTRUCTION:
+        return f"test error {100 * sum(errors) / len(errors):.2f} %"
+    if None in errors:
+        return "squared error not finite"
+    return f"squared error {sum(errors) / len(errors):.2f}"
+
+
 def packing_words(asked: str, provenance: dict[str, Any]) -> str:
-    """How a cell's replicas were trained together, such as `2 stacks of 6 replicas on 2 threads`."""
+    """How replicas were trained together, such as `2 stacks of 6 replicas, on 2 threads`."""
     sizes = provenance["packing"]
     shape = " and ".join(
         f"{counted(number, 'stack')} of {size} replicas" if size > 1 else f"{number} alone"

@@ -14,12 +14,20 @@ def counted(number: int, noun: str) -> str:
 def cell_words(cells: Sequence[Mapping[str, Any]]) -> list[str]:
     """For each cell, given as its factors, the levels that vary over `cells`.
 
-    `optimizer=adam, batch_size=64`; the main levels where nothing varies.
+    `optimizer=adam, batch_size=64`; the main levels where nothing varies, and the pretraining if
+    there is one.
     """
     names = dict.fromkeys(name for cell in cells for name in cell)
     varying = [name for name in names if len({str(cell.get(name)) for cell in cells}) > 1]
     if not varying:
-        return [", ".join(str(cell[group]) for group in MAIN_GROUPS) for cell in cells]
+        return [_main_levels(cell) for cell in cells]
     return [
         ", ".join(f"{name}={cell.get(name, '(default)')}" for name in varying) for cell in cells
     ]
+
+
+def _main_levels(cell: Mapping[str, Any]) -> str:
+    levels = [str(cell[group]) for group in MAIN_GROUPS]
+    if cell.get("pretraining", "none") != "none":
+        levels.append(f"pretraining {cell['pretraining']}")
+    return ", ".join(levels)

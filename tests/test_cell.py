@@ -14,19 +14,21 @@ from hypothesis import strategies as st
 from lightning.pytorch.plugins.environments import LightningEnvironment
 from safetensors.torch import load_file
 
-from study.cell import device_of, weights_sha256
+from study.cell import weights_sha256
 from study.configuration import signature
 from study.errors import InputError
 from study.outputs.cell import CURVE_COLUMNS, _write_predictions, read_curves, read_predictions
 from study.outputs.files import sha256
 from study.outputs.results import ReplicaResult
 from study.outputs.sealed import METRIC_KEYS, check_result, check_seal
+from study.trainer import device_of
 
 RATES = (0.01, 0.05)
 OVERRIDES = ("seeds=2", "optimizer.lr=[0.01,0.05]", "trainer.max_epochs=3", "norm=batch")
 RESULT_KEYS = {
     "schema", "status", "signature", "factors", "replicas", "chosen_lr", "chosen_lr_at_edge",
-    "probes", "wall_seconds", "pretraining_seconds", "files", "provenance", "sha256",
+    "probes", "wall_seconds", "pretraining_seconds", "pretraining_updates", "files", "provenance",
+    "sha256",
 }  # fmt: skip
 PROVENANCE = {
     "git_commit", "git_diff_sha256", "packages", "python", "processor", "gpu", "threads", "engine",

@@ -51,6 +51,7 @@ OTHER: dict[str, tuple[str, Any]] = {
     "data.crop": ("", 4),
     "model.name": ("", "cnn"),
     "model.widths": ("", [8]),
+    "model.code": ("model=autoencoder", 20),
     "model.channels": ("model=cnn", [[8]]),
     "model.kernel_size": ("model=cnn", 5),
     "model.pool": ("model=cnn", "average"),
@@ -74,6 +75,27 @@ OTHER: dict[str, tuple[str, Any]] = {
     "norm.evaluation": ("norm=batch", "batch"),
     "norm.eval_batch_size": ("norm=batch", 64),
     "norm.noise": ("norm=batch", 1),
+    "pretraining.name": ("pretraining=rbm", "none"),
+    "pretraining.layers": ("pretraining=rbm", 1),
+    "pretraining.epochs": ("pretraining=rbm", [1, 2]),
+    "pretraining.lr": ("pretraining=rbm", 0.01),
+    "pretraining.batch_size": ("pretraining=rbm", 10),
+    "pretraining.optimizer": ("pretraining=supervised", "sgd"),
+    "pretraining.momentum": ("pretraining=rbm", 0.1),
+    "pretraining.weight_decay": ("pretraining=supervised", 1e-4),
+    "pretraining.decoder": ("pretraining=autoencoder", "untied"),
+    "pretraining.loss": ("pretraining=autoencoder", "cross_entropy"),
+    "pretraining.corruption": ("pretraining=denoising_autoencoder", "gaussian"),
+    "pretraining.corruption_level": ("pretraining=denoising_autoencoder", 0.5),
+    "pretraining.visible": ("pretraining=rbm", "gaussian"),
+    "pretraining.hidden": ("pretraining=rbm", "linear"),
+    "pretraining.mean_field": ("pretraining=rbm", True),
+    "pretraining.cd_steps": ("pretraining=rbm", 5),
+    "pretraining.persistent": ("pretraining=rbm", True),
+    "pretraining.final_momentum": ("pretraining=rbm", 0.8),
+    "pretraining.momentum_switch": ("pretraining=rbm", 2),
+    "pretraining.weight_cost": ("pretraining=rbm", 0),
+    "pretraining.equal_budget": ("pretraining=rbm", True),
     "optimizer.name": ("", "adam"),
     "optimizer.lr": ("", [0.01, 0.1]),
     "optimizer.momentum": ("", 0.5),
@@ -102,7 +124,7 @@ OTHER: dict[str, tuple[str, Any]] = {
     "claims": ("", [{"id": "one"}]),
 }
 # Groups of a single level: there is no other value yet.
-ONLY_NAME = {"pretraining.name", "probes.name"}
+ONLY_NAME = {"probes.name"}
 
 
 @functools.cache

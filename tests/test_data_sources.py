@@ -74,23 +74,6 @@ def test_the_fingerprint_of_mnist_never_changes() -> None:
     assert read_images("mnist").fingerprint == expected
 
 
-def test_mnist_has_the_published_pca_error() -> None:
-    """Squared error summed over pixels, PCA of 30 components: 13.87 (Hinton & Salakhutdinov 2006).
-
-    13.866 on these files, and 52.90 with the mean image alone.
-    """
-    images = read_images("mnist")
-    train, test = (x.flatten(1).double() / 255 for x in (images.train_images, images.test_images))
-    mean = train.mean(0)
-    covariance = train.T @ train / len(train) - torch.outer(mean, mean)
-    components = torch.linalg.eigh(covariance).eigenvectors[:, -30:]
-    centred = test - mean
-    error = centred.square().sum(1).mean()
-    left = error - (centred @ components).square().sum(1).mean()
-    assert left.item() == pytest.approx(13.866, abs=5e-4)
-    assert error.item() == pytest.approx(52.90, abs=5e-3)
-
-
 def test_reading_is_silent_and_leaves_only_the_cache(
     mnist: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -30,6 +30,7 @@ OUT_OF_RANGE: dict[str, list[Any]] = {
     "data.flip": ["maybe", 1, 0, None],
     "data.crop": [-1, 1.0],
     "model.widths": [3, [0], [3.5], [3, "a"], None, [True], [2**21]],
+    "model.code": [0, -1, 1.5, None, [30], 2**21],
     "model.channels": [[], [[]], [4], [[4], []], 4],
     "model.dropout": [1, -0.1, 1.5],
     "model.pool": ["median"],

@@ -112,18 +112,36 @@ def test_a_variant_trains(overrides: tuple[str, ...], model: str) -> None:
     assert "output.bias" in changed
 
 
+@pytest.mark.parametrize("shape", [(1, 16, 16), (3, 8, 9)])
 @pytest.mark.parametrize("level", levels("model"))
-def test_a_model_preset_trains(level: str) -> None:
-    config = tiny.config("trainer.max_epochs=1", "trainer.precision=32-true", model=level)
-    population = tiny.train(config, tiny.data(num_train=20, dtype=torch.float32))
-    check_finite(population)
-
-
-@pytest.mark.parametrize("level", levels("model"))
-def test_a_model_preset_trains_on_colour_images(level: str) -> None:
-    config = tiny.config("trainer.max_epochs=1", "trainer.precision=32-true", model=level)
-    data = tiny.data(num_train=20, dtype=torch.float32, shape=(3, 8, 9))
+def test_a_model_preset_trains_on_grey_and_colour_images(
+    level: str, shape: tuple[int, int, int]
+) -> None:
+    overrides = ("data.normalize=unit", "optimizer.lr=0.001") if level == "autoencoder" else ()
+    config = tiny.config(
+        "trainer.max_epochs=1", "trainer.precision=32-true", *overrides, model=level
+    )
+    normalize = config["data"]["normalize"]
+    data = tiny.data(num_train=20, dtype=torch.float32, shape=shape, normalize=normalize)
     check_finite(tiny.train(config, data))
+
+
+AUTOENCODER = ("model.widths=[8]", "model.code=4", "data.normalize=unit", "optimizer.lr=0.001")
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("trainer.precision=bf16-mixed", "norm=batch", "model.dropout=0.5"),
+        ("trainer.precision=32-true", "norm=batch", "norm.noise=1.0", "population.engine=stacked"),
+        ("loss=squared_error", "batch_size=1000", "init=lsuv"),
+        ("activation=maxout", "init=xavier_normal", "init.gain=auto", "optimizer=adam"),
+    ],
+)
+def test_an_autoencoder_trains(overrides: tuple[str, ...]) -> None:
+    config = tiny.config("seeds=2", *AUTOENCODER, *overrides, model="autoencoder")
+    dtype = DTYPES[config["trainer"]["precision"]]
+    check_finite(tiny.train(config, tiny.data(dtype=dtype, normalize="unit")))
 
 
 @pytest.mark.parametrize("widths", ["[]", "[1]", "[4,4,4,4,4,4]"])

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tiny
 import torch
@@ -13,6 +14,7 @@ from synthetic import change_result
 
 import study
 from study.errors import InputError
+from study.outputs.cell import read_predictions
 from study.outputs.load import load
 
 OVERRIDES = ("seeds=[0,3]", "optimizer.lr=[0.01,0.05]", "outputs.weights=all")
@@ -50,6 +52,36 @@ def test_a_loaded_network_has_the_recorded_test_error(cell: tuple[Path, dict[str
         assert float(loss) == pytest.approx(replica["last_test_loss"], rel=1e-4)
         with torch.no_grad():
             assert torch.equal(outputs, network(images.float()))
+
+
+@pytest.mark.parametrize(
+    ("loss", "normalize"), [("cross_entropy", "binary"), ("squared_error", "whiten")]
+)
+def test_a_loaded_autoencoder_has_the_recorded_squared_error(
+    root: Path, tmp_path: Path, loss: str, normalize: str
+) -> None:
+    directory = tmp_path / "study" / "cell"
+    record = tiny.train_to(
+        directory, root, "model=autoencoder", "model.widths=[9]", "model.code=3", f"loss={loss}",
+        f"data.normalize={normalize}", "optimizer.lr=0.001", "norm=batch",
+    )  # fmt: skip
+    network = load(directory)
+    images, _ = tiny.pixels(30, seed=2)
+    with torch.no_grad():
+        outputs, inputs = network(images), network.get_submodule("normalize")(images)
+    assert outputs.shape == (30, 256)
+    reconstructions = outputs.sigmoid() if loss == "cross_entropy" else outputs
+    error = float((reconstructions - inputs.flatten(1)).square().sum(1).mean())
+    assert error == pytest.approx(record["replicas"][0]["last_test_error"], rel=1e-5)
+    assert record["task"] == "reconstruction"
+    _, predictions = read_predictions(directory)
+    assert predictions[0].tolist() == [-1] * 30
+    assert first_filters_shape(directory) == (9, 1, 16, 16)
+
+
+def first_filters_shape(directory: Path) -> tuple[int, ...]:
+    with np.load(directory / "filters.npz") as arrays:
+        return tuple(arrays["filters"].shape)
 
 
 def test_the_parts_are_named_and_plain(cell: tuple[Path, dict[str, Any]]) -> None:

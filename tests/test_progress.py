@@ -1,8 +1,10 @@
 """What a sweep prints while it runs."""
 
+from typing import Any
+
 import pytest
 
-from study.progress import packing_words
+from study.progress import error_words, packing_words
 
 
 def provenance(packing: list[int], threads: int = 2) -> dict[str, object]:
@@ -20,3 +22,15 @@ def provenance(packing: list[int], threads: int = 2) -> dict[str, object]:
 )
 def test_the_packing_is_said_in_words(packing: list[int], words: str) -> None:
     assert words in packing_words("auto", provenance(packing))
+
+
+def record(*errors: float | None, **keys: Any) -> dict[str, Any]:
+    replicas = [{"lr": 0.1, "test_error": error} for error in errors]
+    return {"replicas": [*replicas, {"lr": 1.0, "test_error": 9.0}], "chosen_lr": 0.1, **keys}
+
+
+def test_an_error_is_said_as_its_task_has_it() -> None:
+    assert error_words(record(0.01, 0.02)) == "test error 1.50 %"
+    assert error_words(record(0.01, 0.02, task="classification")) == "test error 1.50 %"
+    assert error_words(record(13.0, 14.74, task="reconstruction")) == "squared error 13.87"
+    assert error_words(record(13.0, None, task="reconstruction")) == "squared error not finite"

@@ -30,9 +30,9 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Replica]:
     seen: list[Replica] = []
     build = study.cell.build_population
 
-    def spy(config: Any, data: Any, replicas: Any) -> Population:
+    def spy(config: Any, data: Any, replicas: Any, starts: Any) -> Population:
         seen.extend(replicas)
-        return build(config, data, replicas)
+        return build(config, data, replicas, starts)
 
     monkeypatch.setattr(study.cell, "build_population", spy)
     return seen

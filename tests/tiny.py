@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from study.cell import _trainer, train_cell
+from study.cell import train_cell
 from study.compose import compose_cell, hydra_ready
 from study.configuration import Config, factors
 from study.data import Data, Split, fit_normalization
 from study.outputs.cell import read_result
 from study.population import Population, Replica
 from study.population.build import DTYPES, build_population, replicas_of
+from study.trainer import make_trainer
 
 NUM_CLASSES = 3
 SMALL = (
@@ -118,7 +119,7 @@ def build(
 
 def trainer(configuration: Config) -> lightning.Trainer:
     """The Trainer that a cell of this configuration gets."""
-    return _trainer(configuration, None)
+    return make_trainer(configuration, max_epochs=configuration["trainer"]["max_epochs"])
 
 
 def train(

@@ -2,12 +2,19 @@
 
 from study.data.augmentation import augment
 from study.data.images import Images
-from study.data.normalize import NORMALIZATIONS, Normalize, fit_normalization
+from study.data.normalize import (
+    IN_UNIT_INTERVAL,
+    NORMALIZATIONS,
+    Normalize,
+    fit_normalization,
+)
+from study.data.pca import principal_energies
 from study.data.preparation import Data, Split, prepare
 from study.data.sources import SOURCES, read_images
 from study.data.split import split_indices, subset_indices
 
 __all__ = [
+    "IN_UNIT_INTERVAL",
     "NORMALIZATIONS",
     "SOURCES",
     "Data",
@@ -17,6 +24,7 @@ __all__ = [
     "augment",
     "fit_normalization",
     "prepare",
+    "principal_energies",
     "read_images",
     "split_indices",
     "subset_indices",

@@ -178,6 +178,9 @@ def _none(images: torch.Tensor, _: float) -> Normalize:
     return Normalize(offset=torch.tensor(0.0), divisor=torch.tensor(1.0))
 
 
+IN_UNIT_INTERVAL = ("unit", "binary")
+"""The normalizations whose inputs lie in [0, 1], whatever the images."""
+
 NORMALIZATIONS: dict[str, Callable[[torch.Tensor, float], Normalize]] = {
     "standard": _standard,
     "centre": _centre,

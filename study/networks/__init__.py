@@ -15,10 +15,11 @@ from study.networks.activations import (
     make_activation,
     pieces_per_unit,
 )
+from study.networks.autoencoder import Autoencoder
 from study.networks.build import MODELS, build_network
 from study.networks.cnn import CNN
 from study.networks.gains import gain, second_moment
-from study.networks.initialize import initialize, needs_sample
+from study.networks.initialize import initialize, needs_sample, weight_filler
 from study.networks.initializers import INITIALIZERS, fans
 from study.networks.mlp import MLP
 from study.networks.network import Block, Network
@@ -32,6 +33,7 @@ __all__ = [
     "MLP",
     "MODELS",
     "NORMS",
+    "Autoencoder",
     "BatchNorm",
     "Block",
     "Dropout",
@@ -51,4 +53,5 @@ __all__ = [
     "pieces_per_unit",
     "second_moment",
     "set_generators",
+    "weight_filler",
 ]

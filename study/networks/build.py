@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from study.networks.autoencoder import Autoencoder
 from study.networks.cnn import CNN
 from study.networks.level_keys import keywords, only_keys, split_level
 from study.networks.mlp import MLP
@@ -19,9 +20,16 @@ def build_mlp(input_shape: tuple[int, int, int], num_classes: int, **keys: Any) 
     return MLP(channels * height * width, num_classes, **keys)
 
 
+def build_autoencoder(input_shape: tuple[int, int, int], num_classes: int, **keys: Any) -> Network:
+    """An autoencoder of images of (C, H, W): the number of classes means nothing to it."""
+    channels, height, width = input_shape
+    return Autoencoder(channels * height * width, **keys)
+
+
 MODELS: dict[str, tuple[Callable[..., Network], type[Network]]] = {
     "mlp": (build_mlp, MLP),
     "cnn": (CNN, CNN),
+    "autoencoder": (build_autoencoder, Autoencoder),
 }
 """Name -> (what builds it from an input shape, the class whose keywords are its keys)."""
 
@@ -31,9 +39,10 @@ def build_network(
 ) -> Network:
     """The network of `config["model"]`, `config["activation"]` and `config["norm"]`.
 
-    For images (C, H, W) and `num_classes` scores. The global random generator is left as it was;
-    the weights are torch's defaults until `initialize` sets them. Raises InputError for an
-    unknown name or key, a value out of range, or an image too small for the poolings.
+    For images (C, H, W) and `num_classes` scores (an autoencoder: C H W outputs). The global random
+    generator is left as it was; the weights are torch's defaults until `initialize` sets them.
+    Raises InputError for an unknown name or key, a value out of range, or an image too small for
+    the poolings.
     """
     name, keys = split_level("model", config["model"], MODELS)
     build, network_class = MODELS[name]

@@ -64,6 +64,23 @@ def initialize(
         DATA_DEPENDENT[name](network, sample)
 
 
+def weight_filler(
+    config_init: Mapping[str, Any],
+    config_activation: Mapping[str, Any],
+    generator: torch.Generator,
+) -> Callable[[Tensor], object]:
+    """What fills the weight, [out, in, ...], of a layer beside the network, as `initialize` would.
+
+    The layer is fed by the activation. `delta_orthogonal` fills as `orthogonal` does.
+    """
+    keys = {key: value for key, value in config_init.items() if key not in ("name", "bias")}
+    if keys.get("gain") == "auto":
+        keys["gain"] = activation_gain(config_activation)
+    name = config_init["name"]
+    level = "orthogonal" if name == "delta_orthogonal" else name
+    return partial(INITIALIZERS[level], generator=generator, **canonical("init", keys))
+
+
 def _checked(config: Mapping[str, Any], network: Network) -> tuple[str, dict[str, Any]]:
     """The level's name and its canonical keys."""
     name, keys = split_level("init", config, INITIALIZERS)
@@ -89,12 +106,14 @@ def _has_convolutions(network: Network) -> bool:
 def _layers(network: Network, feeding: float) -> Iterator[tuple[nn.Linear | nn.Conv2d, float]]:
     """The weight layers in forward order, each with the gain of what feeds it.
 
-    That is `feeding` for an activation, 1 for the network's input and for a norm.
+    That is `feeding` for an activation, 1 for the network's input, for a norm and for a linear
+    block, such as an autoencoder's code.
     """
     gain = 1.0
     for block in network.hidden_blocks():
         yield block.layer, gain
-        gain = 1.0 if block.output_is_normalized else feeding
+        linear = block.output_is_normalized or isinstance(block.activation, nn.Identity)
+        gain = 1.0 if linear else feeding
     yield network.output, gain
 
 

@@ -23,12 +23,13 @@ def load(
 ) -> nn.Sequential:
     """The network of one replica at its last epoch, in evaluation mode.
 
-    Takes raw images, uint8 or float in [0, 255], [N, C, H, W], and returns outputs [N, classes]:
-    `normalize` and `network` are its two parts. `lr` defaults to the learning rate that the cell
-    chose, `seed` to the lowest with kept weights. The weights are those of the last epoch: their
-    test error is the record's `last_test_error`, while `test_error`, the headline, is that of the
-    best epoch. Nothing of the file is executed. Raises `InputError` for a directory without kept
-    weights, and for a replica that it has none of.
+    Takes raw images, uint8 or float in [0, 255], [N, C, H, W], and returns outputs [N, classes]; an
+    autoencoder returns reconstructions of the normalized images, [N, C H W] (their logits, if it
+    minimized cross-entropy). `normalize` and `network` are its two parts. `lr` defaults to the
+    learning rate that the cell chose, `seed` to the lowest with kept weights. The weights are those
+    of the last epoch: their test error is the record's `last_test_error`, while `test_error`, the
+    headline, is that of the best epoch. Nothing of the file is executed. Raises `InputError` for a
+    directory without kept weights, and for a replica that it has none of.
 
     >>> network = load("outputs/quickstart/CELL", seed=0)
     >>> network(images).argmax(dim=1)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from study.errors import InputError
 from study.outputs.sealed import METRIC_KEYS, check_result, check_schema, read_json
+from study.tasks import recorded_task
 
 if TYPE_CHECKING:
     import pandas
@@ -112,9 +113,10 @@ def frame(study_dir: str | os.PathLike[str]) -> "pandas.DataFrame":
     """One row per replica of every finished cell, in the ledger's order.
 
     Columns: `cell` (directory), each factor, `seed`, `lr`, `status`, `chosen` (whether lr is the
-    cell's chosen one), `best_epoch`, the losses and errors (fractions in [0, 1]; NaN: not finite),
-    `wall_seconds` of the cell (of what was trained in it). Raises InputError when no cell is
-    finished.
+    cell's chosen one), `best_epoch`, the losses and errors (NaN: not finite), `wall_seconds` of
+    the cell (of what was trained in it), its `task`: errors of a classification are the shares of
+    misclassified images, those of a reconstruction squared errors. Raises InputError when no cell
+    is finished.
     """
     import pandas
 
@@ -123,7 +125,7 @@ def frame(study_dir: str | os.PathLike[str]) -> "pandas.DataFrame":
     records = require_finished(ledger, read_cells(ledger))
     rows = [row for record in records if record.result for row in _rows(record, names)]
     columns = ["cell", *names, "seed", "lr", "status", "chosen", "best_epoch", *METRIC_KEYS]
-    table = pandas.DataFrame(rows, columns=[*columns, "wall_seconds"])
+    table = pandas.DataFrame(rows, columns=[*columns, "wall_seconds", "task"])
     numbers = ["lr", "best_epoch", *METRIC_KEYS, "wall_seconds"]
     return table.astype(dict.fromkeys(numbers, "float64"))
 
@@ -164,6 +166,7 @@ def _rows(record: CellRecord, names: list[str]) -> Iterable[dict[str, Any]]:
             **replica,
             "chosen": replica["lr"] == record.result["chosen_lr"],
             "wall_seconds": record.result.get("wall_seconds"),
+            "task": recorded_task(record.result),
         }
 
 

@@ -9,7 +9,6 @@ from study.data import Split
 from study.networks import set_generators
 from study.population.batches import SeedBatches, evaluation_batches
 from study.population.group import EpochSums, Evaluation, State
-from study.population.losses import predicted, wrong
 from study.population.optimizers import make_optimizer
 from study.population.settings import Replica, Settings
 from study.population.tally import Tally
@@ -38,31 +37,34 @@ class Alone:
         batches = SeedBatches(replica.seed, data, self.settings, epoch)
         set_generators(network, dropout=batches.dropout, noise=batches.noise)
         network.train()
-        tally = Tally(1, data.inputs.device)
+        task = self.settings.task
+        tally = Tally(1, task, data.inputs.device)
         for update, (inputs, labels) in enumerate(batches):
             for group in optimizer.param_groups:
                 group["lr"] = replica.lr * factors[update]
             outputs = network(self._laid_out(inputs)).to(inputs.dtype)
-            loss = self.settings.loss(outputs, labels).mean()
+            targets = task.target(inputs, labels)
+            loss = task.loss(outputs, targets).mean()
             loss.backward()
             optimizer.step()
             optimizer.zero_grad()
-            tally.add(loss.view(1), outputs, labels)
+            tally.add(loss.view(1), outputs, targets)
         return tally.means()
 
     @torch.no_grad()
     def evaluate(self, data: Split) -> Evaluation:
         self.network.eval()
+        task = self.settings.task
         losses, errors, predictions = [], [], torch.empty_like(data.labels)
         for batch in evaluation_batches(data, self.settings):
-            labels = data.labels[batch]
             inputs = data.inputs[batch]
+            targets = task.target(inputs, data.labels[batch])
             outputs: Tensor = self.network(self._laid_out(inputs)).to(inputs.dtype)
-            losses.append(self.settings.loss(outputs, labels).double().sum())
-            errors.append(wrong(outputs, labels).sum())
-            predictions[batch] = predicted(outputs)
+            losses.append(task.loss(outputs, targets).double().sum())
+            errors.append(task.error(outputs, targets).sum(dtype=torch.float64))
+            predictions[batch] = task.predicted(outputs)
         count = len(data.labels)
-        loss, error = torch.stack(losses).sum() / count, torch.stack(errors).sum().double() / count
+        loss, error = torch.stack(losses).sum() / count, torch.stack(errors).sum() / count
         return Evaluation(loss.unsqueeze(0), error.unsqueeze(0), predictions.unsqueeze(0))
 
     def _laid_out(self, inputs: Tensor) -> Tensor:

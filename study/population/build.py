@@ -5,13 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import nn
 
 from study.data import Data
 from study.networks import Network, build_network, initialize, needs_sample
 from study.population.alone import Alone
 from study.population.engine import Engine
-from study.population.group import Group
+from study.population.group import Group, State
 from study.population.module import Population
 from study.population.packing import pack, workers
 from study.population.settings import Replica, Settings
@@ -28,16 +27,21 @@ def replicas_of(config: Mapping[str, Any]) -> list[Replica]:
 
 
 def build_population(
-    config: Mapping[str, Any], data: Data, replicas: Sequence[Replica]
+    config: Mapping[str, Any],
+    data: Data,
+    replicas: Sequence[Replica],
+    starts: Mapping[int, State] | None = None,
 ) -> Population:
     """The population of `replicas`, initialized.
 
     Each seed is initialized once, on the plain module in float32 on the CPU, and copied to its
-    learning rates.
+    learning rates; a seed in `starts` begins in that state of the plain module instead.
     """
     dtype = DTYPES[config["trainer"]["precision"]]
     seeds = dict.fromkeys(replica.seed for replica in replicas)
     first = {seed: initial_network(config, data, seed).to(dtype) for seed in seeds}
+    for seed, state in (starts or {}).items():
+        first[seed].load_state_dict(state)
     device = data.train.inputs.device
     num_workers = workers(device, torch.get_num_threads())
     groups = pack(
@@ -73,8 +77,12 @@ def initial_network(config: Mapping[str, Any], data: Data, seed: int) -> Network
 
 def check_network(
     config: Mapping[str, Any], input_shape: tuple[int, int, int], num_classes: int
-) -> nn.Module:
-    """Builds and initializes a network on made-up inputs; raises `InputError` where that fails."""
+) -> Network:
+    """Builds and initializes a network on made-up inputs; raises `InputError` where that fails.
+
+    And where the configuration asks for a task that its inputs cannot have.
+    """
+    Settings.of(config)
     network = build_network(config, input_shape, num_classes)
     generator = torch.Generator().manual_seed(0)
     sample = None

@@ -1,9 +1,6 @@
 """The engine: groups of replicas, trained side by side on the threads of the machine."""
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
-from typing import TypeVar
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
@@ -11,8 +8,7 @@ from torch import nn
 from study.data import Split
 from study.population.group import EpochSums, Evaluation, Group, State
 from study.population.settings import Replica
-
-Result = TypeVar("Result")
+from study.population.workers import on_workers
 
 
 class Engine:
@@ -55,7 +51,7 @@ class Engine:
             tick(len(group.replicas))
             return sums
 
-        sums = self._on_workers(train)
+        sums = on_workers(train, self.groups, self.num_workers)
         return EpochSums(
             torch.cat([each.loss for each in sums]),
             torch.cat([each.error for each in sums]),
@@ -64,7 +60,7 @@ class Engine:
 
     def evaluate(self, data: Split) -> Evaluation:
         """Every replica in evaluation mode over a whole split."""
-        results = self._on_workers(lambda group: group.evaluate(data))
+        results = on_workers(lambda group: group.evaluate(data), self.groups, self.num_workers)
         return Evaluation(
             torch.cat([each.loss for each in results]),
             torch.cat([each.error for each in results]),
@@ -80,55 +76,3 @@ class Engine:
         """Puts a snapshot back."""
         group, place = self._places[index]
         group.restore(place, state)
-
-    def _on_workers(self, work: Callable[[Group], Result]) -> list[Result]:
-        """`work` done on every group; the results in the order of the groups."""
-        if self.num_workers == 1:
-            return [work(group) for group in self.groups]
-        left = len(self.groups) % self.num_workers
-        full = len(self.groups) - left
-        return [
-            *_side_by_side(work, self.groups[:full], self.num_workers),
-            *_side_by_side(work, self.groups[full:], left),
-        ]
-
-
-def _side_by_side(
-    work: Callable[[Group], Result], groups: Sequence[Group], num_workers: int
-) -> list[Result]:
-    """`work` done on the groups by that many workers, each with its share of the threads."""
-    if not groups:
-        return []
-    threads = torch.get_num_threads()
-    share = max(1, threads // num_workers)
-    enter = _surroundings()
-
-    def begin() -> None:
-        torch.set_num_threads(share)
-
-    def surrounded(group: Group) -> Result:
-        with enter():
-            return work(group)
-
-    try:
-        with ThreadPoolExecutor(num_workers, initializer=begin) as pool:
-            return list(pool.map(surrounded, groups))
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _surroundings() -> Callable[[], AbstractContextManager[None]]:
-    """What makes this thread's gradient and autocast modes those of another."""
-    gradients = torch.is_grad_enabled()
-    autocast = torch.is_autocast_enabled("cpu")
-    dtype = torch.get_autocast_dtype("cpu")
-
-    @contextmanager
-    def enter() -> Iterator[None]:
-        with (
-            torch.set_grad_enabled(gradients),
-            torch.autocast("cpu", dtype=dtype, enabled=autocast, cache_enabled=False),
-        ):
-            yield
-
-    return enter

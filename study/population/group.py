@@ -14,7 +14,10 @@ State = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class EpochSums:
-    """Running means of one training epoch, and the loss of its first batch: each [K], float64."""
+    """Running means of one training epoch, and the loss of its first batch: each [K], float64.
+
+    What an error is, the population's task says: for a classification, a wrong prediction.
+    """
 
     loss: Tensor
     error: Tensor
@@ -25,7 +28,8 @@ class EpochSums:
 class Evaluation:
     """Mean loss and error of each replica over a split, [K]; its predictions, [K, N].
 
-    A prediction is a class, or -1 where an output is not finite: that counts as wrong.
+    A prediction is a class, or -1 where an output is not finite: that counts as wrong. Networks
+    that reconstruct predict none.
     """
 
     loss: Tensor

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from study.errors import unknown
-from study.population.losses import LOSSES, Loss
 from study.population.streams import Streams
+from study.population.task import Task, make_task
+from study.tasks import RECONSTRUCTION
 
 EVALUATION_BATCH = 2048
+RECONSTRUCTION_BATCH = 512
+"""Examples of an evaluation at once; fewer where outputs are as many as inputs."""
 
 
 @dataclass(frozen=True, order=True)
@@ -31,7 +33,7 @@ class Settings:
     """
 
     batch_size: int
-    loss: Loss
+    task: Task
     input_noise: float
     flip: bool
     crop: int
@@ -42,19 +44,18 @@ class Settings:
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> "Settings":
-        """The settings that a configuration asks for."""
-        if config["loss"] not in LOSSES:
-            raise unknown("loss", config["loss"], LOSSES)
-        norm = config["norm"]
+        """The settings that a configuration asks for; `InputError` where they do not fit."""
+        task, norm = make_task(config), config["norm"]
+        at_once = RECONSTRUCTION_BATCH if task.name == RECONSTRUCTION else EVALUATION_BATCH
         on_batch = norm.get("evaluation") == "batch"
         return cls(
             batch_size=config["batch_size"],
-            loss=LOSSES[config["loss"]],
+            task=task,
             input_noise=config["input_noise"],
             flip=config["data"]["flip"],
             crop=config["data"]["crop"],
             optimizer=config["optimizer"],
-            eval_batch_size=norm["eval_batch_size"] if on_batch else EVALUATION_BATCH,
+            eval_batch_size=norm["eval_batch_size"] if on_batch else at_once,
             eval_mixes=on_batch,
             streams=Streams(config["streams"]),
         )

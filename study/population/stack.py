@@ -10,7 +10,6 @@ from study.data import Split
 from study.networks import Dropout, Network
 from study.population.batches import SeedBatches, evaluation_batches
 from study.population.group import EpochSums, Evaluation, State
-from study.population.losses import predicted, wrong
 from study.population.optimizers import optimizer_of, parameter_groups
 from study.population.settings import Replica, Settings
 from study.population.stacking import (
@@ -67,23 +66,24 @@ class Stack:
         seeds = [SeedBatches(seed, data, self.settings, epoch) for seed in self.seeds]
         self._give_generators(seeds)
         self.network.train()
-        count = len(self.replicas)
-        tally = Tally(count, data.inputs.device)
+        count, task = len(self.replicas), self.settings.task
+        tally = Tally(count, task, data.inputs.device)
         for update, batches in enumerate(zip(*seeds, strict=True)):
             for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
                 group["lr"] = rate * factors[update]
-            inputs, labels = self._gather(batches)
+            inputs, targets = self._gather(batches)
             outputs = self.network(inputs).to(inputs.dtype).flatten(0, 1)
-            losses = self.settings.loss(outputs, labels).view(count, -1).mean(dim=1)
+            losses = task.loss(outputs, targets).view(count, -1).mean(dim=1)
             self._step(losses)
-            tally.add(losses, outputs, labels)
+            tally.add(losses, outputs, targets)
         return tally.means()
 
     def _gather(self, batches: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-        """The inputs, [S, B, C, H, W] or [K, B, C, H, W], and each replica's labels, [K B]."""
+        """The inputs, [S, B, C, H, W] or [K, B, C, H, W], and the replicas' targets, [K B, ...]."""
         inputs = torch.stack([inputs for inputs, _ in batches])
-        labels = torch.stack([labels for _, labels in batches])[self.seed_of]
-        return (inputs if self.is_grid else inputs[self.seed_of]), labels.flatten()
+        target = self.settings.task.target
+        targets = torch.stack([target(*batch) for batch in batches])[self.seed_of]
+        return (inputs if self.is_grid else inputs[self.seed_of]), targets.flatten(0, 1)
 
     def _step(self, losses: Tensor) -> None:
         """One update of every replica: the gradient of a sum holds each one's own."""
@@ -106,15 +106,18 @@ class Stack:
     def evaluate(self, data: Split) -> Evaluation:
         self.network.eval()
         count, num_examples = len(self.replicas), len(data.labels)
+        task = self.settings.task
         losses = torch.zeros(count, dtype=torch.float64, device=data.labels.device)
         errors = torch.zeros_like(losses)
         predictions = data.labels.new_empty(count, num_examples)
         for batch in evaluation_batches(data, self.settings):
-            labels = data.labels[batch].repeat(count)
-            outputs = self.network(data.inputs[batch]).to(data.inputs.dtype).flatten(0, 1)
-            losses += self.settings.loss(outputs, labels).double().view(count, -1).sum(dim=1)
-            errors += wrong(outputs, labels).view(count, -1).sum(dim=1)
-            predictions[:, batch] = predicted(outputs).view(count, -1)
+            inputs = data.inputs[batch]
+            targets = task.target(inputs, data.labels[batch])
+            targets = targets.expand(count, *targets.shape).flatten(0, 1)
+            outputs = self.network(inputs).to(inputs.dtype).flatten(0, 1)
+            losses += task.loss(outputs, targets).double().view(count, -1).sum(dim=1)
+            errors += task.error(outputs, targets).double().view(count, -1).sum(dim=1)
+            predictions[:, batch] = task.predicted(outputs).view(count, -1)
         return Evaluation(losses / num_examples, errors / num_examples, predictions)
 
     def snapshot(self, index: int) -> State:

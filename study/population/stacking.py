@@ -39,7 +39,7 @@ class StackedLinear(nn.Module):
         return torch.baddbmm(self.bias.unsqueeze(1), x, self.weight)
 
     def _shared(self, x: Tensor) -> Tensor:
-        """x W for inputs [S, N, in], side by side in W: [S, in, K / S x out]."""
+        """Inputs [S, N, in] times the weights of a seed side by side, [S, in, K / S x out]."""
         weight = self.weight.unflatten(0, (-1, len(x)))
         wide = torch.bmm(x, weight.permute(1, 2, 0, 3).flatten(2))
         return wide.unflatten(2, (len(weight), -1)).permute(2, 0, 1, 3).flatten(0, 1)

@@ -34,11 +34,11 @@ class Streams:
     ) -> torch.Generator:
         """The generator of replica `seed` for `purpose` in `epoch` (counted from 0)."""
         generator = torch.Generator(device=device)
-        generator.manual_seed(_hash(self.seed(seed, purpose), purpose, epoch))
+        generator.manual_seed(stream_seed(self.seed(seed, purpose), purpose, epoch))
         return generator
 
 
-def _hash(seed: int, purpose: str, epoch: int) -> int:
-    """63 bits of (seed, purpose, epoch)."""
+def stream_seed(seed: int, purpose: str, epoch: int) -> int:
+    """63 bits of (seed, purpose, epoch): what a stream's generator is seeded with."""
     text = f"{seed}/{purpose}/{epoch}".encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1

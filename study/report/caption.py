@@ -6,6 +6,7 @@ from study.outputs.records import CellRecord, count_statuses
 from study.report.entries import Entry
 from study.report.factors import shared_parts, where_text
 from study.report.pivot import Pivot, Table
+from study.report.tasks import reference_lines
 
 EDGE_MARKS = {"highest": "lr↑", "lowest": "lr↓"}
 TIED_MARK = "≈"
@@ -63,9 +64,9 @@ def caption(pivot: Pivot, table: Table, study: str) -> str:
 
 
 def notes(pivot: Pivot, bold: str) -> list[str]:
-    """The legend of the marks that occur, and the metric's glossary line."""
+    """What stands beside the numbers, the legend of the marks, and the metric's glossary line."""
     entries = pivot.entries
-    lines = [_comparison_note(pivot, bold)]
+    lines = [*reference_lines(pivot.metric, pivot.cells), _comparison_note(pivot, bold)]
     if any(CHOSEN_MARK in marks(pivot, entry) for entry in entries):
         lines.append(f"{CHOSEN_MARK}: the learning rate that validation chose.")
     if any(entry.edges for entry in entries):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from study.errors import unknown
+from study.tasks import RECONSTRUCTION
 
 
 @dataclass(frozen=True)
@@ -108,8 +109,32 @@ _OTHERS = [
 METRICS: dict[str, Metric] = {metric.name: metric for metric in [*_split_metrics(), *_OTHERS]}
 
 
-def find_metric(name: str) -> Metric:
-    """The metric of this name; InputError lists them all when there is none."""
+def _reconstruction_metrics() -> list[Metric]:
+    metrics = []
+    for prefix, (suffix, weights) in _STATES.items():
+        for split, (word, images) in _SPLITS.items():
+            label = f"squared error summed over pixels, mean over {word} images{suffix}"
+            meaning = (
+                "squared difference of an image and its reconstruction, summed over pixels (as "
+                f"normalized), mean over {images}, with the weights {weights}"
+            )
+            metrics.append(Metric(f"{prefix}{split}_error", label, "", "lower", meaning, 2))
+    return metrics
+
+
+OF_TASK: dict[str, dict[str, Metric]] = {
+    RECONSTRUCTION: {metric.name: metric for metric in _reconstruction_metrics()}
+}
+"""The metrics that mean something else where the task is not classification."""
+
+
+def find_metric(name: str, task: str | None = None) -> Metric:
+    """The metric of this name, as it is of a task; InputError lists all when there is none."""
     if name not in METRICS:
         raise unknown("metric", name, METRICS)
-    return METRICS[name]
+    return OF_TASK.get(task or "", {}).get(name, METRICS[name])
+
+
+def depends_on_task(metric: Metric) -> bool:
+    """Whether a number of one task cannot stand beside one of another."""
+    return metric.name.endswith(("_error", "_loss"))

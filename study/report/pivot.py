@@ -11,6 +11,7 @@ from study.report import factors
 from study.report.entries import ABSENT, Entry, Replica, Source, make_entry, mark_best
 from study.report.factors import INNER, all_levels, cell_level, level_text
 from study.report.metrics import Metric, find_metric
+from study.report.tasks import metric_of
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ def make_pivot(records: Sequence[CellRecord], request: Request) -> Pivot:
     where = factors.parse_where(records, request.where)
     over = [factors.check_factor(records, factor) for factor in dict.fromkeys(request.over)]
     cells = factors.select(records, where)
+    metric = metric_of(metric, cells)
     for axis in filter(None, (request.rows, request.columns)):
         factors.check_factor(records, axis)
     rows, columns = _axes(cells, request, over)

@@ -1,0 +1,1 @@
+"""Greedy layerwise pretraining: autoencoders, RBMs, supervised layers."""

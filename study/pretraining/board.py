@@ -1,0 +1,97 @@
+"""TensorBoard's page of a pretraining: monitors, reconstructions beside inputs, filters."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from study.outputs.filters import filter_images
+from study.pretraining.autoencoder import LayerAutoencoder
+from study.pretraining.gradient import GradientTrainee
+from study.pretraining.greedy import Watch
+from study.pretraining.phase import Row
+from study.pretraining.rbm_training import RbmTrainee
+from study.pretraining.trainee import Trainee
+
+NUM_IMAGES = 16
+COLUMNS = 8
+
+
+def watch_on(
+    writer: SummaryWriter | None, input_shape: tuple[int, int, int], tick: Callable[[int], None]
+) -> Watch:
+    """Writes each epoch's monitors, means over seeds, and images of the first layer's learning.
+
+    Those are, for the first seed, validation images above their reconstructions, and filters.
+    """
+    if writer is None:
+        return Watch(tick=tick)
+
+    def report(layer: int, epoch: int, numbers: Row) -> None:
+        for name, value in numbers.items():
+            if name != "epoch":
+                writer.add_scalar(f"pretraining layer {layer}/{_tag(name)}", value, epoch)
+
+    def finished(layer: int, trainee: Trainee, val: Tensor) -> None:
+        if layer > 1:
+            return
+        images = val[:NUM_IMAGES]
+        shown = reconstructions(trainee, images)
+        if shown is not None:
+            page = beside(images.view(-1, *input_shape), shown.view(-1, *input_shape))
+            writer.add_image("pretraining/inputs above their reconstructions", page, 0)
+        weight = learned_weight(trainee).cpu().numpy()
+        filters = torch.from_numpy(filter_images(weight, input_shape))
+        writer.add_image("pretraining/first-layer filters", grid(filters), 0)
+
+    return Watch(report, finished, tick)
+
+
+def _tag(name: str) -> str:
+    """`val_free_energy` as `free energy val`, so that both splits of a monitor stand together."""
+    split, _, rest = name.partition("_")
+    return f"{rest} {split}".replace("_", " ") if split in ("train", "val") else name
+
+
+def reconstructions(trainee: Trainee, images: Tensor) -> Tensor | None:
+    """What the first layer makes of images, in their shape; None where it has no decoder."""
+    if isinstance(trainee, LayerAutoencoder):
+        return trainee.reconstruct(images)
+    if isinstance(trainee, RbmTrainee):
+        return trainee.rbm.reconstruct(images.flatten(1)).view(images.shape)
+    return None
+
+
+def learned_weight(trainee: Trainee) -> Tensor:
+    """The weight of the layer, written back or not."""
+    if isinstance(trainee, RbmTrainee):
+        return trainee.rbm.weight.detach()
+    assert isinstance(trainee, GradientTrainee), "no other kind"
+    return trainee.block.layer.weight.detach()
+
+
+def beside(inputs: Tensor, outputs: Tensor) -> Tensor:
+    """Rows of inputs, each above a row of their reconstructions: uint8 [C, height, width].
+
+    Both on the scale of the inputs, [N, C, H, W].
+    """
+    low, high = float(inputs.min()), float(inputs.max())
+    rows = []
+    for start in range(0, len(inputs), COLUMNS):
+        rows += [inputs[start : start + COLUMNS], outputs[start : start + COLUMNS]]
+    images = torch.cat([row for row in rows if len(row) == COLUMNS] or rows[:2])
+    scaled = (images.float() - low) / max(high - low, 1e-12)
+    return grid((255 * scaled.clamp(0, 1)).round().to(torch.uint8).cpu())
+
+
+def grid(images: Tensor) -> Tensor:
+    """Images [N, C, H, W] as one, COLUMNS in a row, with a line between: [C, height, width]."""
+    num, channels, height, width = images.shape
+    columns = min(COLUMNS, num)
+    num_rows = -(-num // columns)
+    page = images.new_full((channels, num_rows * (height + 1), columns * (width + 1)), 255)
+    for index, image in enumerate(images):
+        top, left = index // columns * (height + 1), index % columns * (width + 1)
+        page[:, top : top + height, left : left + width] = image
+    return page

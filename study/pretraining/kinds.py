@@ -1,0 +1,157 @@
+"""The kinds of pretraining: what trains one layer of one seed, and what it refuses."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from study.data import IN_UNIT_INTERVAL
+from study.errors import InputError
+from study.networks import Autoencoder, Block, Network, weight_filler
+from study.pretraining.autoencoder import LayerAutoencoder
+from study.pretraining.corruption import make_corruption
+from study.pretraining.decoders import make_decoder
+from study.pretraining.rbm_training import RbmSettings, RbmTrainee, hidden_units
+from study.pretraining.reconstruction import (
+    CROSS_ENTROPY,
+    check_blocks,
+    make_reconstruction,
+)
+from study.pretraining.settings import LayerSettings, blocks_to_pretrain, layer_settings
+from study.pretraining.supervised import SupervisedLayer, temporary_classifier
+from study.pretraining.trainee import GeneratorFactory, Trainee
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of one seed that is to be pretrained: `blocks[index]`, on its device.
+
+    `blocks` are all that are pretrained; `inputs` are what the layer is fed, [N, ...].
+    """
+
+    config: Mapping[str, Any]
+    blocks: Sequence[Block]
+    index: int
+    settings: LayerSettings
+    generator: GeneratorFactory
+    inputs: Tensor
+    num_classes: int
+
+    @property
+    def block(self) -> Block:
+        return self.blocks[self.index]
+
+    def fill(self, values: Tensor) -> object:
+        """Initializes a weight that stands beside the network while the layer is trained."""
+        generator = self.generator("decoder", 0)
+        return weight_filler(self.config["init"], self.config["activation"], generator)(values)
+
+
+def _autoencoder(layer: Layer) -> Trainee:
+    keys = layer.config["pretraining"]
+    corruption = make_corruption(keys.get("corruption", "none"), keys.get("corruption_level", 0.0))
+    return LayerAutoencoder(
+        layer.block,
+        make_decoder(keys["decoder"], layer.block, layer.fill),
+        reconstruction=make_reconstruction(keys["loss"]),
+        corruption=corruption,
+        optimizer=layer.settings.optimizer,
+        lr=layer.settings.lr,
+        batch_size=layer.settings.batch_size,
+        generator=layer.generator,
+    )
+
+
+def _rbm(layer: Layer) -> Trainee:
+    keys = layer.config["pretraining"]
+    names = ("cd_steps", "persistent", "momentum", "final_momentum", "momentum_switch")
+    settings = RbmSettings(
+        lr=layer.settings.lr,
+        batch_size=layer.settings.batch_size,
+        weight_cost=keys["weight_cost"],
+        **{name: keys[name] for name in names},
+    )
+    return RbmTrainee(
+        layer.block,
+        layer.generator,
+        settings,
+        visible=_visible(keys, layer.blocks, layer.index),
+        hidden=keys["hidden"],
+        mean_field=keys["mean_field"],
+        where=_where(layer.index),
+    )
+
+
+def _visible(keys: Mapping[str, Any], blocks: Sequence[Block], index: int) -> str:
+    """Higher layers see probabilities as Bernoulli units, and anything else as Gaussian ones."""
+    if not index:
+        return str(keys["visible"])
+    below = blocks[index - 1]
+    probabilities = isinstance(below.activation, nn.Sigmoid) and not below.output_is_normalized
+    return "bernoulli" if probabilities else "gaussian"
+
+
+def _supervised(layer: Layer) -> Trainee:
+    return SupervisedLayer(
+        layer.block,
+        temporary_classifier(layer.block, layer.inputs, layer.num_classes, layer.fill),
+        optimizer=layer.settings.optimizer,
+        lr=layer.settings.lr,
+        batch_size=layer.settings.batch_size,
+        generator=layer.generator,
+    )
+
+
+KINDS: dict[str, Callable[[Layer], Trainee]] = {
+    "autoencoder": _autoencoder,
+    "denoising_autoencoder": _autoencoder,
+    "rbm": _rbm,
+    "supervised": _supervised,
+}
+
+
+def check_pretraining(config: Mapping[str, Any], network: Network) -> None:
+    """Raises `InputError` for a pretraining that this network or its inputs cannot have."""
+    keys = config["pretraining"]
+    if keys["name"] == "none":
+        return
+    blocks = blocks_to_pretrain(config, network)
+    layer_settings(keys, len(blocks))
+    if keys["name"] == "rbm":
+        for index, block in enumerate(blocks):
+            hidden_units(block, keys["hidden"], mean_field=keys["mean_field"], where=_where(index))
+        if keys["visible"] == "bernoulli":
+            _check_unit_interval(config, "bernoulli visible units", "pretraining.visible=gaussian")
+    elif keys["name"] == "supervised":
+        if isinstance(network, Autoencoder):
+            raise InputError(
+                "pretraining=supervised learns classes, and model=autoencoder has none; "
+                "use pretraining=autoencoder, denoising_autoencoder or rbm"
+            )
+    else:
+        _check_autoencoder(config, blocks)
+
+
+def _check_autoencoder(config: Mapping[str, Any], blocks: Sequence[Block]) -> None:
+    keys = config["pretraining"]
+    make_corruption(keys.get("corruption", "none"), keys.get("corruption_level", 0.0))
+    for block in blocks:
+        make_decoder(keys["decoder"], block, lambda values: values.zero_())
+    if keys["loss"] == CROSS_ENTROPY:
+        _check_unit_interval(config, "pretraining.loss=cross_entropy", "pretraining.loss=squared")
+        check_blocks(keys["loss"], blocks)
+
+
+def _check_unit_interval(config: Mapping[str, Any], what: str, instead: str) -> None:
+    normalize = config["data"]["normalize"]
+    if normalize not in IN_UNIT_INTERVAL:
+        raise InputError(
+            f"pretraining={config['pretraining']['name']}: {what} takes inputs in [0, 1], which "
+            f"data.normalize={normalize} does not give; use data.normalize=unit or binary, or "
+            f"{instead}"
+        )
+
+
+def _where(index: int) -> str:
+    return f"layer {index + 1}"

@@ -1,0 +1,142 @@
+"""Pretraining as a stage of a cell: the weights that its seeds start from, trained once, kept."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from study.configuration import Config
+from study.data import Data, prepare
+from study.networks import Network, build_network
+from study.outputs.tensorboard import open_writer
+from study.population.build import DTYPES, initial_network
+from study.population.packing import workers
+from study.pretraining.board import watch_on
+from study.pretraining.cache import (
+    Pretrained,
+    Result,
+    State,
+    cache_directory,
+    pretrained,
+    pretraining_signature,
+)
+from study.pretraining.greedy import pretrain
+from study.pretraining.settings import blocks_to_pretrain, num_epochs, num_updates
+from study.trainer import make_trainer
+
+
+def is_pretrained(config: Mapping[str, Any]) -> bool:
+    """Whether the networks of a configuration start from pretrained weights."""
+    keys = config["pretraining"]
+    return keys["name"] != "none" and not keys["equal_budget"]
+
+
+def epochs_of(
+    config: Mapping[str, Any], network: Network, *, num_train: int, num_whole: int
+) -> tuple[int, int]:
+    """Epochs of training of each replica, and of pretraining of each seed.
+
+    With `pretraining.equal_budget` training has as many epochs more as hold the updates that
+    pretraining would have had, rounded up. `num_train` images are trained on, and `num_whole` are
+    pretrained on where no labels are needed.
+    """
+    keys, epochs = config["pretraining"], config["trainer"]["max_epochs"]
+    if keys["name"] == "none":
+        return epochs, 0
+    num_layers = len(blocks_to_pretrain(config, network))
+    if not keys["equal_budget"]:
+        return epochs, num_epochs(keys, num_layers)
+    examples = num_train if keys["name"] == "supervised" else num_whole
+    updates = num_updates(keys, num_layers, examples)
+    per_epoch = num_train // min(config["batch_size"], num_train)
+    return epochs + math.ceil(updates / per_epoch), 0
+
+
+def with_equal_budget(config: Config, data: Data) -> Config:
+    """The configuration with the epochs that `epochs_of` gives it."""
+    if not config["pretraining"].get("equal_budget", False):
+        return config
+    network = build_network(config, data.input_shape, data.num_classes)
+    whole = len(training_data(config, data).train)
+    epochs, _ = epochs_of(config, network, num_train=len(data.train), num_whole=whole)
+    return config | {"trainer": config["trainer"] | {"max_epochs": epochs}}
+
+
+def training_data(config: Mapping[str, Any], data: Data) -> Data:
+    """What layers are pretrained on: the whole training split where no labels are needed."""
+    if config["pretraining"]["name"] == "supervised" or config["data"]["train_size"] is None:
+        return data
+    dtype = DTYPES[config["trainer"]["precision"]]
+    whole = config["data"] | {"train_size": None}
+    return prepare(whole, dtype=dtype, device=data.train.inputs.device)
+
+
+class StartingWeights:
+    """The weights that a cell's seeds start from, where they are pretrained.
+
+    `study` is the directory whose cells share them. `elapsed` is the time that this process spent
+    on them; `seconds` and `updates` what they took when they were trained, whoever did it.
+    """
+
+    def __init__(
+        self, config: Config, data: Data, study: Path, tick: Callable[[int], None]
+    ) -> None:
+        self.config, self.data, self.study, self.tick = config, data, study, tick
+        self.elapsed = 0.0
+        self._found: dict[int, Pretrained] = {}
+
+    def of(self, seeds: Iterable[int]) -> dict[int, State]:
+        """The state of each seed's plain network; empty where nothing is pretrained."""
+        if not is_pretrained(self.config):
+            return {}
+        started = time.perf_counter()
+        if lacking := [seed for seed in seeds if seed not in self._found]:
+            signature = pretraining_signature(self.config, self.data.fingerprint)
+            kind = self.config["pretraining"]["name"]
+            directory = cache_directory(self.study, kind, signature)
+            self._found |= pretrained(
+                directory, signature, lacking, lambda missing: self._train(directory, missing)
+            )
+        self.elapsed += time.perf_counter() - started
+        return {seed: self._found[seed].state for seed in seeds}
+
+    @property
+    def seconds(self) -> float:
+        return round(sum(kept.seconds for kept in self._found.values()), 3)
+
+    @property
+    def updates(self) -> int:
+        """Of each seed."""
+        return max((kept.updates for kept in self._found.values()), default=0)
+
+    def _train(self, directory: Path, seeds: list[int]) -> Result:
+        """Pretrains those seeds together, on the data's device."""
+        config, data = self.config, training_data(self.config, self.data)
+        dtype, device = DTYPES[config["trainer"]["precision"]], data.train.inputs.device
+        networks = {
+            seed: initial_network(config, self.data, seed).to(device=device, dtype=dtype)
+            for seed in seeds
+        }
+        with ExitStack() as stack:
+            writer = None
+            if config["outputs"]["tensorboard"] != "none":
+                writer = stack.enter_context(open_writer(directory))
+            rows = pretrain(
+                config,
+                data,
+                networks,
+                trainer=lambda epochs: make_trainer(config, max_epochs=epochs),
+                num_workers=workers(device, torch.get_num_threads()),
+                watch=watch_on(writer, data.input_shape, self.tick),
+            )
+        states = {
+            seed: {name: value.cpu() for name, value in network.state_dict().items()}
+            for seed, network in networks.items()
+        }
+        example = networks[seeds[0]]
+        depth = len(blocks_to_pretrain(config, example))
+        return Result(states, rows, num_updates(config["pretraining"], depth, len(data.train)))

@@ -1,0 +1,59 @@
+"""Lightning's Trainer as every training here uses it, and the device it trains on."""
+
+import logging
+import warnings
+from collections.abc import Sequence
+
+import lightning
+import torch
+from lightning.pytorch.plugins.environments import LightningEnvironment
+
+from study.configuration import Config
+from study.errors import InputError
+
+
+def device_of(accelerator: str) -> torch.device:
+    """The device that `trainer.accelerator` means: `auto` is CUDA where there is one, else CPU."""
+    if accelerator == "auto":
+        accelerator = "cuda" if torch.cuda.is_available() else "cpu"
+    available = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not available[accelerator]:
+        here = ", ".join(name for name, there in available.items() if there)
+        raise InputError(f"trainer.accelerator={accelerator}: this machine has none; it has {here}")
+    return torch.device(accelerator, 0) if accelerator == "cuda" else torch.device(accelerator)
+
+
+def make_trainer(
+    config: Config, *, max_epochs: int, callbacks: Sequence[lightning.Callback] = ()
+) -> lightning.Trainer:
+    """Lightning's Trainer with all that it would write or guess turned off.
+
+    The environment is given, or a Slurm allocation would be taken for distributed training.
+    """
+    _quieten_lightning()
+    device = device_of(config["trainer"]["accelerator"])
+    return lightning.Trainer(
+        accelerator="gpu" if device.type == "cuda" else device.type,
+        devices=1,
+        max_epochs=max_epochs,
+        precision=config["trainer"]["precision"],
+        deterministic=True,
+        plugins=[LightningEnvironment()],
+        callbacks=list(callbacks),
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        inference_mode=False,
+    )
+
+
+def _quieten_lightning() -> None:
+    """Lightning says what it found and what it uses; it also calls PyTorch's old pytree names."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)", FutureWarning)

@@ -1,0 +1,231 @@
+"""Pretrained weights are trained once, kept whole, and shared by the cells that need them."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+import torch
+
+from study.pretraining.cache import (
+    Pretrained,
+    Result,
+    cache_directory,
+    pretrained,
+    pretraining_signature,
+)
+
+SIGNATURE = "ab" * 32
+
+
+class Training:
+    """Counts what it is asked to train; the weights are a function of the seed."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[int]] = []
+
+    def __call__(self, seeds: list[int]) -> Result:
+        self.asked.append(seeds)
+        states = {seed: {"w": torch.arange(100.0) + seed} for seed in seeds}
+        return Result(states, {seed: [{"layer": 1, "epoch": 1}] for seed in seeds}, 7)
+
+
+def states(found: dict[int, Pretrained]) -> dict[int, list[float]]:
+    return {seed: kept.state["w"].tolist() for seed, kept in found.items()}
+
+
+def test_a_seed_is_trained_once(tmp_path: Path) -> None:
+    training = Training()
+    first = pretrained(tmp_path, SIGNATURE, [0, 1], training)
+    again = pretrained(tmp_path, SIGNATURE, [1, 0, 2], training)
+    assert training.asked == [[0, 1], [2]]
+    assert states(again)[0] == states(first)[0]
+    assert [kept.updates for kept in again.values()] == [7, 7, 7]
+    assert first[0].seconds == again[0].seconds
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-50])
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(bytes(content))
+
+
+def flip_header(path: Path) -> None:
+    content = path.read_bytes()
+    assert b'"updates":"7"' in content
+    path.write_bytes(content.replace(b'"updates":"7"', b'"updates":"8"'))
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("damage", [cut, flip, flip_header, empty])
+def test_a_damaged_file_is_named_and_rebuilt(
+    tmp_path: Path, damage: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    training = Training()
+    whole = states(pretrained(tmp_path, SIGNATURE, [0, 1], training))
+    damage(tmp_path / "seed=1.safetensors")
+    assert states(pretrained(tmp_path, SIGNATURE, [0, 1], training)) == whole
+    assert training.asked == [[0, 1], [1]]
+    assert "seed=1.safetensors is damaged" in caplog.text
+    caplog.clear()
+    assert states(pretrained(tmp_path, SIGNATURE, [0, 1], training)) == whole
+    assert training.asked == [[0, 1], [1]]
+    assert not caplog.text
+
+
+def test_a_file_of_another_pretraining_or_seed_is_not_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    training = Training()
+    pretrained(tmp_path, "cd" * 32, [0], training)
+    pretrained(tmp_path, SIGNATURE, [0], training)
+    (tmp_path / "seed=0.safetensors").rename(tmp_path / "seed=3.safetensors")
+    pretrained(tmp_path, SIGNATURE, [3], training)
+    assert training.asked == [[0], [0], [3]]
+    assert caplog.text.count("another pretraining") == 2
+
+
+def test_of_two_at_once_one_trains(tmp_path: Path) -> None:
+    training, found = Training(), []
+    begin = threading.Barrier(2)
+
+    def work() -> None:
+        begin.wait()
+        found.append(states(pretrained(tmp_path, SIGNATURE, [0, 1], training)))
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert training.asked == [[0, 1]]
+    assert found[0] == found[1]
+
+
+def test_a_failed_training_leaves_nothing_and_can_be_tried_again(tmp_path: Path) -> None:
+    def fail(seeds: list[int]) -> Result:
+        raise RuntimeError("out of power")
+
+    with pytest.raises(RuntimeError):
+        pretrained(tmp_path, SIGNATURE, [0], fail)
+    training = Training()
+    pretrained(tmp_path, SIGNATURE, [0], training)
+    assert training.asked == [[0]]
+
+
+def signature(*overrides: str, kind: str = "autoencoder") -> str:
+    return pretraining_signature(tiny.config(f"pretraining={kind}", *overrides), "data")
+
+
+SAME = (
+    "optimizer.lr=0.5",
+    "optimizer=adam",
+    "trainer.max_epochs=9",
+    "batch_size=7",
+    "data.train_size=100",
+    "data.test_size=10",
+    "model.dropout=0.5",
+    "seeds=4",
+    "population.engine=stacked",
+    "streams.order=3",
+)
+OTHER = (
+    "pretraining.epochs=3",
+    "pretraining.lr=0.1",
+    "pretraining.layers=1",
+    "activation=tanh",
+    "init=orthogonal",
+    "norm=batch",
+    "model.widths=[8,9]",
+    "data.normalize=unit",
+    "data.split_seed=1",
+    "data.val_size=300",
+    "streams.initialization=3",
+    "trainer.precision=32-true",
+)
+
+
+@pytest.mark.parametrize("override", SAME)
+def test_what_pretraining_does_not_see_shares_its_weights(override: str) -> None:
+    assert signature(override) == signature()
+
+
+@pytest.mark.parametrize("override", OTHER)
+def test_what_can_change_the_weights_changes_their_name(override: str) -> None:
+    assert signature(override) != signature()
+
+
+def test_labels_and_measured_initializations_make_the_training_subset_count() -> None:
+    subset = "data.train_size=100"
+    assert signature(subset, kind="supervised") != signature(kind="supervised")
+    assert signature(subset, "init=lsuv") != signature("init=lsuv")
+
+
+def test_the_budget_is_no_other_pretraining(tmp_path: Path) -> None:
+    assert signature("pretraining.equal_budget=true") == signature()
+    directory = cache_directory(tmp_path, "rbm", signature())
+    assert directory.parent == tmp_path / "pretraining"
+    assert directory.name == f"rbm-{signature()[:8]}"
+
+
+def record_of(root: Path, name: str, *overrides: str) -> dict[str, Any]:
+    own = ("pretraining=autoencoder", "pretraining.epochs=2", "pretraining.batch_size=16")
+    return tiny.train_to(root.parent / "study" / name, root, *own, "seeds=2", *overrides)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.folder(tmp_path_factory.mktemp("images"))
+
+
+def test_a_cell_with_another_learning_rate_pretrains_nothing(root: Path) -> None:
+    first = record_of(root, "first")
+    cache = root.parent / "study" / "pretraining"
+    files = {path: path.read_bytes() for path in cache.rglob("*") if path.is_file()}
+    second = record_of(root, "second", "optimizer.lr=0.01")
+    after = {path: path.read_bytes() for path in cache.rglob("*") if path.is_file()}
+    assert after == files
+    assert len(list(cache.rglob("seed=*.safetensors"))) == 2
+    assert list(cache.rglob("events.out.tfevents.*"))
+    for key in ("pretraining_seconds", "pretraining_updates"):
+        assert second[key] == first[key] > 0
+    train_size = 54  # of 60 images, validation has a tenth
+    assert train_size - train_size % 16 > 0
+    assert first["pretraining_updates"] == 2 * 2 * (_num_train(first, root) // 16)
+
+
+def _num_train(record: dict[str, Any], root: Path) -> int:
+    from study.data import prepare
+
+    config = tiny.config("data=image_folder", f"data.root={root}")
+    return len(prepare(config["data"]).train)
+
+
+def test_an_equal_budget_trains_for_as_many_more_updates(root: Path) -> None:
+    record = record_of(root, "budget", "pretraining.equal_budget=true")
+    assert (record["pretraining_seconds"], record["pretraining_updates"]) == (0.0, 0)
+    rows = (root.parent / "study/budget/curves.csv").read_text().splitlines()
+    num_train = _num_train(record, root)
+    extra = -(-2 * 2 * (num_train // 16) // (num_train // 16))
+    epochs = [int(row.split(",")[2]) for row in rows[1:]]
+    assert max(epochs) == 2 + extra
+
+
+def test_replicas_start_from_the_kept_weights(root: Path) -> None:
+    """Training at a rate that changes nothing leaves what pretraining kept."""
+    record_of(root, "still", "optimizer.lr=1e-300", "trainer.max_epochs=1")
+    from safetensors.torch import load_file
+
+    kept = load_file(next((root.parent / "study/pretraining").rglob("seed=1.safetensors")))
+    weights = load_file(root.parent / "study/still/weights.safetensors")
+    for name, value in kept.items():
+        torch.testing.assert_close(weights[f"seed=1,lr=1e-300/{name}"], value)
