@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.contestants import CASES, STEPS, Case, bare, made_up_data, ours
 from benchmarks.turns import in_turns, median_ratio, write
-from study.keys import KEYS
+from study.trainer import set_tf32
 
 ROUNDS = 7
 POPULATIONS = (1, 5, 20)
@@ -26,21 +26,18 @@ class Arithmetic:
 
     @contextlib.contextmanager
     def entered(self, device: torch.device) -> Iterator[None]:
-        """Computes so, and puts the settings of the process back."""
-        before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-        torch.set_float32_matmul_precision("high" if self.tf32 else "highest")
-        torch.backends.cudnn.allow_tf32 = self.tf32
+        """Computes so, and exactly again afterwards."""
+        set_tf32(self.tf32)
         try:
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.autocast):
                 yield
         finally:
-            torch.set_float32_matmul_precision(before[0])
-            torch.backends.cudnn.allow_tf32 = before[1]
+            set_tf32(False)
 
 
 ARITHMETICS = (
     Arithmetic("32-true"),
-    Arithmetic("32-true, TF32", tf32=True),
+    Arithmetic("tf32", tf32=True),
     Arithmetic("bf16-mixed", autocast=True),
 )
 
@@ -82,10 +79,7 @@ def measure(
 
 def engines() -> dict[str, tuple[str, ...]]:
     """The overrides of each way to train a population here."""
-    eager: dict[str, tuple[str, ...]] = {"auto": ()}
-    if "population.compile" in KEYS:
-        return eager | {"auto, compiled": ("population.compile=true",)}
-    return eager
+    return {"auto": (), "auto, compiled": ("population.compile=true",)}
 
 
 def within(

@@ -206,7 +206,7 @@ KEYS: dict[str, Key] = {
     # trainer
     "trainer.max_epochs": Key("result", whole(1), "epochs of training"),
     "trainer.precision": Key(
-        "result", choice("32-true", "64-true", "bf16-mixed"), "number format of training"
+        "result", choice("32-true", "64-true", "bf16-mixed", "tf32"), "number format of training"
     ),
     "trainer.accelerator": Key("rounding", choice("auto", "cpu", "cuda", "mps"), "the device"),
     "trainer.devices": Key("rounding", whole(1), "devices of one cell: 1"),
@@ -216,6 +216,7 @@ KEYS: dict[str, Key] = {
     "population.engine": Key(
         "rounding", choice("auto", "stacked", "sequential"), "how replicas are trained together"
     ),
+    "population.compile": Key("rounding", FLAG, "compile the networks for training (torch.compile)"),
     "population.max_replicas": Key(
         "rounding", optional(whole(1)), "replicas in memory at once; null is all of a cell"
     ),

@@ -25,7 +25,7 @@ from study.pretraining.kinds import check_pretraining
 from study.pretraining.stage import epochs_of
 from study.progress import SweepProgress
 from study.sweep import PlannedCell
-from study.trainer import device_of
+from study.trainer import check_precision, device_of
 from study.words import cell_words, counted
 
 FINISHED = ("done", "diverged")
@@ -89,6 +89,7 @@ def identify(cells: Sequence[PlannedCell]) -> list[LaunchCell]:
 def _identified(cell: PlannedCell, words: str) -> LaunchCell:
     config, data = cell.config, cell.config["data"]
     device = device_of(config["trainer"]["accelerator"])
+    check_precision(config["trainer"]["precision"], device)
     shape, num_classes, sizes, fingerprint = _checked_data(
         *(data[name] for name in ("name", "root", "val_size", "train_size")),
         *(data[name] for name in ("test_size", "split_seed")),

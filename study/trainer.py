@@ -36,11 +36,13 @@ def make_trainer(
     """
     _quieten_lightning()
     device = device_of(config["trainer"]["accelerator"])
+    precision = config["trainer"]["precision"]
+    set_tf32(precision == "tf32")
     return lightning.Trainer(
         accelerator="gpu" if device.type == "cuda" else device.type,
         devices=1,
         max_epochs=max_epochs,
-        precision=config["trainer"]["precision"],
+        precision="32-true" if precision == "tf32" else precision,
         deterministic=True,
         plugins=[LightningEnvironment()],
         callbacks=list(callbacks),
@@ -51,6 +53,25 @@ def make_trainer(
         num_sanity_val_steps=0,
         inference_mode=False,
     )
+
+
+def check_precision(precision: str, device: torch.device) -> None:
+    """Raises `InputError` for TF32 elsewhere than on a CUDA device, which alone has it."""
+    if precision == "tf32" and device.type != "cuda":
+        raise InputError(
+            f"trainer.precision=tf32 is for CUDA devices, and this cell trains on {device.type}; "
+            "use trainer.precision=32-true"
+        )
+
+
+def set_tf32(allowed: bool) -> None:
+    """Whether CUDA multiplies float32 matrices, and convolves, with 10 bits of mantissa.
+
+    PyTorch would by default convolve so and not multiply: here `32-true` is float32 throughout.
+    """
+    kind = "tf32" if allowed else "ieee"
+    torch.backends.cuda.matmul.fp32_precision = kind
+    torch.backends.cudnn.conv.fp32_precision = kind
 
 
 def _quieten_lightning() -> None:

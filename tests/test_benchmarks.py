@@ -78,11 +78,15 @@ def test_steps_and_gpu_write_what_their_tables_need(
 
 @pytest.mark.parametrize("arithmetic", gpu.ARITHMETICS, ids=lambda each: each.name)
 def test_an_arithmetic_ends_with_its_block(arithmetic: gpu.Arithmetic) -> None:
-    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    def kinds() -> set[str]:
+        products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn.conv
+        return {products.fp32_precision, convolutions.fp32_precision}
+
     with arithmetic.entered(torch.device("cpu")):
+        assert kinds() == {"tf32" if arithmetic.tf32 else "ieee"}
         product = torch.ones(2, 2) @ torch.ones(2, 2)
     assert product.dtype is (torch.bfloat16 if arithmetic.autocast else torch.float32)
-    assert before == (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32)
+    assert kinds() == {"ieee"}
 
 
 def test_quickstart_extrapolates_each_part_from_its_sample(

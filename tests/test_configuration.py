@@ -116,6 +116,7 @@ OTHER: dict[str, tuple[str, Any]] = {
     "trainer.devices": ("", 2),
     "trainer.threads": ("", 1),
     "population.engine": ("", "stacked"),
+    "population.compile": ("", True),
     "population.max_replicas": ("", 2),
     "outputs.weights": ("", "all"),
     "outputs.tensorboard": ("", "none"),

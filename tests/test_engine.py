@@ -275,3 +275,13 @@ def test_workers_take_over_the_callers_modes(
     ):
         run_epoch(engine)
     assert seen == [(gradients, dtype is not None, dtype or torch.float32)] * 2
+
+
+@pytest.mark.parametrize("engine", ["stacked", "sequential"])
+def test_a_compiled_population_is_the_plain_one(
+    engine: str, threads: Callable[[int], None]
+) -> None:
+    threads(1)
+    short = (f"population.engine={engine}", "trainer.max_epochs=1", "norm=batch", "seeds=2")
+    compiled = trained("mlp", *short, "population.compile=true")
+    assert_alike(compiled, trained("mlp", *short))

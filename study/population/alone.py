@@ -31,6 +31,7 @@ class Alone:
     def start(self) -> None:
         lr = self.replicas[0].lr
         self.optimizer = make_optimizer(self.network, lr, self.settings.optimizer)
+        self._forward = self.settings.prepared(self.network)
 
     def train_epoch(self, data: Split, *, epoch: int, factors: Sequence[float]) -> EpochSums:
         network, optimizer, replica = self.network, self.optimizer, self.replicas[0]
@@ -42,7 +43,7 @@ class Alone:
         for update, (inputs, labels) in enumerate(batches):
             for group in optimizer.param_groups:
                 group["lr"] = replica.lr * factors[update]
-            outputs = network(self._laid_out(inputs)).to(inputs.dtype)
+            outputs = self._forward(self._laid_out(inputs)).to(inputs.dtype)
             targets = task.target(inputs, labels)
             loss = task.loss(outputs, targets).mean()
             loss.backward()

@@ -17,7 +17,13 @@ from study.population.settings import Replica, Settings
 from study.population.stack import Stack
 from study.population.streams import Streams
 
-DTYPES = {"32-true": torch.float32, "64-true": torch.float64, "bf16-mixed": torch.float32}
+DTYPES = {
+    "32-true": torch.float32,
+    "64-true": torch.float64,
+    "bf16-mixed": torch.float32,
+    "tf32": torch.float32,
+}
+"""The type of parameters and inputs for each `trainer.precision`."""
 SAMPLE_SIZE = 1024
 
 

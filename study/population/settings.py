@@ -1,8 +1,11 @@
 """A replica, and how every replica of a population is trained."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import torch
+from torch import Tensor, nn
 
 from study.population.streams import Streams
 from study.population.task import Task, make_task
@@ -29,7 +32,7 @@ class Settings:
     """How every replica of a population is trained.
 
     `eval_mixes`: an evaluation's batches are drawn from the whole split, since they show in its
-    results.
+    results. `compile`: training runs the networks through torch.compile.
     """
 
     batch_size: int
@@ -41,6 +44,7 @@ class Settings:
     eval_batch_size: int
     eval_mixes: bool
     streams: Streams
+    compile: bool = False
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> "Settings":
@@ -58,7 +62,12 @@ class Settings:
             eval_batch_size=norm["eval_batch_size"] if on_batch else at_once,
             eval_mixes=on_batch,
             streams=Streams(config["streams"]),
+            compile=config["population"]["compile"],
         )
+
+    def prepared(self, network: nn.Module) -> Callable[[Tensor], Tensor]:
+        """The network as training calls it."""
+        return torch.compile(network) if self.compile else network
 
     def batch_of(self, num_examples: int) -> int:
         """The batch size on a training set of `num_examples`."""

@@ -49,6 +49,7 @@ class Stack:
                 slices = [self._slice(parameter, first, last) for parameter in group["params"]]
                 groups.append({**group, "params": slices, "lr": lr})
             first = last
+        self._forward = self.settings.prepared(self.network)
         places = [self.seeds.index(replica.seed) for replica in self.replicas]
         whole, rest = divmod(len(places), len(self.seeds))
         self.is_grid = not rest and places == [*range(len(self.seeds))] * whole

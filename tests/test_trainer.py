@@ -1,0 +1,23 @@
+"""Lightning's Trainer as every training uses it."""
+
+import pytest
+import tiny
+import torch
+
+from study.errors import InputError
+from study.trainer import check_precision, make_trainer, set_tf32
+
+
+def test_float32_is_float32_throughout_but_where_tf32_is_asked_for() -> None:
+    products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn.conv
+    for precision, kind in (("tf32", "tf32"), ("32-true", "ieee")):
+        make_trainer(tiny.config(f"trainer.precision={precision}"), max_epochs=1)
+        assert (products.fp32_precision, convolutions.fp32_precision) == (kind, kind)
+    set_tf32(False)
+
+
+def test_tf32_is_refused_where_no_device_has_it() -> None:
+    with pytest.raises(InputError, match="use trainer.precision=32-true"):
+        check_precision("tf32", torch.device("cpu"))
+    check_precision("tf32", torch.device("cuda"))
+    check_precision("32-true", torch.device("cpu"))
