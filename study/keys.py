@@ -216,7 +216,9 @@ KEYS: dict[str, Key] = {
     "population.engine": Key(
         "rounding", choice("auto", "stacked", "sequential"), "how replicas are trained together"
     ),
-    "population.compile": Key("rounding", FLAG, "compile the networks for training (torch.compile)"),
+    "population.compile": Key(
+        "rounding", FLAG, "compile the networks for training (torch.compile)"
+    ),
     "population.max_replicas": Key(
         "rounding", optional(whole(1)), "replicas in memory at once; null is all of a cell"
     ),

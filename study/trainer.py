@@ -71,7 +71,7 @@ def set_tf32(allowed: bool) -> None:
     """
     kind = "tf32" if allowed else "ieee"
     torch.backends.cuda.matmul.fp32_precision = kind
-    torch.backends.cudnn.conv.fp32_precision = kind
+    torch.backends.cudnn.conv.fp32_precision = kind  # type: ignore[attr-defined]
 
 
 def _quieten_lightning() -> None:

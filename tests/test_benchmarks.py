@@ -79,7 +79,8 @@ def test_steps_and_gpu_write_what_their_tables_need(
 @pytest.mark.parametrize("arithmetic", gpu.ARITHMETICS, ids=lambda each: each.name)
 def test_an_arithmetic_ends_with_its_block(arithmetic: gpu.Arithmetic) -> None:
     def kinds() -> set[str]:
-        products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn.conv
+        products = torch.backends.cuda.matmul
+        convolutions = torch.backends.cudnn.conv  # type: ignore[attr-defined]
         return {products.fp32_precision, convolutions.fp32_precision}
 
     with arithmetic.entered(torch.device("cpu")):

@@ -277,6 +277,7 @@ def test_workers_take_over_the_callers_modes(
     assert seen == [(gradients, dtype is not None, dtype or torch.float32)] * 2
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
 @pytest.mark.parametrize("engine", ["stacked", "sequential"])
 def test_a_compiled_population_is_the_plain_one(
     engine: str, threads: Callable[[int], None]

@@ -9,7 +9,8 @@ from study.trainer import check_precision, make_trainer, set_tf32
 
 
 def test_float32_is_float32_throughout_but_where_tf32_is_asked_for() -> None:
-    products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn.conv
+    products = torch.backends.cuda.matmul
+    convolutions = torch.backends.cudnn.conv  # type: ignore[attr-defined]
     for precision, kind in (("tf32", "tf32"), ("32-true", "ieee")):
         make_trainer(tiny.config(f"trainer.precision={precision}"), max_epochs=1)
         assert (products.fp32_precision, convolutions.fp32_precision) == (kind, kind)

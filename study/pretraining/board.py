@@ -51,7 +51,8 @@ def watch_on(
 def _tag(name: str) -> str:
     """`val_free_energy` as `free energy val`, so that both splits of a monitor stand together."""
     split, _, rest = name.partition("_")
-    return f"{rest} {split}".replace("_", " ") if split in ("train", "val") else name
+    ordered = f"{rest} {split}" if split in ("train", "val") else name
+    return ordered.replace("_", " ")
 
 
 def reconstructions(trainee: Trainee, images: Tensor) -> Tensor | None:
