@@ -75,8 +75,7 @@ def train_cell(
             "factors": dict(factors),
             **task_record(config, data),
             "wall_seconds": round(seconds, 3),
-            "pretraining_seconds": starts.seconds,
-            "pretraining_updates": starts.updates,
+            **starts.record(),
             "provenance": _provenance(config, data, threads, packing),
         },
     )

@@ -16,7 +16,7 @@ from study.configuration import Config, directory_name, signature, with_fingerpr
 from study.data import read_images, split_indices
 from study.data.split import subset_indices
 from study.errors import InputError
-from study.memory import check_memory, num_replicas
+from study.memory import check_memory, check_pretraining_memory, num_replicas
 from study.networks import needs_sample
 from study.outputs.cell import write_error
 from study.outputs.records import CellRecord, LedgerCell, read_cell
@@ -97,6 +97,7 @@ def _identified(cell: PlannedCell, words: str) -> LaunchCell:
     if data["crop"] > min(shape[1:]):
         side = min(shape[1:])
         raise InputError(f"data.crop={data['crop']} is above the side of the images, {side} pixels")
+    num_whole, num_train, num_val = sizes
     check_memory(config, device, shape, num_classes)
     try:
         network = check_network(_without_measuring(config), shape, num_classes)
@@ -104,10 +105,10 @@ def _identified(cell: PlannedCell, words: str) -> LaunchCell:
     except RuntimeError as error:
         reason = str(error).split("\n")[0]
         raise InputError(f"the network cannot be built: {reason}") from None
+    check_pretraining_memory(config, device, shape, num_classes, num_whole + 2 * num_val)
     digest = signature(config, fingerprint)
     factors = with_fingerprint(cell.factors, config, fingerprint)
     entry = LedgerCell(directory_name(cell.choices, digest), digest, factors)
-    num_whole, num_train = sizes
     epochs = epochs_of(config, network, num_train=num_train, num_whole=num_whole)
     return LaunchCell(cell, entry, words, *epochs)
 
@@ -122,18 +123,18 @@ def _without_measuring(config: Config) -> Config:
 @functools.lru_cache(maxsize=64)
 def _checked_data(
     name: str, root: str | None, val_size: float, train_size: Any, test_size: Any, seed: int
-) -> tuple[tuple[int, int, int], int, tuple[int, int], str]:
+) -> tuple[tuple[int, int, int], int, tuple[int, int, int], str]:
     """What a data set whose sizes can be had is: image shape, number of classes, fingerprint.
 
-    And before the last the sizes of the training split and of what is trained on.
+    And before the last the sizes of the training split, of what is trained on, of validation.
     """
     images = read_images(name, root)
-    whole, subset, _ = split_indices(
+    whole, subset, val = split_indices(
         images.train_labels, val_size=val_size, train_size=train_size, split_seed=seed
     )
     subset_indices(images.test_labels, test_size, split_seed=seed)
     channels, height, width = images.train_images.shape[1:]
-    sizes = len(whole), len(subset)
+    sizes = len(whole), len(subset), len(val)
     return (channels, height, width), len(images.classes), sizes, images.fingerprint
 
 

@@ -1,5 +1,6 @@
 """The memory that a cell needs, and whether this machine has it."""
 
+import math
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +11,8 @@ from study.data import Data
 from study.errors import InputError
 from study.networks import build_network
 from study.population.build import DTYPES
+from study.pretraining.settings import blocks_to_pretrain
+from study.pretraining.stage import is_pretrained, training_data
 
 PROCESS_BYTES = 0.6e9
 """The program itself, before any data: PyTorch and Lightning."""
@@ -38,12 +41,43 @@ def network_bytes(
     return width * sum(value.numel() for value in network.state_dict().values())
 
 
+def seeds_at_once(config: Mapping[str, Any]) -> int:
+    """The seeds whose replicas are in training at once, and which are pretrained together."""
+    return min(len(config["seeds"]), math.ceil(at_once(config) / len(config["optimizer"]["lr"])))
+
+
+def pretraining_bytes(
+    config: Mapping[str, Any],
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    num_examples: int,
+) -> int:
+    """Bytes of what the layers above the first are fed while they are pretrained.
+
+    Of each seed for `num_examples`, and of one once more, as it moves up a layer.
+    """
+    if not is_pretrained(config):
+        return 0
+    with torch.device("meta"):
+        network = build_network(config, input_shape, num_classes).eval()
+        fed, largest = torch.empty(1, *input_shape), 0
+        for block in blocks_to_pretrain(config, network)[:-1]:
+            fed = block(fed)
+            largest = max(largest, fed.numel())
+    width = DTYPES[config["trainer"]["precision"]].itemsize
+    return width * largest * num_examples * (seeds_at_once(config) + 1)
+
+
 def cell_bytes(config: Mapping[str, Any], data: Data) -> float:
-    """Bytes of a cell in training: program, data, replicas in training, weights of all."""
-    inputs = sum(split.inputs.nbytes for split in (data.train, data.val, data.test))
+    """Bytes of a cell: program, data, and the larger of its training and its pretraining."""
+    whole = training_data(config, data) if is_pretrained(config) else data
+    splits = {id(split): split for split in (data.train, data.val, data.test, whole.train)}
+    inputs = sum(split.inputs.nbytes for split in splits.values())
     copies = TRAINING_COPIES * at_once(config) + num_replicas(config)
     size = network_bytes(config, data.input_shape, data.num_classes)
-    return PROCESS_BYTES + inputs + copies * size
+    num_examples = len(whole.train) + 2 * len(data.val)
+    fed = pretraining_bytes(config, data.input_shape, data.num_classes, num_examples)
+    return PROCESS_BYTES + inputs + max(copies * size, fed)
 
 
 def machine_bytes(device: torch.device) -> int | None:
@@ -79,6 +113,27 @@ def check_memory(
         f"{at_once(config)} replicas at once, {size / 1e6:.0f} MB of weights each, need about "
         f"{needed / 1e9:.1f} GB, and this machine has {total / 1e9:.1f}: "
         f"{_advice(free, kept, size, num_replicas(config))}"
+    )
+
+
+def check_pretraining_memory(
+    config: Mapping[str, Any],
+    device: torch.device,
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    num_examples: int,
+) -> None:
+    """Raises `InputError` where what the layers are fed for `num_examples` does not fit."""
+    total = machine_bytes(device)
+    needed = pretraining_bytes(config, input_shape, num_classes, num_examples)
+    if total is None or needed <= total - PROCESS_BYTES:
+        return
+    seeds, rates = seeds_at_once(config), len(config["optimizer"]["lr"])
+    fit = int((total - PROCESS_BYTES) // (needed / (seeds + 1))) - 1
+    advice = f"set population.max_replicas={fit * rates}" if fit > 0 else "not even one fits"
+    raise InputError(
+        f"pretraining {seeds} seeds at once keeps the layers' outputs for {num_examples} images, "
+        f"about {needed / 1e9:.1f} GB, and this machine has {total / 1e9:.1f}: {advice}"
     )
 
 

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from study.networks import CNN, MLP, Block, Network, initialize
+from study.population.reconstruction import RECONSTRUCTIONS
 from study.pretraining.autoencoder import LayerAutoencoder
 from study.pretraining.corruption import make_corruption
 from study.pretraining.decoders import make_decoder
-from study.pretraining.reconstruction import RECONSTRUCTIONS
 from study.pretraining.trainee import Trainee
 
 SGD = {"name": "sgd", "momentum": 0.9, "nesterov": False, "weight_decay": 0.01}

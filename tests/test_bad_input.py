@@ -52,12 +52,20 @@ def refused(
     return Refused(capsys, tmp_path)
 
 
+UNIT = "data.normalize=unit"
 CASES: list[tuple[Sequence[str], str]] = [
     (["activation=rleu"], "unknown activation 'rleu' (did you mean 'relu'?); choose from: elu"),
     (["init=he_norml"], "unknown init 'he_norml' (did you mean 'he_normal'?)"),
     (["data=mnits"], "unknown data 'mnits' (did you mean 'mnist'?)"),
     (["norm=layer"], "choose from: batch, none"),
     (["experiment=quickstrat"], "did you mean 'quickstart'?"),
+    (["pretraining=autoencoder", "pretraining.layers=9"], "has 3 hidden layers to pretrain"),
+    (["pretraining=rbm", "model=cnn", UNIT], "layer 1 is a convolution"),
+    (["pretraining=rbm", UNIT], "ReLU of layer 1 is not the probability"),
+    (["pretraining='denoising_autoencoder corruption_level=1.0'"], "corruption=masking: it takes"),
+    (["pretraining='autoencoder loss=cross_entropy'"], "use data.normalize=unit or binary"),
+    (["pretraining=supervised", "model=autoencoder", UNIT], "model=autoencoder has none"),
+    (["pretraining='autoencoder epochs=[1,2]'"], "has 2 values for 3 layers"),
     (["batchsize=64"], "unknown key 'batchsize' (did you mean batch_size?)"),
     (["optimiser=sgd"], "did you mean optimizer?"),
     (["activation=relu", "activation.slope=0.1"], "levels of activation that have it: leaky_relu"),

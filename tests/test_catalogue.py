@@ -1,6 +1,7 @@
 """`study list` and `study --help` leave nothing out."""
 
 import itertools
+import shlex
 import subprocess
 import sys
 
@@ -8,8 +9,10 @@ import pytest
 
 from study.__main__ import COMMANDS, PROJECT_COMMANDS, main
 from study.catalogue import catalogue, headline
+from study.compose import hydra_ready
 from study.configuration import CONF, levels
 from study.keys import GROUPS, KEYS
+from study.sweep import plan
 
 
 def test_every_experiment_level_and_key_has_its_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -50,6 +53,25 @@ def test_an_experiments_header_says_the_command_the_result_and_the_time(name: st
         (line,) = [line for line in header if line.startswith(begins)]
         if not begins.endswith(": "):
             assert line.removeprefix(begins)[:1] in ("", " ")
+
+
+def commands_of(name: str) -> list[list[str]]:
+    """The `study train` commands of an experiment's header, as a shell splits them."""
+    text = (CONF / "experiment" / f"{name}.yaml").read_text(encoding="utf-8")
+    header = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines())
+    joined = "\n".join(line.removeprefix("#") for line in header).replace("\\\n", " ")
+    lines = [line.strip() for line in joined.splitlines()]
+    trains = [line.partition("  (")[0] for line in lines if line.startswith("study train")]
+    return [shlex.split(line)[2:] for line in trains]
+
+
+@pytest.mark.parametrize("name", levels("experiment"))
+def test_every_command_of_a_header_can_be_planned(name: str) -> None:
+    commands = commands_of(name)
+    assert commands
+    for arguments in commands:
+        with hydra_ready():
+            assert plan(arguments, multirun=False).cells
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"], ["help"]])

@@ -122,10 +122,13 @@ def test_pretraining_is_pinned_with_the_initialization() -> None:
 
 def test_an_autoencoder_is_unrolled_from_its_pretrained_encoder() -> None:
     overrides = ("model.widths=[12,8]", "model.code=4", "loss=cross_entropy")
-    for kind in ("autoencoder", "rbm"):
+    for kind, own in (
+        ("autoencoder", ("pretraining.loss=cross_entropy",)),
+        ("rbm", ("pretraining.lr=[0.1,0.1,0.001]",)),
+    ):
         seen: list[Trainee] = []
         network = pretrained(
-            config(kind, *overrides, model="autoencoder"),
+            config(kind, *own, *overrides, model="autoencoder"),
             (0,),
             finished=lambda layer, trainee, val, seen=seen: seen.append(trainee),
         )[0][0]
@@ -175,6 +178,7 @@ def network_of(configuration: dict[str, Any]) -> Network:
     return initial_network(configuration, DATA, 0)
 
 
+DEEP = ("model.widths=[4]", "model.code=2")
 REFUSED: list[tuple[str, tuple[str, ...], str, str]] = [
     ("autoencoder", ("pretraining.layers=3",), "mlp", "has 2 hidden layers to pretrain"),
     ("autoencoder", ("model.widths=[]",), "mlp", "has 0 hidden layers to pretrain"),
@@ -197,6 +201,21 @@ REFUSED: list[tuple[str, tuple[str, ...], str, str]] = [
     ),
     ("autoencoder", ("activation=maxout",), "mlp", "pretraining.decoder=untied"),
     ("supervised", ("model.widths=[4]", "model.code=2"), "autoencoder", "has none"),
+    ("rbm", (*DEEP, "loss=cross_entropy"), "autoencoder", r"such as pretraining.lr=\[0.1,0.001\]"),
+    ("autoencoder", (*DEEP, "loss=cross_entropy"), "autoencoder", "pretraining.loss=cross_entropy"),
+    (
+        "autoencoder",
+        (*DEEP, "loss=squared_error", "pretraining.loss=cross_entropy"),
+        "autoencoder",
+        "use pretraining.loss=squared",
+    ),
+    (
+        "autoencoder",
+        (*DEEP, "loss=cross_entropy", "activation=maxout", "pretraining.decoder=untied"),
+        "autoencoder",
+        "unrolls its pretrained layers",
+    ),
+    ("autoencoder", ("pretraining.momentum=0.9",), "mlp", "which has none; use sgd"),
 ]
 
 
@@ -213,9 +232,11 @@ def test_what_cannot_be_pretrained_is_refused_before_training(
 
 @pytest.mark.parametrize(
     "overrides",
-    [("activation=tanh", "pretraining.mean_field=true"), ("pretraining.visible=gaussian",)],
+    [
+        ("activation=tanh", "pretraining.mean_field=true", "pretraining.lr=[0.1,0.001]"),
+        ("data.normalize=standard", "pretraining.visible=gaussian", "pretraining.lr=[0.001,0.1]"),
+    ],
 )
 def test_what_was_refused_can_be_asked_for(overrides: tuple[str, ...]) -> None:
-    standard = () if "activation=tanh" in overrides else ("data.normalize=standard",)
-    configuration = config("rbm", *overrides, *standard)
+    configuration = config("rbm", *overrides)
     check_pretraining(configuration, network_of(configuration))

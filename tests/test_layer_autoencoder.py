@@ -23,10 +23,10 @@ from pretrained_layers import (
 from torch import Tensor, nn
 
 from study.networks import CNN, MLP, Block, Network, initialize
+from study.population.reconstruction import RECONSTRUCTIONS, Reconstruction
 from study.pretraining.autoencoder import LayerAutoencoder, encode
 from study.pretraining.corruption import make_corruption
 from study.pretraining.decoders import TiedDecoder
-from study.pretraining.reconstruction import RECONSTRUCTIONS, Reconstruction
 from study.pretraining.trainee import epoch_batches
 
 

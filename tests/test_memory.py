@@ -6,7 +6,14 @@ from tiny import config
 
 from study import memory
 from study.errors import InputError
-from study.memory import PROCESS_BYTES, TRAINING_COPIES, check_memory, network_bytes
+from study.memory import (
+    PROCESS_BYTES,
+    TRAINING_COPIES,
+    check_memory,
+    check_pretraining_memory,
+    network_bytes,
+    pretraining_bytes,
+)
 from study.networks import build_network
 
 SHAPE = (1, 16, 16)
@@ -62,3 +69,20 @@ def test_a_cell_whose_weights_alone_do_not_fit(monkeypatch: pytest.MonkeyPatch) 
 def test_a_machine_that_does_not_say_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "machine_bytes", lambda device: None)
     check_memory(config("seeds=1000"), torch.device("cpu"), SHAPE, 3)
+
+
+def test_what_pretrained_layers_are_fed_counts_and_is_refused_with_what_fits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """16 channels of 28 x 28 after the first layer, for 60,000 images of 3 seeds and one more."""
+    asked = config("pretraining=autoencoder", "model.channels=[[16,4]]", model="cnn")
+    asked = asked | {"seeds": [0, 1, 2], "trainer": asked["trainer"] | {"precision": "32-true"}}
+    shape, cpu = (1, 28, 28), torch.device("cpu")
+    a_seed = 4 * 16 * 28 * 28 * 60_000
+    assert pretraining_bytes(asked, shape, 3, 60_000) == 4 * a_seed
+    assert pretraining_bytes(config(), shape, 3, 60_000) == 0
+    monkeypatch.setattr("study.memory.machine_bytes", lambda _: PROCESS_BYTES + 3.5 * a_seed)
+    with pytest.raises(InputError, match="set population.max_replicas=2$"):
+        check_pretraining_memory(asked, cpu, shape, 3, 60_000)
+    fits = asked | {"population": asked["population"] | {"max_replicas": 2}}
+    check_pretraining_memory(fits, cpu, shape, 3, 60_000)

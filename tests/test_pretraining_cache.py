@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import tiny
 import torch
+from safetensors.torch import load_file
 
 from study.pretraining.cache import (
     Pretrained,
@@ -33,7 +34,7 @@ class Training:
 
 
 def states(found: dict[int, Pretrained]) -> dict[int, list[float]]:
-    return {seed: kept.state["w"].tolist() for seed, kept in found.items()}
+    return {seed: one.state["w"].tolist() for seed, one in found.items()}
 
 
 def test_a_seed_is_trained_once(tmp_path: Path) -> None:
@@ -42,7 +43,7 @@ def test_a_seed_is_trained_once(tmp_path: Path) -> None:
     again = pretrained(tmp_path, SIGNATURE, [1, 0, 2], training)
     assert training.asked == [[0, 1], [2]]
     assert states(again)[0] == states(first)[0]
-    assert [kept.updates for kept in again.values()] == [7, 7, 7]
+    assert [one.updates for one in again.values()] == [7, 7, 7]
     assert first[0].seconds == again[0].seconds
 
 
@@ -198,8 +199,6 @@ def test_a_cell_with_another_learning_rate_pretrains_nothing(root: Path) -> None
     assert list(cache.rglob("events.out.tfevents.*"))
     for key in ("pretraining_seconds", "pretraining_updates"):
         assert second[key] == first[key] > 0
-    train_size = 54  # of 60 images, validation has a tenth
-    assert train_size - train_size % 16 > 0
     assert first["pretraining_updates"] == 2 * 2 * (_num_train(first, root) // 16)
 
 
@@ -210,22 +209,47 @@ def _num_train(record: dict[str, Any], root: Path) -> int:
     return len(prepare(config["data"]).train)
 
 
+def test_a_record_counts_every_seed_copied_or_not(root: Path) -> None:
+    record_of(root, "two")
+    three = record_of(root, "three", "seeds=3")
+    hashes = three["pretraining"]["sha256"]
+    assert sorted(hashes) == ["0", "1", "2"]
+    again = record_of(root, "again", "seeds=[1,2]")
+    assert again["pretraining"]["sha256"] == {seed: hashes[seed] for seed in ("1", "2")}
+    assert 0 < again["pretraining_seconds"] < three["pretraining_seconds"]
+    assert again["pretraining_updates"] == three["pretraining_updates"]
+
+
+def test_each_training_has_its_own_run_of_tensorboard(root: Path) -> None:
+    record_of(root, "parts", "pretraining.epochs=1", "population.max_replicas=1")
+    runs = [path.name for path in (root.parent / "study/pretraining").rglob("seeds=*")]
+    assert {"seeds=0", "seeds=1"} <= set(runs)
+
+
+def test_weights_that_are_not_finite_are_said_to_be(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    record_of(root, "wild", "pretraining.optimizer=sgd", "pretraining.lr=1e200")
+    assert "the pretraining of seed 0 diverged" in caplog.text
+
+
 def test_an_equal_budget_trains_for_as_many_more_updates(root: Path) -> None:
-    record = record_of(root, "budget", "pretraining.equal_budget=true")
+    few = ("data.train_size=20", "batch_size=9")
+    record = record_of(root, "budget", "pretraining.equal_budget=true", *few)
     assert (record["pretraining_seconds"], record["pretraining_updates"]) == (0.0, 0)
     rows = (root.parent / "study/budget/curves.csv").read_text().splitlines()
-    num_train = _num_train(record, root)
-    extra = -(-2 * 2 * (num_train // 16) // (num_train // 16))
+    updates, per_epoch = 2 * 2 * (_num_train(record, root) // 16), 20 // 9
+    extra = -(-updates // per_epoch)
     epochs = [int(row.split(",")[2]) for row in rows[1:]]
     assert max(epochs) == 2 + extra
 
 
 def test_replicas_start_from_the_kept_weights(root: Path) -> None:
     """Training at a rate that changes nothing leaves what pretraining kept."""
-    record_of(root, "still", "optimizer.lr=1e-300", "trainer.max_epochs=1")
-    from safetensors.torch import load_file
-
-    kept = load_file(next((root.parent / "study/pretraining").rglob("seed=1.safetensors")))
+    record = record_of(root, "still", "optimizer.lr=1e-300", "trainer.max_epochs=1")
+    signature = record["pretraining"]["signature"]
+    cache = cache_directory(root.parent / "study", "autoencoder", signature)
+    kept = load_file(cache / "seed=1.safetensors")
     weights = load_file(root.parent / "study/still/weights.safetensors")
     for name, value in kept.items():
         torch.testing.assert_close(weights[f"seed=1,lr=1e-300/{name}"], value)

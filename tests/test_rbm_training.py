@@ -281,7 +281,7 @@ REFUSED = {
     "Tanh of blocks.1 is not the probability of a bernoulli hidden unit; "
     "use activation=sigmoid, or pretraining.mean_field=true": (dense(nn.Tanh()), "auto"),
     "Sigmoid of blocks.1 is not the mean of a linear hidden unit (pretraining.hidden=linear); "
-    "use activation=identity, or": (dense(nn.Sigmoid()), "linear"),
+    "use pretraining.hidden=auto, or": (dense(nn.Sigmoid()), "linear"),
     "Identity of blocks.1 is not the probability of a bernoulli": (
         dense(nn.Identity()),
         "bernoulli",
@@ -325,7 +325,7 @@ def test_mean_field_use_keeps_what_the_layer_has():
     assert torch.equal(block.eval()(patterns()), fed)
 
 
-@pytest.mark.parametrize("inputs", [[-0.5, 1.0], [0.0, 1.01], [0.5, float("nan")]])
+@pytest.mark.parametrize("inputs", [[-0.5, 1.0], [0.0, 1.01]])
 def test_bernoulli_units_refuse_data_outside_the_unit_interval(inputs):
     data = torch.tensor(inputs).double().repeat(10, NUM_VISIBLE // 2)
     message = "the inputs of blocks.0 are in .*data.normalize=unit or binary.*visible=gaussian"
@@ -335,3 +335,7 @@ def test_bernoulli_units_refuse_data_outside_the_unit_interval(inputs):
     check_inputs(data, "gaussian", where="blocks.0")
     with pytest.raises(InputError, match="unknown pretraining.visible 'linear'"):
         check_inputs(data, "linear", where="blocks.0")
+
+
+def test_what_has_diverged_below_is_no_bad_input():
+    check_inputs(torch.full((4, NUM_VISIBLE), float("nan")), "bernoulli", where="blocks.1")

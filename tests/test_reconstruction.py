@@ -5,23 +5,20 @@ import re
 
 import numpy as np
 import pytest
-import tiny
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from study.data import fit_normalization
 from study.errors import InputError
 from study.networks import MLP
-from study.pretraining.reconstruction import (
+from study.population.reconstruction import (
     RECONSTRUCTIONS,
-    check_blocks,
-    check_inputs,
     cross_entropy,
     make_reconstruction,
     squared,
 )
+from study.pretraining.kinds import check_blocks
 
 SHAPES = st.sampled_from([(1, 1), (4, 6), (2, 3, 4, 5)])
 SEEDS = st.integers(0, 99)
@@ -100,28 +97,6 @@ def test_squared_error_shows_the_outputs_as_they_are() -> None:
 def test_an_unknown_loss_is_refused() -> None:
     with pytest.raises(InputError, match="pretraining.loss 'mse'.*squared, cross_entropy"):
         make_reconstruction("mse")
-
-
-@pytest.mark.parametrize(
-    "kind", ["standard", "centre", "pixel", "whiten", "unit", "binary", "none"]
-)
-def test_cross_entropy_takes_the_normalizations_whose_inputs_are_in_the_unit_interval(
-    kind: str,
-) -> None:
-    images, _ = tiny.pixels(30, seed=0, shape=(1, 6, 6))
-    inputs = fit_normalization(kind, images, zca_epsilon=0.01)(images)
-    check_inputs("squared", inputs)
-    if kind in ("unit", "binary"):
-        check_inputs("cross_entropy", inputs)
-        return
-    message = "inputs are from .* to .*; use data.normalize=unit, data.normalize=binary or pretra"
-    with pytest.raises(InputError, match=message) as error:
-        check_inputs("cross_entropy", inputs)
-    assert "\n" not in str(error.value)
-
-
-def test_what_has_diverged_is_no_bad_input() -> None:
-    check_inputs("cross_entropy", torch.tensor([[0.0, math.nan, 1.0]]))
 
 
 @pytest.mark.parametrize(

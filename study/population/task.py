@@ -11,7 +11,7 @@ from torch import Tensor
 from study.data import IN_UNIT_INTERVAL
 from study.errors import InputError, unknown
 from study.population.losses import LOSSES, Loss, predicted, wrong
-from study.pretraining.reconstruction import RECONSTRUCTIONS, Reconstruction, squared
+from study.population.reconstruction import RECONSTRUCTIONS, Reconstruction, squared
 from study.tasks import CLASSIFICATION, RECONSTRUCTION, task_of
 
 

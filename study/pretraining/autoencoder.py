@@ -9,9 +9,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from study.networks import Block
+from study.population.reconstruction import Reconstruction
 from study.pretraining.corruption import Corruption
 from study.pretraining.gradient import GradientTrainee
-from study.pretraining.reconstruction import Reconstruction
 from study.pretraining.trainee import GeneratorFactory, Labelled, in_evaluation
 
 
@@ -26,7 +26,7 @@ class LayerAutoencoder(GradientTrainee):
 
     The code is decoded before any pooling; what feeds the next layer (`hidden`) is pooled. Inputs
     are corrupted by draws from the stream "corruption"; targets are clean. Whether the inputs suit
-    the loss is for `check_inputs` and `check_blocks` to say, before any phase begins.
+    the loss is for `check_pretraining` to say, before any phase begins.
     """
 
     def __init__(

@@ -9,10 +9,11 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from filelock import FileLock
 from torch import Tensor
 
@@ -45,23 +46,40 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Pretrained:
-    """The weights that a seed's networks start from, and what they cost."""
+    """The weights that a seed's networks start from, and the header they are kept with.
+
+    It says what they cost, where they were made, and their hash.
+    """
 
     state: State
-    seconds: float
-    updates: int
+    header: Mapping[str, str]
+
+    @property
+    def seconds(self) -> float:
+        return float(self.header["seconds"])
+
+    @property
+    def updates(self) -> int:
+        return int(self.header["updates"])
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether no weight has diverged."""
+        return all(bool(torch.isfinite(value).all()) for value in self.state.values())
 
 
 @dataclass(frozen=True)
 class Result:
     """What pretraining seeds together came to: each one's weights, and a row per layer and epoch.
 
-    `updates` is of each seed.
+    `updates` is of each seed; `made` tells where, for whoever repeats it: the threads, the device,
+    the versions.
     """
 
     states: Mapping[int, State]
     rows: Mapping[int, list[Row]]
     updates: int
+    made: Mapping[str, str] = field(default_factory=dict)
 
 
 def pretraining_signature(config: Mapping[str, Any], fingerprint: str) -> str:
@@ -98,35 +116,41 @@ def pretrained(
     directory.mkdir(parents=True, exist_ok=True)
     with FileLock(directory / "lock"):
         found = {seed: _read(_path(directory, seed), signature, seed) for seed in seeds}
-        missing = [seed for seed, kept in found.items() if kept is None]
+        missing = [seed for seed, one in found.items() if one is None]
         if missing:
             started = time.perf_counter()
             result = train(missing)
             seconds = round((time.perf_counter() - started) / len(missing), 3)
             for seed in missing:
-                kept = Pretrained(result.states[seed], seconds, result.updates)
-                _write(directory, signature, seed, kept, result.rows[seed])
-                found[seed] = kept
-    return {seed: kept for seed, kept in found.items() if kept is not None}
+                found[seed] = _keep(directory, signature, seed, result, seconds)
+    return {seed: one for seed, one in found.items() if one is not None}
+
+
+def kept(directory: Path, signature: str, seed: int) -> Pretrained | None:
+    """What is kept of a seed, trained by whomever; None if nothing is."""
+    return _read(_path(directory, seed), signature, seed)
 
 
 def _path(directory: Path, seed: int) -> Path:
     return directory / f"seed={seed}.safetensors"
 
 
-def _write(directory: Path, signature: str, seed: int, kept: Pretrained, rows: list[Row]) -> None:
-    """The curves as CSV, then the weights with their header."""
+def _keep(directory: Path, signature: str, seed: int, result: Result, seconds: float) -> Pretrained:
+    """Writes a seed's curves as CSV, then its weights with their header."""
+    rows, state = result.rows[seed], result.states[seed]
     names = list(dict.fromkeys(name for row in rows for name in row))
     filled = [{name: row.get(name, float("nan")) for name in names} for row in rows]
     write_csv(directory / f"seed={seed}.csv", names, filled)
     header = {
+        **result.made,
         "signature": signature,
         "seed": str(seed),
-        "seconds": str(kept.seconds),
-        "updates": str(kept.updates),
+        "seconds": str(seconds),
+        "updates": str(result.updates),
     }
-    header["sha256"] = _digest(header, kept.state)
-    write_tensors(_path(directory, seed), kept.state, header)
+    header["sha256"] = _digest(header, state)
+    write_tensors(_path(directory, seed), state, header)
+    return Pretrained(state, header)
 
 
 def _digest(header: Mapping[str, str], state: State) -> str:
@@ -155,7 +179,7 @@ def _read(path: Path, signature: str, seed: int) -> Pretrained | None:
             raise ValueError("its content is not what its hash says")
         if (header.get("signature"), header.get("seed")) != (signature, str(seed)):
             raise ValueError("it is of another pretraining")
-        return Pretrained(state, float(header["seconds"]), int(header["updates"]))
+        return Pretrained(state, header)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = str(error).split("\n")[0]
         _log.warning("%s is damaged (%s): the seed is pretrained again", path, reason)

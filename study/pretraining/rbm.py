@@ -48,7 +48,9 @@ class Bernoulli:
         return torch.sigmoid(x)
 
     def sample(self, mean: Tensor, generator: torch.Generator) -> Tensor:
-        draws = torch.rand(mean.shape, generator=generator, device=generator.device)
+        draws = torch.rand(
+            mean.shape, generator=generator, device=generator.device, dtype=torch.float32
+        )
         return (draws.to(mean) < mean).to(mean)
 
     def energy(self, states: Tensor, bias: Tensor) -> Tensor:
@@ -68,7 +70,9 @@ class Gaussian:
         return x
 
     def sample(self, mean: Tensor, generator: torch.Generator) -> Tensor:
-        draws = torch.randn(mean.shape, generator=generator, device=generator.device)
+        draws = torch.randn(
+            mean.shape, generator=generator, device=generator.device, dtype=torch.float32
+        )
         return mean + draws.to(mean)
 
     def energy(self, states: Tensor, bias: Tensor) -> Tensor:

@@ -86,9 +86,10 @@ def _not_a_probability(block: Block, kind: str, hidden: str, where: str) -> str:
     fitting = {units: module.__name__.lower() for module, units in CONDITIONALS.items()}
     what = "probability" if kind == "bernoulli" else "mean"
     asked = "" if hidden == "auto" else f" (pretraining.hidden={hidden})"
+    remedy = f"activation={fitting[kind]}" if hidden == "auto" else "pretraining.hidden=auto"
     return (
         f"pretraining=rbm: {activation} of {where} is not the {what} of a {kind} hidden unit"
-        f"{asked}; use activation={fitting[kind]}, or pretraining.mean_field=true to pretrain "
+        f"{asked}; use {remedy}, or pretraining.mean_field=true to pretrain "
         "with such units all the same"
     )
 
@@ -96,14 +97,15 @@ def _not_a_probability(block: Block, kind: str, hidden: str, where: str) -> str:
 def check_inputs(inputs: Tensor, visible: str, *, where: str) -> None:
     """Raises InputError for Bernoulli visible units fed by numbers outside [0, 1].
 
-    `where` names the block that `inputs` (of any shape) feed.
+    NaN passes: a layer below has diverged, which is a result. `where` names the block that
+    `inputs` (of any shape) feed.
     """
     if visible not in VISIBLE_UNITS:
         raise unknown("pretraining.visible", visible, VISIBLE_UNITS)
     if visible != "bernoulli":
         return
     low, high = (float(bound) for bound in inputs.aminmax())
-    if not (low >= 0 and high <= 1):
+    if low < 0 or high > 1:
         raise InputError(
             f"pretraining=rbm: the inputs of {where} are in [{low:.3g}, {high:.3g}], not in "
             "[0, 1] as bernoulli visible units need; use data.normalize=unit or binary, "
@@ -208,11 +210,16 @@ class RbmTrainee:
         """
         monitor = self.generator("monitor", 0)
         inputs = train[0]
-        if len(inputs) > len(val[0]):
+        with torch.autocast(inputs.device.type, enabled=False):
+            return self._monitors(inputs, val[0], monitor)
+
+    def _monitors(self, inputs: Tensor, val: Tensor, monitor: torch.Generator) -> dict[str, float]:
+        """`measure`, in the parameters' own precision: free energies are differences."""
+        if len(inputs) > len(val):
             order = torch.randperm(len(inputs), generator=monitor, device=monitor.device)
-            inputs = inputs.index_select(0, order[: len(val[0])].to(inputs.device))
+            inputs = inputs.index_select(0, order[: len(val)].to(inputs.device))
         monitors = {}
-        for split, examples in (("train", inputs), ("val", val[0])):
+        for split, examples in (("train", inputs), ("val", val)):
             for name, mean in self._means(examples.flatten(1), monitor).items():
                 monitors[f"{split}_{name}"] = mean
         gap = monitors["val_free_energy"] - monitors["train_free_energy"]

@@ -1,6 +1,6 @@
 """The keys of the group `pretraining`, spelled out layer by layer."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,11 +59,22 @@ def layer_settings(pretraining: Mapping[str, Any], num_layers: int) -> list[Laye
                 "layers; give one for each, or one for all"
             )
         columns[name] = values
+    _check_momentum(pretraining, columns["optimizer"])
     rows = zip(*(columns[name] for name in PER_LAYER), strict=True)
     return [
         LayerSettings(epochs, lr, batch, _optimizer(name, pretraining) if name else {})
         for epochs, lr, batch, name in rows
     ]
+
+
+def _check_momentum(pretraining: Mapping[str, Any], names: Sequence[str]) -> None:
+    used = [name for name in names if name]
+    takers = [name for name in used if "momentum" in level_defaults("optimizer", name)]
+    if used and not takers and pretraining["momentum"]:
+        raise InputError(
+            f"pretraining.momentum={pretraining['momentum']} with pretraining.optimizer="
+            f"{shown(pretraining['optimizer'])}, which has none; use sgd or rmsprop"
+        )
 
 
 def _optimizer(name: str, pretraining: Mapping[str, Any]) -> dict[str, Any]:

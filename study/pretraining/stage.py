@@ -1,5 +1,6 @@
 """Pretraining as a stage of a cell: the weights that its seeds start from, trained once, kept."""
 
+import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -21,12 +22,15 @@ from study.pretraining.cache import (
     Result,
     State,
     cache_directory,
+    kept,
     pretrained,
     pretraining_signature,
 )
 from study.pretraining.greedy import pretrain
 from study.pretraining.settings import blocks_to_pretrain, num_epochs, num_updates
 from study.trainer import make_trainer
+
+_log = logging.getLogger(__name__)
 
 
 def is_pretrained(config: Mapping[str, Any]) -> bool:
@@ -79,7 +83,7 @@ class StartingWeights:
     """The weights that a cell's seeds start from, where they are pretrained.
 
     `study` is the directory whose cells share them. `elapsed` is the time that this process spent
-    on them; `seconds` and `updates` what they took when they were trained, whoever did it.
+    on them.
     """
 
     def __init__(
@@ -95,25 +99,43 @@ class StartingWeights:
             return {}
         started = time.perf_counter()
         if lacking := [seed for seed in seeds if seed not in self._found]:
-            signature = pretraining_signature(self.config, self.data.fingerprint)
-            kind = self.config["pretraining"]["name"]
-            directory = cache_directory(self.study, kind, signature)
-            self._found |= pretrained(
-                directory, signature, lacking, lambda missing: self._train(directory, missing)
-            )
+            found = pretrained(self._directory, self._signature, lacking, self._train)
+            self._found |= found
+            for seed, one in found.items():
+                if not one.is_finite:
+                    _log.warning("the pretraining of seed %s diverged: lower pretraining.lr", seed)
         self.elapsed += time.perf_counter() - started
         return {seed: self._found[seed].state for seed in seeds}
 
     @property
-    def seconds(self) -> float:
-        return round(sum(kept.seconds for kept in self._found.values()), 3)
+    def _signature(self) -> str:
+        return pretraining_signature(self.config, self.data.fingerprint)
 
     @property
-    def updates(self) -> int:
-        """Of each seed."""
-        return max((kept.updates for kept in self._found.values()), default=0)
+    def _directory(self) -> Path:
+        kind = self.config["pretraining"]["name"]
+        return cache_directory(self.study, kind, self._signature)
 
-    def _train(self, directory: Path, seeds: list[int]) -> Result:
+    def record(self) -> dict[str, Any]:
+        """What a cell's record says of them: seconds of all seeds, updates of each, and hashes.
+
+        Of all its seeds, copied ones too, as far as their weights are kept.
+        """
+        found = dict(self._found)
+        if is_pretrained(self.config):
+            for seed in self.config["seeds"]:
+                one = found.get(seed) or kept(self._directory, self._signature, seed)
+                found |= {seed: one} if one else {}
+        numbers: dict[str, Any] = {
+            "pretraining_seconds": round(sum(one.seconds for one in found.values()), 3),
+            "pretraining_updates": max((one.updates for one in found.values()), default=0),
+        }
+        if found:
+            hashes = {str(seed): found[seed].header["sha256"] for seed in sorted(found)}
+            numbers["pretraining"] = {"signature": self._signature, "sha256": hashes}
+        return numbers
+
+    def _train(self, seeds: list[int]) -> Result:
         """Pretrains those seeds together, on the data's device."""
         config, data = self.config, training_data(self.config, self.data)
         dtype, device = DTYPES[config["trainer"]["precision"]], data.train.inputs.device
@@ -124,7 +146,10 @@ class StartingWeights:
         with ExitStack() as stack:
             writer = None
             if config["outputs"]["tensorboard"] != "none":
-                writer = stack.enter_context(open_writer(directory))
+                run = self._directory / f"seeds={'-'.join(map(str, seeds[:8]))}"
+                for left in run.glob("events.out.tfevents.*"):
+                    left.unlink()
+                writer = stack.enter_context(open_writer(run))
             rows = pretrain(
                 config,
                 data,
@@ -139,4 +164,11 @@ class StartingWeights:
         }
         example = networks[seeds[0]]
         depth = len(blocks_to_pretrain(config, example))
-        return Result(states, rows, num_updates(config["pretraining"], depth, len(data.train)))
+        made = {
+            "device": str(device),
+            "threads": str(torch.get_num_threads()),
+            "seeds": ",".join(map(str, seeds)),
+            "torch": torch.__version__,
+        }
+        updates = num_updates(config["pretraining"], depth, len(data.train))
+        return Result(states, rows, updates, made)
