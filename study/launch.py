@@ -21,7 +21,7 @@ from study.networks import needs_sample
 from study.outputs.cell import write_error
 from study.outputs.records import CellRecord, LedgerCell, read_cell
 from study.population.build import check_network
-from study.pretraining.kinds import check_pretraining
+from study.pretraining.checks import check_pretraining
 from study.pretraining.stage import epochs_of
 from study.progress import SweepProgress
 from study.sweep import PlannedCell

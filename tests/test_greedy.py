@@ -12,8 +12,9 @@ from study.errors import InputError
 from study.networks import Autoencoder, Network
 from study.population.build import initial_network
 from study.pretraining.autoencoder import LayerAutoencoder
+from study.pretraining.checks import check_pretraining
 from study.pretraining.greedy import Watch, generators, pretrain
-from study.pretraining.kinds import KINDS, check_pretraining
+from study.pretraining.kinds import KINDS
 from study.pretraining.phase import Row
 from study.pretraining.rbm_training import RbmTrainee
 from study.pretraining.trainee import Trainee

@@ -18,7 +18,7 @@ from study.population.reconstruction import (
     make_reconstruction,
     squared,
 )
-from study.pretraining.kinds import check_blocks
+from study.pretraining.checks import check_blocks
 
 SHAPES = st.sampled_from([(1, 1), (4, 6), (2, 3, 4, 5)])
 SEEDS = st.integers(0, 99)
