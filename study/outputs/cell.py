@@ -16,6 +16,7 @@ from study.outputs.files import (
     write_tensors,
     write_text,
 )
+from study.outputs.filters import filter_images
 from study.outputs.results import ReplicaResult, choose_lr, edge
 from study.outputs.sealed import SCHEMA, seal
 
@@ -168,21 +169,14 @@ def _write_weights(
 
 
 def first_filters(results: Sequence[ReplicaResult], input_shape: tuple[int, int, int]) -> Any:
-    """Up to 64 first-layer filters of the first replica with weights, uint8 [n, C, H, W].
-
-    Each on its own scale, symmetric about 0 at 128; a weight that is not finite is shown as 0.
-    """
+    """The first-layer filters of the first replica with weights, as `filter_images` shows them."""
     import numpy as np
 
     weights = next((result.weights for result in results if result.weights), None)
     if weights is None:
         return np.zeros((0, *input_shape), dtype=np.uint8)
-    first = next(value for value in weights.values() if value.ndim >= 2)[:64].double().numpy()
-    shape = first.shape[1:] if first.ndim == 4 else input_shape
-    filters = np.nan_to_num(first.reshape(len(first), *shape), posinf=0.0, neginf=0.0)
-    largest = np.abs(filters).max(axis=(1, 2, 3), keepdims=True)
-    scaled = np.divide(filters, largest, out=np.zeros_like(filters), where=largest > 0)
-    return np.round(128 + 127 * scaled).astype(np.uint8)
+    first = next(value for value in weights.values() if value.ndim >= 2)
+    return filter_images(first.numpy(), input_shape)
 
 
 def replica_name(seed: object, lr: object) -> str:
