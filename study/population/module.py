@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import lightning
 import torch
 from torch import Tensor
 
 from study.data import Data, Split
 from study.population.engine import Engine
+from study.population.epochs import WholeEpochs
 from study.population.group import Evaluation, State
 from study.population.schedules import learning_rate_factors
 from study.population.settings import Settings
@@ -38,7 +38,7 @@ class Progress:
         return not math.isfinite(last) or last > DIVERGED_FACTOR * self.first_loss
 
 
-class Population(lightning.LightningModule):
+class Population(WholeEpochs):
     """Trains all replicas of a cell together, one epoch per `training_step`.
 
     Lightning's loop costs about a millisecond a batch, so a training step runs a whole epoch
@@ -51,7 +51,6 @@ class Population(lightning.LightningModule):
 
     def __init__(self, engine: Engine, data: Data, config: Mapping[str, Any]) -> None:
         super().__init__()
-        self.automatic_optimization = False
         self.engine = engine
         self.networks = engine.networks
         self.progress = [Progress() for _ in engine.replicas]
@@ -67,17 +66,6 @@ class Population(lightning.LightningModule):
     def updates_per_epoch(self) -> int:
         """Optimizer steps of each replica in one epoch."""
         return len(self._data.train.labels) // self._batch
-
-    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        """The engine has its own optimizers: Lightning is told of none."""
-        return []
-
-    def train_dataloader(self) -> Sequence[int]:
-        """One 'batch' an epoch."""
-        return [0]
-
-    def val_dataloader(self) -> Sequence[int]:
-        return [0]
 
     def test_dataloader(self) -> Sequence[int]:
         return [0]

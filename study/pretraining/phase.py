@@ -1,12 +1,11 @@
 """One layer of every seed, pretrained together as one LightningModule."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import lightning
-import torch
 from torch import Tensor
 
+from study.population.epochs import WholeEpochs
 from study.population.workers import on_workers
 from study.pretraining.trainee import Labelled, Trainee
 
@@ -32,7 +31,7 @@ class Fed:
         return Fed(train, measured, val)
 
 
-class LayerPhase(lightning.LightningModule):
+class LayerPhase(WholeEpochs):
     """Trains one layer of every seed, an epoch per `training_step`, on the machine's workers.
 
     After `trainer.fit`, `curves` holds for each seed a row per epoch: `epoch` from 1, the running
@@ -50,22 +49,10 @@ class LayerPhase(lightning.LightningModule):
         tick: Callable[[int], None],
     ) -> None:
         super().__init__()
-        self.automatic_optimization = False
         self.trainees, self.fed, self.num_workers = trainees, fed, num_workers
         self.report, self.tick = report, tick
         self.seeds = list(trainees)
         self.curves: dict[int, list[Row]] = {seed: [] for seed in self.seeds}
-
-    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        """The trainees have their own optimizers: Lightning is told of none."""
-        return []
-
-    def train_dataloader(self) -> Sequence[int]:
-        """One 'batch' an epoch."""
-        return [0]
-
-    def val_dataloader(self) -> Sequence[int]:
-        return [0]
 
     def training_step(self, batch: Tensor, batch_idx: int) -> None:
         """One epoch of the layer of every seed."""
