@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +187,10 @@ def _result(population: Population, index: int, replica: Replica) -> ReplicaResu
             numbers[f"{prefix}{split}_error"] = float(evaluation.error[index])
     numbers["weights_sha256"] = weights_sha256(weights)
     predictions = population.evaluations["best"]["test"].predictions[index].cpu().numpy()
-    return ReplicaResult(replica.seed, replica.lr, numbers, progress.curve, predictions, weights)
+    result = ReplicaResult(replica.seed, replica.lr, numbers, progress.curve, predictions, weights)
+    if (recorder := population.recorder) is None:
+        return result
+    return replace(result, probes=recorder.rows[replica], samples=recorder.samples[replica])
 
 
 def weights_sha256(state: Mapping[str, Tensor]) -> str:

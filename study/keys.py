@@ -202,7 +202,18 @@ KEYS: dict[str, Key] = {
     "schedule.every_epochs": Key("result", number(0, above=True), "epochs between two steps"),
     "schedule.factor": Key("result", number(0, 1, above=True), "factor of each step"),
     "schedule.final_factor": Key("result", number(0, 1), "factor at the end of the cosine"),
+    # probes
     "probes.name": Key("result", TEXT, "the set of measurements inside the network"),
+    "probes.num_examples": Key("result", whole(2), "validation images that probes are taken on"),
+    "probes.steps": Key(
+        "result",
+        either(whole(0), list_of(whole(1))),
+        "updates after which probes are taken: how many, log-spaced, or which",
+    ),
+    "probes.epochs": Key("result", choice("last", "all"), "epochs at whose end they are taken"),
+    "probes.thorough": Key(
+        "result", choice("ends", "always"), "when Jacobians and ranks are among them"
+    ),
     # trainer
     "trainer.max_epochs": Key("result", whole(1), "epochs of training"),
     "trainer.precision": Key(

@@ -16,7 +16,12 @@ from study.configuration import Config, directory_name, signature, with_fingerpr
 from study.data import read_images, split_indices
 from study.data.split import subset_indices
 from study.errors import InputError
-from study.memory import check_memory, check_pretraining_memory, num_replicas
+from study.memory import (
+    check_memory,
+    check_pretraining_memory,
+    check_probing_memory,
+    num_replicas,
+)
 from study.networks import needs_sample
 from study.outputs.cell import write_error
 from study.outputs.records import CellRecord, LedgerCell, read_cell
@@ -99,6 +104,7 @@ def _identified(cell: PlannedCell, words: str) -> LaunchCell:
         raise InputError(f"data.crop={data['crop']} is above the side of the images, {side} pixels")
     num_whole, num_train, num_val = sizes
     check_memory(config, device, shape, num_classes)
+    check_probing_memory(config, device, shape, num_classes)
     try:
         network = check_network(_without_measuring(config), shape, num_classes)
         check_pretraining(config, network)

@@ -10,7 +10,8 @@ import torch
 from study.data import Data
 from study.errors import InputError
 from study.networks import build_network
-from study.population.build import DTYPES
+from study.population.build import DTYPES, replicas_of
+from study.population.packing import pack, workers
 from study.pretraining.settings import blocks_to_pretrain
 from study.pretraining.stage import is_pretrained, training_data
 
@@ -19,6 +20,10 @@ PROCESS_BYTES = 0.6e9
 
 TRAINING_COPIES = 5
 """Of each replica in training: weights, gradients, two moments and the best epoch's state."""
+
+
+PROBING_COPIES = 8
+"""Of each layer's outputs, while probes are taken: with what comes after them, and gradients."""
 
 
 def num_replicas(config: Mapping[str, Any]) -> int:
@@ -68,6 +73,35 @@ def pretraining_bytes(
     return width * largest * num_examples * (seeds_at_once(config) + 1)
 
 
+def probing_bytes(
+    config: Mapping[str, Any],
+    device: torch.device,
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+) -> int:
+    """Bytes of what passes through the layers of all replicas that are probed at once."""
+    if config["probes"]["name"] == "none":
+        return 0
+    numbers: list[int] = []
+    with torch.device("meta"):
+        network = build_network(config, input_shape, num_classes).eval()
+        for block in network.hidden_blocks():
+            block.layer.register_forward_hook(lambda _, __, out: numbers.append(out.numel()))
+        network(torch.empty(1, *input_shape))
+    threads = config["trainer"]["threads"] or torch.get_num_threads()
+    side_by_side = workers(device, threads)
+    groups = pack(
+        replicas_of(config)[: at_once(config)],
+        network,
+        device,
+        engine=config["population"]["engine"],
+        num_workers=side_by_side,
+    )
+    together = sum(sorted(map(len, groups))[-side_by_side:])
+    width = DTYPES[config["trainer"]["precision"]].itemsize
+    return PROBING_COPIES * width * sum(numbers) * config["probes"]["num_examples"] * together
+
+
 def cell_bytes(config: Mapping[str, Any], data: Data) -> float:
     """Bytes of a cell: program, data, and the larger of its training and its pretraining."""
     whole = training_data(config, data) if is_pretrained(config) else data
@@ -77,7 +111,9 @@ def cell_bytes(config: Mapping[str, Any], data: Data) -> float:
     size = network_bytes(config, data.input_shape, data.num_classes)
     num_examples = len(whole.train) + 2 * len(data.val)
     fed = pretraining_bytes(config, data.input_shape, data.num_classes, num_examples)
-    return PROCESS_BYTES + inputs + max(copies * size, fed)
+    device = data.train.inputs.device
+    probed = probing_bytes(config, device, data.input_shape, data.num_classes)
+    return PROCESS_BYTES + inputs + max(copies * size + probed, fed)
 
 
 def machine_bytes(device: torch.device) -> int | None:
@@ -134,6 +170,26 @@ def check_pretraining_memory(
     raise InputError(
         f"pretraining {seeds} seeds at once keeps the layers' outputs for {num_examples} images, "
         f"about {needed / 1e9:.1f} GB, and this machine has {total / 1e9:.1f}: {advice}"
+    )
+
+
+def check_probing_memory(
+    config: Mapping[str, Any],
+    device: torch.device,
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+) -> None:
+    """Raises `InputError` where what is probed at once does not fit."""
+    total = machine_bytes(device)
+    needed = probing_bytes(config, device, input_shape, num_classes)
+    if total is None or needed <= total - PROCESS_BYTES:
+        return
+    asked = config["probes"]["num_examples"]
+    fit = int(asked * (total - PROCESS_BYTES) // needed)
+    advice = f"set probes.num_examples={fit}" if fit > 1 else "set probes=none"
+    raise InputError(
+        f"probes on {asked} images need about {needed / 1e9:.1f} GB for the replicas that are "
+        f"probed at once, and this machine has {total / 1e9:.1f}: {advice}"
     )
 
 

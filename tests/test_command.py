@@ -77,6 +77,7 @@ def test_a_finished_cell_is_skipped(
         "events.out",
         "filters.npz",
         "predictions.npz",
+        "probes.csv",
         "result.json",
         "weights.safetensors",
     }

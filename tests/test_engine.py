@@ -11,7 +11,7 @@ from torch import nn
 
 from study.data import Split
 from study.population import Engine, Evaluation, Population, Replica, State
-from study.population.group import EpochSums
+from study.population.group import NO_PAUSES, EpochSums, Pauses
 
 STACKED = ("population.engine=stacked", "seeds=3", "optimizer.lr=[0.02,0.05]")
 KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -43,7 +43,9 @@ class Fake:
     def start(self) -> None:
         pass
 
-    def train_epoch(self, data: Split, *, epoch: int, factors: Sequence[float]) -> EpochSums:
+    def train_epoch(
+        self, data: Split, *, epoch: int, factors: Sequence[float], pauses: Pauses = NO_PAUSES
+    ) -> EpochSums:
         self.work()
         value = torch.tensor([float(self.replicas[0].seed)])
         return EpochSums(value, value + 100, value + 200)

@@ -7,12 +7,15 @@ from tiny import config
 from study import memory
 from study.errors import InputError
 from study.memory import (
+    PROBING_COPIES,
     PROCESS_BYTES,
     TRAINING_COPIES,
     check_memory,
     check_pretraining_memory,
+    check_probing_memory,
     network_bytes,
     pretraining_bytes,
+    probing_bytes,
 )
 from study.networks import build_network
 
@@ -86,3 +89,25 @@ def test_what_pretrained_layers_are_fed_counts_and_is_refused_with_what_fits(
         check_pretraining_memory(asked, cpu, shape, 3, 60_000)
     fits = asked | {"population": asked["population"] | {"max_replicas": 2}}
     check_pretraining_memory(fits, cpu, shape, 3, 60_000)
+
+
+def test_probes_need_what_passes_through_the_layers_of_all_that_are_probed_at_once() -> None:
+    asked = ("probes=default", "probes.num_examples=10", "seeds=4", "trainer.threads=2")
+    cpu = torch.device("cpu")
+    one = 8 * 10 * (8 + 8) * PROBING_COPIES
+    assert probing_bytes(config(*asked), cpu, SHAPE, 3) == 2 * one
+    assert probing_bytes(config(*asked, "population.engine=stacked"), cpu, SHAPE, 3) == 4 * one
+    assert probing_bytes(config(*asked, "population.max_replicas=1"), cpu, SHAPE, 3) == one
+    assert probing_bytes(config("probes=none"), cpu, SHAPE, 3) == 0
+
+
+def test_the_number_of_images_that_can_be_probed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, cpu = config("probes=default", "trainer.threads=1"), torch.device("cpu")
+    needed = probing_bytes(asked, cpu, SHAPE, 3)
+    for share, advice in ((0.5, "set probes.num_examples=512"), (1e-4, "set probes=none")):
+        room = int(PROCESS_BYTES + share * needed)
+        monkeypatch.setattr(memory, "machine_bytes", lambda device, room=room: room)
+        with pytest.raises(InputError, match=advice):
+            check_probing_memory(asked, cpu, SHAPE, 3)
+    monkeypatch.setattr(memory, "machine_bytes", lambda device: int(PROCESS_BYTES + needed))
+    check_probing_memory(asked, cpu, SHAPE, 3)

@@ -28,6 +28,7 @@ SMALL = (
     "trainer.max_epochs=2",
     "trainer.accelerator=cpu",
     "trainer.precision=64-true",
+    "probes=none",
     "population.engine=sequential",
 )
 

@@ -81,6 +81,11 @@ class Network(nn.Module):
             x = block(x)
         return self.output(x.flatten(1))
 
+    @property
+    def convolves(self) -> bool:
+        """Whether its first layer is a convolution; none comes after a dense layer."""
+        return len(self.blocks) > 0 and isinstance(self.blocks[0].layer, nn.Conv2d)
+
     def hidden_blocks(self) -> Iterator[Block]:
         """The blocks, typed as what they are."""
         for block in self.blocks:

@@ -17,6 +17,7 @@ from study.outputs.files import (
     write_text,
 )
 from study.outputs.filters import filter_images
+from study.outputs.measurements import summary, write_probes
 from study.outputs.results import ReplicaResult, choose_lr, edge
 from study.outputs.sealed import SCHEMA, seal
 
@@ -97,7 +98,7 @@ def write_cell(
     keep_weights: str,
     header: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Writes curves, predictions, filters, weights and then result.json; returns the last.
+    """Writes curves, predictions, filters, weights, probes, then result.json; returns the last.
 
     `header` holds the record's other keys (signature, factors, seconds, provenance);
     `normalization` the tensors that turn raw images, [N, *input_shape], into the network's inputs;
@@ -115,6 +116,7 @@ def write_cell(
     if keep_weights != "none":
         kept = results if keep_weights == "all" else best
         _write_weights(directory, kept, normalization, input_shape)
+    write_probes(directory, results)
     files = [path for name in CONTENT if (path := directory / name).exists()]
     record = {
         "schema": SCHEMA,
@@ -123,7 +125,7 @@ def write_cell(
         "replicas": [_plain(result.numbers) for result in results],
         "chosen_lr": chosen,
         "chosen_lr_at_edge": edge(chosen, rates),
-        "probes": {},
+        "probes": summary(best),
         "files": {path.name: sha256(path) for path in files},
     }
     record = seal(record)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from study.outputs.files import finite
@@ -15,6 +15,8 @@ class ReplicaResult:
     `numbers` is its entry of result.json, `curve` its rows of curves.csv; `predictions` (classes
     of the test images at its best epoch, [N]; -1: its outputs are not finite) and `weights` (last
     epoch) may be absent where the replica was copied from an earlier record that did not keep them.
+    `probes` are its rows of probes.csv, by step and layer; `samples` are values for histograms,
+    {(step, layer, "activation" or "gradient"): float32 [n]}, which no file keeps.
     """
 
     seed: int
@@ -23,6 +25,8 @@ class ReplicaResult:
     curve: list[dict[str, Any]]
     predictions: Any = None
     weights: dict[str, Any] | None = None
+    probes: list[dict[str, Any]] = field(default_factory=list)
+    samples: dict[tuple[int, int, str], Any] = field(default_factory=dict)
 
 
 def choose_lr(results: Sequence[ReplicaResult]) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 
 from study.outputs.cell import read_curves, read_predictions, replica_name
 from study.outputs.files import sha256
+from study.outputs.measurements import read_probes
 from study.outputs.results import ReplicaResult
 from study.outputs.sealed import check_result, read_json
 
@@ -70,25 +71,30 @@ def _read(directory: Path, record: dict[str, Any], with_weights: bool) -> list[R
     for name, digest in record["files"].items():
         if name != "weights.safetensors" and sha256(directory / name) != digest:
             raise ValueError(f"{name} is not what the record says")
-    curves = read_curves(directory)
+    curves, probes = read_curves(directory), read_probes(directory)
     chosen, predictions = read_predictions(directory)
     weights = _weights(directory, record) if with_weights else {}
     origin = record["provenance"] | {"signature": record["signature"]}
     results = []
     for numbers in record["replicas"]:
         seed, lr = numbers["seed"], numbers["lr"]
-        curve = [row for row in curves if row["seed"] == seed and row["lr"] == lr]
         results.append(
             ReplicaResult(
                 seed,
                 lr,
                 {"copied_from": origin} | numbers,
-                curve,
+                _of(curves, seed, lr),
                 predictions.get(seed) if lr == chosen else None,
                 weights.get(replica_name(seed, lr)),
+                _of(probes, seed, lr),
             )
         )
     return results
+
+
+def _of(rows: list[dict[str, Any]], seed: int, lr: float) -> list[dict[str, Any]]:
+    """The rows of one replica."""
+    return [row for row in rows if row["seed"] == seed and row["lr"] == lr]
 
 
 def _weights(directory: Path, record: dict[str, Any]) -> dict[str, dict[str, Any]]:

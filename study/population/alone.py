@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from study.data import Split
-from study.networks import set_generators
+from study.networks import Network, set_generators
 from study.population.batches import SeedBatches, evaluation_batches
-from study.population.group import EpochSums, Evaluation, State
+from study.population.group import NO_PAUSES, EpochSums, Evaluation, Pauses, State
 from study.population.optimizers import make_optimizer
 from study.population.settings import Replica, Settings
 from study.population.tally import Tally
@@ -18,22 +18,22 @@ class Alone:
     """One plain network with an optimizer of its own.
 
     The reference for every other group: what it does to a network is what a hand-written training
-    loop would do. On a CPU convolutions are given images with their channels last, in which max
-    pooling is several times as fast (benchmarks/layouts.py).
+    loop would do.
     """
 
     def __init__(self, network: nn.Module, replica: Replica, settings: Settings) -> None:
         self.network = network
         self.replicas = [replica]
         self.settings = settings
-        self._convolves = any(isinstance(module, nn.Conv2d) for module in network.modules())
 
     def start(self) -> None:
         lr = self.replicas[0].lr
         self.optimizer = make_optimizer(self.network, lr, self.settings.optimizer)
         self._forward = self.settings.prepared(self.network)
 
-    def train_epoch(self, data: Split, *, epoch: int, factors: Sequence[float]) -> EpochSums:
+    def train_epoch(
+        self, data: Split, *, epoch: int, factors: Sequence[float], pauses: Pauses = NO_PAUSES
+    ) -> EpochSums:
         network, optimizer, replica = self.network, self.optimizer, self.replicas[0]
         batches = SeedBatches(replica.seed, data, self.settings, epoch)
         set_generators(network, dropout=batches.dropout, noise=batches.noise)
@@ -41,15 +41,19 @@ class Alone:
         task = self.settings.task
         tally = Tally(1, task, data.inputs.device)
         for update, (inputs, labels) in enumerate(batches):
+            if update in pauses:
+                pauses[update](self)
             for group in optimizer.param_groups:
                 group["lr"] = replica.lr * factors[update]
-            outputs = self._forward(self._laid_out(inputs)).to(inputs.dtype)
+            outputs = self._forward(laid_out(network, inputs)).to(inputs.dtype)
             targets = task.target(inputs, labels)
             loss = task.loss(outputs, targets).mean()
             loss.backward()
             optimizer.step()
             optimizer.zero_grad()
             tally.add(loss.view(1), outputs, targets)
+        if len(batches) in pauses:
+            pauses[len(batches)](self)
         return tally.means()
 
     @torch.no_grad()
@@ -60,7 +64,7 @@ class Alone:
         for batch in evaluation_batches(data, self.settings):
             inputs = data.inputs[batch]
             targets = task.target(inputs, data.labels[batch])
-            outputs: Tensor = self.network(self._laid_out(inputs)).to(inputs.dtype)
+            outputs: Tensor = self.network(laid_out(self.network, inputs)).to(inputs.dtype)
             losses.append(task.loss(outputs, targets).double().sum())
             errors.append(task.error(outputs, targets).sum(dtype=torch.float64))
             predictions[batch] = task.predicted(outputs)
@@ -68,14 +72,20 @@ class Alone:
         loss, error = torch.stack(losses).sum() / count, torch.stack(errors).sum() / count
         return Evaluation(loss.unsqueeze(0), error.unsqueeze(0), predictions.unsqueeze(0))
 
-    def _laid_out(self, inputs: Tensor) -> Tensor:
-        if self._convolves and inputs.device.type == "cpu":
-            return inputs.contiguous(memory_format=torch.channels_last)
-        return inputs
-
     def snapshot(self, index: int) -> State:
         state = self.network.state_dict()
         return {name: value.detach().clone() for name, value in state.items()}
 
     def restore(self, index: int, state: State) -> None:
         self.network.load_state_dict(state)
+
+
+def laid_out(network: nn.Module, inputs: Tensor) -> Tensor:
+    """The inputs in the memory format in which the network is fastest.
+
+    On a CPU convolutions are given images with their channels last, in which max pooling is
+    several times as fast (benchmarks/layouts.py).
+    """
+    if inputs.device.type == "cpu" and isinstance(network, Network) and network.convolves:
+        return inputs.contiguous(memory_format=torch.channels_last)
+    return inputs

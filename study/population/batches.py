@@ -30,6 +30,10 @@ class SeedBatches:
         size = settings.batch_of(len(order))
         self.indices = order[: len(order) // size * size].view(-1, size)
 
+    def __len__(self) -> int:
+        """Updates of the epoch."""
+        return len(self.indices)
+
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """(inputs [B, C, H, W], labels [B]) of each update."""
         settings = self.settings

@@ -16,6 +16,9 @@ from study.population.packing import pack, workers
 from study.population.settings import Replica, Settings
 from study.population.stack import Stack
 from study.population.streams import Streams
+from study.probes.batch import probe_batch
+from study.probes.moments import moments_of
+from study.probes.recorder import Recorder
 
 DTYPES = {
     "32-true": torch.float32,
@@ -59,7 +62,23 @@ def build_population(
     )
     settings = Settings.of(config)
     engine = Engine([_group(first, group, settings) for group in groups], num_workers=num_workers)
-    return Population(engine, data, config)
+    return Population(engine, data, config, _recorder(config, data, settings, first))
+
+
+def _recorder(
+    config: Mapping[str, Any], data: Data, settings: Settings, first: Mapping[int, Network]
+) -> Recorder | None:
+    """What takes the probes that a configuration asks for; `first` are the seeds' networks."""
+    num_examples = len(data.train)
+    moments = moments_of(
+        config["probes"],
+        updates_per_epoch=num_examples // settings.batch_of(num_examples),
+        num_epochs=config["trainer"]["max_epochs"],
+    )
+    if not moments:
+        return None
+    batch = probe_batch(data.val, config["probes"]["num_examples"])
+    return Recorder(moments, batch, settings.task, first)
 
 
 def _group(first: Mapping[int, Network], replicas: Sequence[Replica], settings: Settings) -> Group:

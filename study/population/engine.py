@@ -6,7 +6,14 @@ import torch
 from torch import nn
 
 from study.data import Split
-from study.population.group import EpochSums, Evaluation, Group, State
+from study.population.group import (
+    NO_PAUSES,
+    EpochSums,
+    Evaluation,
+    Group,
+    Pauses,
+    State,
+)
 from study.population.settings import Replica
 from study.population.workers import on_workers
 
@@ -39,15 +46,22 @@ class Engine:
             group.start()
 
     def train_epoch(
-        self, data: Split, *, epoch: int, factors: Sequence[float], tick: Callable[[int], None]
+        self,
+        data: Split,
+        *,
+        epoch: int,
+        factors: Sequence[float],
+        tick: Callable[[int], None],
+        pauses: Pauses = NO_PAUSES,
     ) -> EpochSums:
         """One epoch of every replica; `factors` holds each update's learning-rate factor.
 
-        Calls `tick` with the number of replicas that have just ended theirs.
+        Calls `tick` with the number of replicas that have just ended theirs, and each pause with
+        every group as it gets there.
         """
 
         def train(group: Group) -> EpochSums:
-            sums = group.train_epoch(data, epoch=epoch, factors=factors)
+            sums = group.train_epoch(data, epoch=epoch, factors=factors, pauses=pauses)
             tick(len(group.replicas))
             return sums
 

@@ -1,8 +1,8 @@
 """Replicas that are trained as one: the unit of work of an engine."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
@@ -37,6 +37,9 @@ class Evaluation:
     predictions: Tensor
 
 
+NO_PAUSES: Mapping[int, Any] = {}
+
+
 class Group(Protocol):
     """K replicas trained together, each on its own random streams.
 
@@ -53,8 +56,13 @@ class Group(Protocol):
     def start(self) -> None:
         """Makes the optimizer, once the network is on its device."""
 
-    def train_epoch(self, data: Split, *, epoch: int, factors: Sequence[float]) -> EpochSums:
-        """One epoch; `factors` holds each update's learning-rate factor."""
+    def train_epoch(
+        self, data: Split, *, epoch: int, factors: Sequence[float], pauses: "Pauses" = NO_PAUSES
+    ) -> EpochSums:
+        """One epoch; `factors` holds each update's learning-rate factor.
+
+        After as many of its updates as a key of `pauses` says, it calls that pause with itself.
+        """
 
     def evaluate(self, data: Split) -> Evaluation:
         """Every replica in evaluation mode over a whole split."""
@@ -64,3 +72,7 @@ class Group(Protocol):
 
     def restore(self, index: int, state: State) -> None:
         """Puts a snapshot back."""
+
+
+Pause = Callable[[Group], None]
+Pauses = Mapping[int, Pause]

@@ -4,21 +4,25 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from study.data import Data, Split
+from study.data import Data
 from study.population.engine import Engine
 from study.population.epochs import WholeEpochs
-from study.population.group import Evaluation, State
+from study.population.group import NO_PAUSES, Evaluation, Pauses, State
 from study.population.schedules import learning_rate_factors
 from study.population.settings import Settings
+
+if TYPE_CHECKING:
+    from study.probes.recorder import Recorder
 
 DIVERGED_FACTOR = 1000.0
 """A last training loss over this many times the loss before training counts as diverged."""
 
+SPLITS = ("train", "val", "test")
 CURVES = ("train_loss", "train_error", "val_loss", "val_error")
 
 
@@ -46,10 +50,17 @@ class Population(WholeEpochs):
     Epoch 0 of a curve is the state before training; training epochs count from 1.
 
     After `trainer.fit` and `trainer.test`, `progress` holds each replica's curve and
-    `evaluations` its results on every split, for the best epoch and for the last.
+    `evaluations` its results on every split, for the best epoch and for the last; `recorder`,
+    where there is one, what it measured inside the networks.
     """
 
-    def __init__(self, engine: Engine, data: Data, config: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        data: Data,
+        config: Mapping[str, Any],
+        recorder: "Recorder | None" = None,
+    ) -> None:
         super().__init__()
         self.engine = engine
         self.networks = engine.networks
@@ -57,6 +68,7 @@ class Population(WholeEpochs):
         self.evaluations: dict[str, dict[str, Evaluation]] = {}
         self.seconds = 0.0
         self.tick: Callable[[int], None] = lambda count: None
+        self.recorder = recorder
         self._schedule = config["schedule"]
         self._num_epochs = config["trainer"]["max_epochs"]
         self._batch = Settings.of(config).batch_of(len(data.train.labels))
@@ -75,6 +87,8 @@ class Population(WholeEpochs):
         # Lightning enters the precision's context for its steps alone.
         with self.trainer.precision_plugin.forward_context():
             before = self.engine.evaluate(self._data.val)
+        if self.recorder is not None:
+            self.recorder.start(self.engine)
         self.networks.train()
         for index, progress in enumerate(self.progress):
             progress.curve.append(
@@ -98,7 +112,11 @@ class Population(WholeEpochs):
             updates_per_epoch=self.updates_per_epoch,
         )
         sums = self.engine.train_epoch(
-            self._data.train, epoch=self.current_epoch, factors=factors, tick=self.tick
+            self._data.train,
+            epoch=self.current_epoch,
+            factors=factors,
+            tick=self.tick,
+            pauses=self._pauses(),
         )
         loss, error, first = sums.loss.tolist(), sums.error.tolist(), sums.first_loss.tolist()
         self.seconds += time.perf_counter() - started
@@ -107,6 +125,13 @@ class Population(WholeEpochs):
                 progress.first_loss = first[index]
             row = {"epoch": self.current_epoch + 1, "seconds": self.seconds}
             progress.curve.append(row | {"train_loss": loss[index], "train_error": error[index]})
+
+    def _pauses(self) -> Pauses:
+        """Where the epoch stops for probes."""
+        if self.recorder is None:
+            return NO_PAUSES
+        updates = self.updates_per_epoch
+        return self.recorder.pauses(first=updates * self.current_epoch, updates=updates)
 
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
         """Every replica on the validation split; a new best one is kept."""
@@ -129,7 +154,12 @@ class Population(WholeEpochs):
 
     def test_step(self, batch: Tensor, batch_idx: int) -> None:
         """Every split in evaluation mode, at the last epoch and at each replica's best."""
-        self.evaluations["last"] = self._evaluate()
+        if self.recorder is None:
+            self.evaluations["last"] = self._evaluate()
+        else:
+            with self.recorder.watching(self.engine):
+                train = self.engine.evaluate(self._data.train)
+            self.evaluations["last"] = {"train": train, **self._evaluate("val", "test")}
         last_states = [self.engine.snapshot(index) for index in range(len(self.progress))]
         if any(progress.best_state for progress in self.progress):
             self._restore([progress.best_state for progress in self.progress])
@@ -143,12 +173,9 @@ class Population(WholeEpochs):
             if state is not None:
                 self.engine.restore(index, state)
 
-    def _evaluate(self) -> dict[str, Evaluation]:
-        splits: dict[str, Split] = {
-            "train": self._data.train,
-            "val": self._data.val,
-            "test": self._data.test,
-        }
+    def _evaluate(self, *names: str) -> dict[str, Evaluation]:
+        """Every replica on the splits of these names."""
+        splits = {name: getattr(self._data, name) for name in names or SPLITS}
         return {name: self.engine.evaluate(split) for name, split in splits.items()}
 
     def last_state(self, index: int) -> State:

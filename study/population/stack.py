@@ -9,7 +9,7 @@ from torch import Tensor
 from study.data import Split
 from study.networks import Dropout, Network
 from study.population.batches import SeedBatches, evaluation_batches
-from study.population.group import EpochSums, Evaluation, State
+from study.population.group import NO_PAUSES, EpochSums, Evaluation, Pauses, State
 from study.population.optimizers import optimizer_of, parameter_groups
 from study.population.settings import Replica, Settings
 from study.population.stacking import (
@@ -63,13 +63,17 @@ class Stack:
         self.slices.append((parameter, part, first, last))
         return part
 
-    def train_epoch(self, data: Split, *, epoch: int, factors: Sequence[float]) -> EpochSums:
+    def train_epoch(
+        self, data: Split, *, epoch: int, factors: Sequence[float], pauses: Pauses = NO_PAUSES
+    ) -> EpochSums:
         seeds = [SeedBatches(seed, data, self.settings, epoch) for seed in self.seeds]
         self._give_generators(seeds)
         self.network.train()
         count, task = len(self.replicas), self.settings.task
         tally = Tally(count, task, data.inputs.device)
         for update, batches in enumerate(zip(*seeds, strict=True)):
+            if update in pauses:
+                pauses[update](self)
             for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
                 group["lr"] = rate * factors[update]
             inputs, targets = self._gather(batches)
@@ -77,6 +81,8 @@ class Stack:
             losses = task.loss(outputs, targets).view(count, -1).mean(dim=1)
             self._step(losses)
             tally.add(losses, outputs, targets)
+        if len(seeds[0]) in pauses:
+            pauses[len(seeds[0])](self)
         return tally.means()
 
     def _gather(self, batches: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:

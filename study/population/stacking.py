@@ -218,14 +218,14 @@ class StackedNetwork(nn.Module):
     def views(self) -> dict[str, Tensor]:
         """Every parameter and buffer as [K, ...] of the plain shapes, by the plain names."""
         own = self.state_dict()
-        views = {}
-        for name, shape in self._shapes.items():
-            module = self.get_submodule(name.rpartition(".")[0])
-            if isinstance(module, StackedLinear) and name.endswith("weight"):
-                views[name] = own[name].transpose(1, 2)
-            else:
-                views[name] = own[name].view(self.num_replicas, *shape)
-        return views
+        return {name: self.plain_view(name, own[name]) for name in self._shapes}
+
+    def plain_view(self, name: str, tensor: Tensor) -> Tensor:
+        """What is shaped as a parameter here, the gradient too, as [K, ...] of its plain shape."""
+        module = self.get_submodule(name.rpartition(".")[0])
+        if isinstance(module, StackedLinear) and name.endswith("weight"):
+            return tensor.transpose(1, 2)
+        return tensor.view(self.num_replicas, *self._shapes[name])
 
     def snapshot(self, index: int) -> dict[str, Tensor]:
         """A copy of one replica's state, as the plain network has it."""

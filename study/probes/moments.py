@@ -1,0 +1,47 @@
+"""When probes are taken: at initialization, after given updates, at the ends of epochs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A moment of training: after `step` updates and `epoch` whole epochs.
+
+    `thorough`: the Jacobian and the effective rank are measured. `sampled`: values are kept for
+    histograms.
+    """
+
+    step: int
+    epoch: int
+    thorough: bool
+    sampled: bool
+
+
+def moments_of(
+    probes: Mapping[str, Any], *, updates_per_epoch: int, num_epochs: int
+) -> list[Moment]:
+    """The moments that the group `probes` of a configuration asks for, in order; none for `none`.
+
+    A step beyond the end of training is left out.
+    """
+    if probes["name"] == "none":
+        return []
+    last = updates_per_epoch * num_epochs
+    ends = range(1, num_epochs + 1) if probes["epochs"] == "all" else (num_epochs,)
+    wanted = {0, *_steps(probes["steps"], last), *(updates_per_epoch * epoch for epoch in ends)}
+    steps = sorted(step for step in wanted if step <= last)
+    sampled = {steps[place] for place in (0, len(steps) // 2, -1)}
+    always = probes["thorough"] == "always"
+    return [
+        Moment(step, step // updates_per_epoch, always or step in (0, last), step in sampled)
+        for step in steps
+    ]
+
+
+def _steps(steps: int | Sequence[int], last: int) -> Sequence[int]:
+    """The steps themselves, or so many between 1 and the last, equally far apart on a log axis."""
+    if isinstance(steps, int):
+        return [round(last ** (place / (steps + 1))) for place in range(1, steps + 1)]
+    return steps

@@ -1,0 +1,143 @@
+"""Every probe by name: what it measures, in words. Imports nothing heavy.
+
+A layer is a hidden block, counted from 1. A unit of a dense layer is one of its outputs, a unit of
+a convolution one of its channels, whose examples are all positions of all images.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What one column of probes.csv holds: a number of one layer of one replica at one moment.
+
+    `unit` is "%" for a share, which is recorded as a fraction.
+    """
+
+    name: str
+    label: str
+    help: str
+    unit: str = ""
+
+
+_ALL = (
+    Probe("preactivation_mean", "mean pre-activation", "mean input of the activation function"),
+    Probe(
+        "preactivation_variance",
+        "variance of pre-activations",
+        "variance of the inputs of the activation function, over examples and units",
+    ),
+    Probe(
+        "preactivation_p15",
+        "15th percentile of pre-activations",
+        "15th percentile of the inputs of the activation function (Ioffe & Szegedy 2015, fig. 1)",
+    ),
+    Probe(
+        "preactivation_p50",
+        "median pre-activation",
+        "median of the inputs of the activation function",
+    ),
+    Probe(
+        "preactivation_p85",
+        "85th percentile of pre-activations",
+        "85th percentile of the inputs of the activation function",
+    ),
+    Probe("activation_mean", "mean activation", "mean output of the activation function"),
+    Probe(
+        "activation_variance",
+        "variance of activations",
+        "variance of the outputs of the activation function, over examples and units",
+    ),
+    Probe(
+        "activation_sparsity",
+        "zero activations",
+        "share of units x examples whose activation is exactly 0",
+        "%",
+    ),
+    Probe(
+        "dead_fraction",
+        "dead units",
+        "share of units whose |f'| stays under 1 % of its largest value on every image of the "
+        "probe batch (a ReLU that is never active)",
+        "%",
+    ),
+    Probe(
+        "dead_fraction_train",
+        "dead units on the training set",
+        "as dead_fraction, on every training image, in evaluation mode; at the end alone",
+        "%",
+    ),
+    Probe(
+        "saturated_fraction",
+        "saturation",
+        "share of units x examples with |f'| under 1 % of its largest value",
+        "%",
+    ),
+    Probe(
+        "linear_fraction",
+        "linear region",
+        "share of units x examples with |f'| at least half its largest value",
+        "%",
+    ),
+    Probe(
+        "gradient_variance",
+        "variance of back-propagated gradients",
+        "variance, over examples and units, of each example's loss differentiated by its "
+        "pre-activations (Glorot & Bengio 2010, fig. 7)",
+    ),
+    Probe(
+        "weight_gradient_variance",
+        "variance of weight gradients",
+        "variance over a layer's weights of the mean loss differentiated by them (Glorot & Bengio "
+        "2010, section 4.2)",
+    ),
+    Probe(
+        "sign_agreement",
+        "sign agreement of weight gradients",
+        "share of a unit's incoming weight gradients that have the sign of most of them, for one "
+        "example, averaged over examples and units that have a gradient",
+        "%",
+    ),
+    Probe(
+        "jacobian_singular_value",
+        "mean singular value of the Jacobian",
+        "mean singular value of a layer's activations differentiated by its inputs (Glorot & "
+        "Bengio 2010, section 4.2.1), over a few examples; of a convolution, at its centre",
+    ),
+    Probe(
+        "distinct_units",
+        "distinct units",
+        "number of units that differ in incoming weights, bias, gamma or beta by more than 1e-6 "
+        "of the layer's largest weight; 1 is a symmetry that never broke",
+    ),
+    Probe(
+        "update_ratio",
+        "update-to-weight ratio",
+        "norm of the last update of a layer's weights over the norm of these weights before it",
+    ),
+    Probe("weight_norm", "norm of the weights", "Frobenius norm of a layer's weights"),
+    Probe(
+        "effective_rank",
+        "effective rank of the weights",
+        "exp of the entropy of the singular values' shares of their sum (Roy & Vetterli 2007)",
+    ),
+    Probe(
+        "input_shift",
+        "shift of the layer's inputs",
+        "distance of each input unit's distribution from the one at the last probe "
+        "(2-Wasserstein, of normals with their means and variances), averaged over units, over "
+        "the root mean square of their standard deviations there: internal covariate shift",
+    ),
+    Probe("gamma_mean", "mean gamma", "mean of BatchNorm's gamma"),
+    Probe("gamma_std", "spread of gamma", "standard deviation of BatchNorm's gamma over units"),
+    Probe("beta_mean", "mean beta", "mean of BatchNorm's beta"),
+    Probe("beta_std", "spread of beta", "standard deviation of BatchNorm's beta over units"),
+)
+
+PROBES: dict[str, Probe] = {probe.name: probe for probe in _ALL}
+
+ROW = ("seed", "lr", "step", "epoch", "layer")
+"""The columns of probes.csv before the probes'.
+
+`step`: updates done; `epoch`: whole epochs done.
+"""

@@ -1,0 +1,191 @@
+"""Takes the probes of a population while it trains."""
+
+import functools
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from study.data import Split
+from study.networks import Network
+from study.population.engine import Engine
+from study.population.group import Group, Pause
+from study.population.settings import Replica
+from study.population.task import Task
+from study.population.workers import on_workers
+from study.probes.capture import Probed, capture, hidden_blocks, plain_parameter
+from study.probes.liveness import watching_units
+from study.probes.measure import Distribution, input_distribution, measure
+from study.probes.moments import Moment
+from study.probes.shift import input_shift
+
+Row = dict[str, Any]
+"""A row of probes.csv but for seed and learning rate: step, epoch, layer, and each probe taken."""
+Samples = dict[tuple[int, int, str], Any]
+"""{(step, layer, "activation" or "gradient"): some of the values, float32 [n]}."""
+Owners = Sequence[Sequence[Replica]]
+"""For each of K networks the replicas that it stands for."""
+
+DIGITS = 7
+"""Significant digits that are kept: a float32 has no more."""
+NUM_SAMPLES = 4096
+
+
+class Recorder:
+    """The probes of every replica of a population: `rows` and `samples`, by replica.
+
+    A replica's updates are the same with it and without: it draws no random number, and leaves
+    the networks as they were.
+    """
+
+    def __init__(
+        self,
+        moments: Sequence[Moment],
+        batch: Split,
+        task: Task,
+        starts: Mapping[int, Network],
+    ) -> None:
+        self.moments = moments
+        self.batch, self.task = batch, task
+        self.rows: defaultdict[Replica, list[Row]] = defaultdict(list)
+        self.samples: defaultdict[Replica, Samples] = defaultdict(dict)
+        self._starts = dict(starts)
+        self._weights: dict[Replica, list[Tensor]] = {}
+        self._inputs: dict[Replica, list[Distribution]] = {}
+
+    def start(self, engine: Engine) -> None:
+        """Measures the network that a seed's replicas start from, once for all of them."""
+        device = self.batch.inputs.device
+
+        def take(seed: int) -> None:
+            replicas = [replica for replica in engine.replicas if replica.seed == seed]
+            self._take(self.moments[0], self._starts.pop(seed).to(device), [replicas])
+
+        on_workers(take, list(self._starts), engine.num_workers)
+
+    def pauses(self, *, first: int, updates: int) -> dict[int, Pause]:
+        """What to do in an epoch of so many updates, after each number of them.
+
+        `first` is the number of updates before it. A moment needs the weights one update earlier.
+        """
+        due = {moment.step - first: moment for moment in self.moments if moment.step}
+        due = {update: moment for update, moment in due.items() if 0 < update <= updates}
+        pauses: dict[int, list[Pause]] = {}
+        for update, moment in due.items():
+            pauses.setdefault(update - 1, []).append(self._remember)
+            pauses.setdefault(update, []).insert(0, functools.partial(self._take_group, moment))
+        return {update: functools.partial(_in_turn, each) for update, each in pauses.items()}
+
+    def _remember(self, group: Group) -> None:
+        self._weights[group.replicas[0]] = [weight.clone() for weight in _weights(probed(group))]
+
+    def _take_group(self, moment: Moment, group: Group) -> None:
+        weights = self._weights.pop(group.replicas[0])
+        self._take(moment, probed(group), [[replica] for replica in group.replicas], weights)
+
+    def _take(
+        self,
+        moment: Moment,
+        network: Probed,
+        owners: Owners,
+        weights: Sequence[Tensor] = (),
+    ) -> None:
+        """Measures K networks; `weights` are their layers' one update ago."""
+        targets = self.task.target(self.batch.inputs, self.batch.labels)
+        layers = capture(network, self.batch.inputs, targets, self.task)
+        earlier = self._exchanged(owners, [input_distribution(layer) for layer in layers])
+        for index, layer in enumerate(layers):
+            before = weights[index] if weights else None
+            numbers = measure(layer, before=before, thorough=moment.thorough)
+            if earlier:
+                numbers["input_shift"] = input_shift(*earlier[index])
+            self._write(owners, moment, index + 1, numbers)
+            if moment.sampled:
+                self._sample(owners, (moment.step, index + 1, "activation"), layer.activation)
+                self._sample(owners, (moment.step, index + 1, "gradient"), layer.gradient)
+
+    def _exchanged(
+        self, owners: Owners, now: Sequence[Distribution]
+    ) -> list[tuple[Distribution, Distribution]]:
+        """For each layer its inputs' distributions at the last moment and now, [K, units] each.
+
+        Keeps those of now. Empty where there is no earlier moment.
+        """
+        count = len(owners)
+        current = [(mean.expand(count, -1), std.expand(count, -1)) for mean, std in now]
+        known = [self._inputs.get(replicas[0]) for replicas in owners]
+        for index, replicas in enumerate(owners):
+            own = [(mean[index : index + 1], std[index : index + 1]) for mean, std in current]
+            self._inputs |= dict.fromkeys(replicas, own)
+        if not all(known):
+            return []
+        before = [
+            (torch.cat([mean for mean, _ in layer]), torch.cat([std for _, std in layer]))
+            for layer in zip(*(one for one in known if one), strict=True)
+        ]
+        return list(zip(before, current, strict=True))
+
+    def _write(
+        self, owners: Owners, moment: Moment, layer: int, numbers: Mapping[str, Tensor]
+    ) -> None:
+        place = {"step": moment.step, "epoch": moment.epoch, "layer": layer}
+        columns = {name: values.tolist() for name, values in numbers.items()}
+        for index, replicas in enumerate(owners):
+            taken = {name: shortened(values[index]) for name, values in columns.items()}
+            for replica in replicas:
+                self.rows[replica].append(place | taken)
+
+    def _sample(self, owners: Owners, place: tuple[int, int, str], signal: Tensor) -> None:
+        """Keeps some values of each network, evenly spaced."""
+        values = signal.flatten(1)
+        step = max(1, values.shape[1] // NUM_SAMPLES)
+        kept = values[:, ::step][:, :NUM_SAMPLES].float().cpu().numpy()
+        for replicas, row in zip(owners, kept, strict=True):
+            own = np.array(row)
+            for replica in replicas:
+                self.samples[replica][place] = own
+
+    @contextmanager
+    def watching(self, engine: Engine) -> Iterator[None]:
+        """Within it every replica is evaluated on the training set: units that stay dead count.
+
+        They are a probe of the last moment.
+        """
+        with watching_units([probed(group) for group in engine.groups]) as watched:
+            yield
+        for group, blocks in zip(engine.groups, watched, strict=True):
+            for layer, block in enumerate(blocks):
+                fractions = block.dead_fraction().tolist()
+                for replica, fraction in zip(group.replicas, fractions, strict=True):
+                    row = self.rows[replica][layer - len(blocks)]
+                    lost = math.isnan(row["dead_fraction"])
+                    row["dead_fraction_train"] = math.nan if lost else shortened(fraction)
+
+
+def probed(group: Group) -> Probed:
+    """The network of a group, which is one that can be probed."""
+    assert isinstance(group.network, Probed), "it is made of blocks"
+    return group.network
+
+
+def _weights(network: Probed) -> list[Tensor]:
+    """The layers' weights, [K, ...] each, as they lie in the network."""
+    return [
+        plain_parameter(network, f"blocks.{index}.layer.weight", block.layer.weight.detach())
+        for index, block in enumerate(hidden_blocks(network))
+    ]
+
+
+def shortened(value: float) -> float:
+    """The number with the digits that count."""
+    return float(f"{value:.{DIGITS}g}")
+
+
+def _in_turn(pauses: Sequence[Pause], group: Group) -> None:
+    for pause in pauses:
+        pause(group)
