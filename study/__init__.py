@@ -1,8 +1,9 @@
 """Ablation studies of how neural networks are trained.
 
 `study.load(cell, seed=, lr=)` gives a trained network as a plain module, and
-`study.frame("outputs/NAME")` one row per replica as a pandas frame. Importing the package imports
-nothing else: the command must start on a Python that has no package installed yet.
+`study.frame("outputs/NAME")` one row per replica as a pandas frame, `study.probe_frame` one row per
+replica, moment and layer. Importing the package imports nothing else: the command must start on a
+Python that has no package installed yet.
 """
 
 from __future__ import annotations
@@ -10,12 +11,17 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from study.outputs.load import load as load
+    from study.outputs.readings import probe_frame as probe_frame
     from study.outputs.records import frame as frame
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "frame", "load"]
+__all__ = ["__version__", "frame", "load", "probe_frame"]
 
-_HOMES = {"frame": "study.outputs.records", "load": "study.outputs.load"}
+_HOMES = {
+    "frame": "study.outputs.records",
+    "load": "study.outputs.load",
+    "probe_frame": "study.outputs.readings",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from study.outputs.sealed import METRIC_KEYS, seal
+from study.probes.names import PROBES, ROW
 from study.report.pivot import Request
 from study.report.table import render
 
 Change = Callable[[dict[str, Any]], None]
+ProbeRow = dict[str, Any]
 FACTORS: dict[str, list[Any]] = {
     "activation": ["relu", "tanh", "leaky_relu slope=0.01"],
     "init": ["he_normal", "zeros"],
@@ -100,6 +102,66 @@ def write_result(directory: Path, cell: Mapping[str, Any], result: Mapping[str, 
     sealed = json.dumps(seal(dict(result)), indent=1)
     (path / "result.json").write_text(sealed, encoding="utf-8")
     return path
+
+
+def make_probes(
+    path: Path, *, steps: Sequence[int] = (0, 10, 100), depth: int = 3
+) -> list[dict[str, Any]]:
+    """Rows of probes.csv for every replica of a cell, in the file's order; all numbers positive."""
+    result = json.loads((path / "result.json").read_text(encoding="utf-8"))
+    draw = random.Random(result["signature"])
+    layers = range(1, depth + 1)
+    return [
+        {"seed": replica["seed"], "lr": replica["lr"], "step": step, "epoch": step, "layer": layer}
+        | {name: float(f"{10 ** draw.uniform(-6, 0):.7g}") for name in PROBES}
+        for replica, step, layer in itertools.product(result["replicas"], steps, layers)
+    ]
+
+
+def write_probes(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
+    """Writes probes.csv, which the result then names; returns its path."""
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, (*ROW, *PROBES), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    content = stream.getvalue().encode()
+    (path / "probes.csv").write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    change_result(path, lambda result: result["files"].update({"probes.csv": digest}))
+    return path / "probes.csv"
+
+
+def make_probed_study(directory: Path, depths: tuple[int, ...] = (3, 3)) -> list[Path]:
+    """Two cells of three seeds and learning rates, probed after 0, 10 and 100 updates."""
+    paths = make_study(directory, {"activation": ["relu", "tanh"]}, seeds=3)
+    for path, depth in zip(paths, depths, strict=True):
+        write_probes(path, make_probes(path, depth=depth))
+    return paths
+
+
+def change_probes(path: Path, change: Callable[[ProbeRow], Any]) -> None:
+    """Changes the rows of a cell's probes.csv, which stays sound."""
+    with (path / "probes.csv").open(encoding="utf-8", newline="") as file:
+        rows: list[ProbeRow] = list(csv.DictReader(file))
+    for row in rows:
+        change(row)
+    write_probes(path, rows)
+
+
+def probe_of(path: Path, probe: str, step: int) -> list[list[float]]:
+    """A list for each seed at the chosen learning rate: the probe layer by layer."""
+    chosen = json.loads((path / "result.json").read_text())["chosen_lr"]
+    lines = (path / "probes.csv").read_text(encoding="utf-8").splitlines()
+    header = lines[0].split(",")
+    rows = [dict(zip(header, line.split(","), strict=True)) for line in lines[1:]]
+    return [
+        [
+            float(row[probe])
+            for row in rows
+            if (int(row["seed"]), float(row["lr"]), int(row["step"])) == (seed, chosen, step)
+        ]
+        for seed in range(3)
+    ]
 
 
 def change_result(path: Path, change: Change) -> None:

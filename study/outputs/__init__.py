@@ -1,5 +1,6 @@
 """What a study leaves on disk, read back; imports nothing heavy."""
 
+from study.outputs.readings import probe_frame
 from study.outputs.records import (
     CellRecord,
     Ledger,
@@ -17,6 +18,7 @@ __all__ = [
     "LedgerCell",
     "check_seal",
     "frame",
+    "probe_frame",
     "read_cells",
     "read_ledger",
     "seal",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from study.outputs.records import CellRecord, count_statuses
-from study.report.entries import Entry
+from study.report.entries import NOT_MEASURED, Entry
 from study.report.factors import shared_parts, where_text
 from study.report.pivot import Pivot, Table
 from study.report.tasks import reference_lines
@@ -83,6 +83,11 @@ def notes(pivot: Pivot, bold: str) -> list[str]:
         lines.append("(k/m cells): k of the m cells to average over are finished; not compared.")
     if any(entry.status == "absent" for entry in entries):
         lines.append(f"{ABSENT_MARK}: not in the study.")
+    if any(entry.status == NOT_MEASURED for entry in entries):
+        lines.append(
+            f"{NOT_MEASURED}: the cell was trained with probes=none, has no such probe, moment or "
+            "layer, or its probes.csv is not used (then it is named below)."
+        )
     for factor, parts in shared(pivot).items():
         if parts:
             lines.append(f"{factor}: every level has {' '.join(parts)}.")

@@ -11,6 +11,7 @@ from study.report.statistics import distinguishable, mean_interval, median
 
 Replica = Mapping[str, Any]
 UNFINISHED = ("failed", "damaged", "running", "missing")
+NOT_MEASURED = "not measured"
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Entry:
 
     `status`: done, diverged (some replica diverged or has no finite value: `median` in place of
     the mean and interval), incomplete (cells to average over are not there), one of UNFINISHED,
-    or absent (no such cell in the study). `values` has one number per seed, {None: number} for a
+    not measured (nothing was taken of the finished cell's replicas), or absent (no such cell in
+    the study). `values` has one number per seed, {None: number} for a
     metric of the whole cell. `chosen`: the replicas are those at the chosen learning rate; only
     then are `edges` filled. `best`: best, tied (not distinguishable from the best) or "".
     """
@@ -66,10 +68,11 @@ def make_entry(sources: Sequence[Source], expected: set[tuple[str, ...]], metric
     Only seeds that every combination has count. The entry is incomplete unless there is one
     finished cell for each of the `expected` combinations.
     """
-    finished = [source for source in sources if source.replicas]
+    finished = [taken for source in sources if (taken := _taken(source, metric)).replicas]
     if not finished:
-        found = {source.cell.status for source in sources}
-        return Entry(next((status for status in UNFINISHED if status in found), "absent"))
+        found = {NOT_MEASURED if source.replicas else source.cell.status for source in sources}
+        named = (status for status in (*UNFINISHED, NOT_MEASURED) if status in found)
+        return Entry(next(named, "absent"))
     replicas = [replica for source in finished for replica in source.replicas]
     values = _average([_values(source, metric) for source in finished])
     entry = Entry(
@@ -116,6 +119,11 @@ def _mark(entry: Entry, best: Entry) -> Entry:
     shared = [seed for seed in best.values if seed is not None and seed in entry.values]
     first, second = ([e.values[seed] for seed in shared] for e in (entry, best))
     return replace(entry, best="tied" if distinguishable(first, second) is False else "")
+
+
+def _taken(source: Source, metric: Metric) -> Source:
+    """The source with those of its replicas of which the metric was measured."""
+    return replace(source, replicas=tuple(filter(metric.is_measured, source.replicas)))
 
 
 def _values(source: Source, metric: Metric) -> dict[int | None, float]:

@@ -8,8 +8,9 @@ from typing import Any
 from study.errors import InputError, unknown
 from study.outputs.records import CellRecord, factor_names
 
-# They vary inside a cell: each replica has one level of each.
-INNER = ("lr", "seed")
+# They vary inside a cell: each replica has one level of each. Of layer it has all, each by itself,
+# where the metric is a probe and layer is a factor of the table.
+INNER = ("lr", "seed", "layer")
 DEFAULT_LEVEL = "(default)"
 _PARTS = re.compile(r" (?=\w+=)")
 PREFERRED = ("activation", "init", "norm", "pretraining", "model", "optimizer", "schedule", "data")
@@ -32,9 +33,10 @@ def cell_level(record: CellRecord, factor: str) -> str:
 
 
 def inner_levels(records: Iterable[CellRecord], factor: str) -> list[str]:
-    """The learning rates, or the seeds, of all finished cells, numerically."""
+    """The learning rates, seeds or layers of all finished cells, numerically."""
     replicas = (r for record in records if record.result for r in record.result["replicas"])
-    return [level_text(number) for number in sorted({replica[factor] for replica in replicas})]
+    numbers = {replica[factor] for replica in replicas if factor in replica}
+    return [level_text(number) for number in sorted(numbers)]
 
 
 def all_levels(records: Sequence[CellRecord], factor: str) -> list[str]:
@@ -77,7 +79,8 @@ def without_parts(level: str, parts: Sequence[str]) -> str:
 
 def check_factor(records: Sequence[CellRecord], factor: str) -> str:
     """`factor`, or an InputError that lists the factors of the study."""
-    choices = [*factor_names(records), *INNER]
+    inner = [name for name in INNER if inner_levels(records, name)]
+    choices = [*factor_names(records), *inner]
     if factor not in choices:
         raise unknown("factor", factor, choices)
     return factor

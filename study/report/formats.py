@@ -59,6 +59,7 @@ def write_latex(pivot: Pivot, study: str, remarks: Sequence[str] = ()) -> str:
 def write_csv(pivot: Pivot, study: str, remarks: Sequence[str] = ()) -> str:
     """Tidy: a line per entry. Numbers as recorded (classification errors: shares), 10 digits."""
     fixed = {factor: " or ".join(levels) for factor, levels in pivot.where.items()}
+    fixed |= pivot.metric.fixed
     averaged = {factor: "mean" for factor in pivot.over if factor != "seed"}
     axes = [axis for axis in (pivot.rows, pivot.columns) if axis]
     split = list(pivot.tables[0].levels)

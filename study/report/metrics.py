@@ -1,10 +1,9 @@
 """The metrics a table can show: label, unit, direction and a glossary line each."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from study.errors import unknown
 from study.tasks import RECONSTRUCTION
 
 
@@ -13,7 +12,8 @@ class Metric:
     """What a number of `result.json` means and how a table prints it.
 
     `direction`: "lower" or "higher" is better, or "none". `scale` turns the recorded number into
-    `unit`. `per_cell`: one number for the whole cell, not one per replica.
+    `unit`. `decimals`: None prints `digits` significant digits. `per_cell`: one number for the
+    whole cell, not one per replica. `fixed`: {factor: level} that its name leaves out.
     """
 
     name: str
@@ -24,17 +24,23 @@ class Metric:
     decimals: int | None = 4
     scale: float = 1.0
     per_cell: bool = False
+    digits: int = 4
+    fixed: Mapping[str, str] = field(default_factory=dict)
 
     def value(self, owner: Mapping[str, Any]) -> float | None:
         """The number in a replica (or in a result, if `per_cell`); None when not finite."""
         number = owner.get(self.name)
         return None if number is None else float(number)
 
+    def is_measured(self, replica: Mapping[str, Any]) -> bool:
+        """Whether the number was taken of a replica, finite or not."""
+        return True
+
     def text(self, number: float) -> str:
-        """`number` in this metric's unit, with its decimals (None: four digits that count)."""
+        """`number` in this metric's unit, with its decimals or significant digits."""
         scaled = number * self.scale
         if self.decimals is None:
-            return f"{scaled:.4g}"
+            return f"{scaled + 0.0:.{self.digits}g}"  # + 0.0: no -0
         if scaled != 0 and not 1e-4 <= abs(scaled) < 1e5 and self.unit != "%":
             return f"{scaled:.3g}"
         text = f"{scaled:.{self.decimals}f}"
@@ -126,13 +132,6 @@ OF_TASK: dict[str, dict[str, Metric]] = {
     RECONSTRUCTION: {metric.name: metric for metric in _reconstruction_metrics()}
 }
 """The metrics that mean something else where the task is not classification."""
-
-
-def find_metric(name: str, task: str | None = None) -> Metric:
-    """The metric of this name, as it is of a task; InputError lists all when there is none."""
-    if name not in METRICS:
-        raise unknown("metric", name, METRICS)
-    return OF_TASK.get(task or "", {}).get(name, METRICS[name])
 
 
 def depends_on_task(metric: Metric) -> bool:

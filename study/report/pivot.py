@@ -10,19 +10,32 @@ from study.outputs.records import CellRecord, factor_names
 from study.report import factors
 from study.report.entries import ABSENT, Entry, Replica, Source, make_entry, mark_best
 from study.report.factors import INNER, all_levels, cell_level, level_text
-from study.report.metrics import Metric, find_metric
+from study.report.metrics import Metric
+from study.report.probes import find_metric
 from study.report.tasks import metric_of
 
 
 @dataclass(frozen=True)
 class Request:
-    """What to pivot, as given on the command line; None: choose from the factors that vary."""
+    """What to pivot, as given on the command line; None: choose from the factors that vary.
+
+    `layer`: of a probe, None for the mean over layers.
+    """
 
     metric: str = "test_error"
+    layer: str | None = None
     rows: str | None = None
     columns: str | None = None
     where: Sequence[str] = ()
     over: Sequence[str] = ()
+
+    def find_metric(self) -> Metric:
+        """The metric or probe; InputError where there is none, or none such."""
+        fixed = [condition.partition("=")[0] for condition in self.where]
+        if "layer" in self.over:
+            raise InputError("--over layer: give --layer mean instead")
+        by_layer = "layer" in (self.rows, self.columns, *fixed)
+        return find_metric(self.metric, layer=self.layer, by_layer=by_layer)
 
 
 @dataclass(frozen=True)
@@ -72,10 +85,12 @@ class Pivot:
 def make_pivot(records: Sequence[CellRecord], request: Request) -> Pivot:
     """The tables of `request`; InputError for an unknown name or two cells in one place.
 
+    The replicas of the records carry the metric (a probe's: `measured.with_probe`).
+
     Rows and columns default to the first two varying factors (columns: the first). Every other
     varying factor splits into tables, unless it is averaged over; nothing is pooled otherwise.
     """
-    metric = find_metric(request.metric)
+    metric = request.find_metric()
     where = factors.parse_where(records, request.where)
     over = [factors.check_factor(records, factor) for factor in dict.fromkeys(request.over)]
     cells = factors.select(records, where)
@@ -122,6 +137,8 @@ def _check(
     twice = [factor for factor in over if factor in (rows, columns)]
     if twice:
         raise InputError(f"--over {twice[0]}: it is already the rows or columns; choose one")
+    if len(where.get("layer", [])) > 1 and "layer" not in (rows, columns):
+        raise InputError("--where keeps several layers and pools none: make layer rows or columns")
     if len(where.get("lr", [])) > 1 and "lr" not in (rows, columns, *over):
         raise InputError(
             f"--where keeps {len(where['lr'])} learning rates and pools none: give one, "
@@ -190,7 +207,7 @@ def _split(
     chosen_lr = cell.result["chosen_lr"]
     parts: dict[tuple[str, ...], list[Replica]] = {}
     for replica in cell.result["replicas"]:
-        texts = {factor: level_text(replica[factor]) for factor in INNER}
+        texts = {factor: level_text(replica[factor]) for factor in INNER if factor in replica}
         wanted = all(texts[f] in allowed for f, allowed in where.items() if f in INNER)
         if wanted and (free_lr or replica["lr"] == chosen_lr):
             parts.setdefault(tuple(texts[factor] for factor in inner), []).append(replica)

@@ -1,16 +1,26 @@
 """`study table`: an ablation table from a study's saved outputs."""
 
 import sys
+import textwrap
 from argparse import Namespace
+from collections.abc import Iterable
 from pathlib import Path
 
 from study.arguments import Parser, show
 from study.errors import InputError
 from study.outputs.records import read_cells, read_ledger, require_finished, stale_directories
+from study.probes.names import PROBES
 from study.report.caption import coverage
 from study.report.formats import find_writer, write_csv
+from study.report.measured import with_probe
 from study.report.metrics import METRICS
 from study.report.pivot import Pivot, Request, make_pivot
+from study.report.probes import ProbeMetric
+
+
+def _listed(names: Iterable[str]) -> str:
+    return textwrap.fill(" ".join(names), 98, initial_indent="  ", subsequent_indent="  ")
+
 
 _EPILOG = f"""\
 An entry is the mean over seeds at the cell's chosen learning rate (lowest validation error) with
@@ -22,9 +32,20 @@ examples:
   study table outputs/quickstart --rows init --columns activation --where norm=batch
   study table outputs/quickstart --rows activation --columns lr --metric val_error
   study table outputs/quickstart --rows activation --over init --over norm --output table.tex
+  study table outputs/NAME --metric dead_fraction@end --layer 3
+  study table outputs/NAME --metric gradient_variance@start --rows layer --columns activation
 
 metrics:
-  {" ".join(METRICS)}
+{_listed(METRICS)}
+
+probes (what was measured inside the networks; the unit of a share is %):
+{_listed(PROBES)}
+
+A probe is read at a moment: PROBE@start (before training), PROBE@end (the default) or PROBE@STEP,
+after so many updates, if it was probed there. --layer takes one hidden layer, counted from 1, or
+min, mean (the default), max or last of a net's layers, or slope: the least-squares slope of log10
+of the probe over depth, in decades a layer. For a probe, layer is a factor too: --rows layer,
+--columns layer, --where layer=1.
 """
 
 
@@ -42,6 +63,9 @@ def read_pivot(study_dir: str | Path, request: Request) -> tuple[Pivot, str, lis
     ledger = read_ledger(study_dir)
     cells = require_finished(ledger, read_cells(ledger))
     remarks = coverage(cells, stale_directories(ledger))
+    metric = request.find_metric()
+    if isinstance(metric, ProbeMetric):
+        cells = with_probe(cells, metric)
     problems = [problem for cell in cells for problem in cell.problems]
     return make_pivot(cells, request), ledger.study, [*remarks, *problems]
 
@@ -71,6 +95,7 @@ def printed(arguments: list[str]) -> str:
 def _request(options: Namespace) -> Request:
     return Request(
         metric=options.metric,
+        layer=options.layer,
         rows=options.rows,
         columns=options.columns,
         where=options.where,
@@ -83,7 +108,12 @@ def _parse(arguments: list[str]) -> Namespace:
     parser.add_argument("directory", help="a study's directory, as outputs/quickstart")
     parser.add_argument("--rows", metavar="F", help="factor of the rows; lr and seed are factors")
     parser.add_argument("--columns", metavar="F", help="factor of the columns")
-    parser.add_argument("--metric", metavar="M", default="test_error", help="default: test_error")
+    parser.add_argument(
+        "--metric", metavar="M", default="test_error", help="or PROBE@MOMENT; default: test_error"
+    )
+    parser.add_argument(
+        "--layer", metavar="L", help="of a probe: a number from 1, min, mean, max, last or slope"
+    )
     parser.add_argument(
         "--where",
         metavar="F=LEVEL",

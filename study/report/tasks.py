@@ -6,7 +6,7 @@ from typing import Any
 from study.errors import InputError
 from study.outputs.records import CellRecord, factor_names
 from study.report.factors import cell_level, varying_factors
-from study.report.metrics import Metric, depends_on_task, find_metric
+from study.report.metrics import OF_TASK, Metric, depends_on_task
 from study.tasks import RECONSTRUCTION, recorded_task
 
 
@@ -21,7 +21,7 @@ def metric_of(metric: Metric, cells: Sequence[CellRecord]) -> Metric:
             f"{metric.name} of a {tasks[0]} and of a {tasks[1]} cannot stand in one table; "
             f"choose the cells of one with --where{_example(cells)}"
         )
-    return find_metric(metric.name, tasks[0]) if len(tasks) == 1 else metric
+    return OF_TASK.get(tasks[0], {}).get(metric.name, metric) if len(tasks) == 1 else metric
 
 
 def _example(cells: Sequence[CellRecord]) -> str:
