@@ -3,12 +3,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 UV ?= $(BIN)/uv
+STUDY ?= outputs/quickstart
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 	--no-annotate --no-emit-index-url --custom-compile-command "make lock" $(UPGRADE)
 LOCK = $(COMPILE) --generate-hashes --constraints requirements/versions.txt
 
 .NOTPARALLEL:
-.PHONY: help study setup check format test bench published lock clean distclean
+.PHONY: help study tensorboard setup check format test bench published lock clean distclean
 
 help:  ## list the targets (default)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -18,6 +19,9 @@ study: setup  ## train the study `quickstart` on MNIST and print its ablation ta
 	$(BIN)/study table outputs/quickstart
 	@echo
 	@$(BIN)/study table outputs/quickstart --output outputs/quickstart/table.md
+
+tensorboard: setup  ## TensorBoard on localhost, on outputs/quickstart or STUDY=outputs/NAME
+	@$(BIN)/study tensorboard $(STUDY)
 
 setup:  ## make .venv, or bring it up to date with requirements/run.lock
 	@$(PYTHON) -m study setup
@@ -40,6 +44,7 @@ bench: setup  ## measure speed (half an hour on a free machine), then the tables
 published: setup  ## write the tables that README.md and docs/ quote from saved outputs and measurements
 	$(BIN)/python -m study.report.quoted README.md docs/studies.md
 	$(BIN)/python -m benchmarks.summary README.md docs/benchmarks.md
+	$(BIN)/python -m study.activation_sheet.document docs/activations.md
 
 lock:  ## remake requirements/ from pyproject.toml; UPGRADE=--upgrade takes newer releases, UV names a uv
 	$(COMPILE) pyproject.toml --all-extras --group build --output-file requirements/versions.txt

@@ -9,8 +9,9 @@ from statistics import median
 import torch
 
 from benchmarks.contestants import CASES, STEPS, Case, bare, made_up_data, ours
-from benchmarks.turns import in_turns, median_ratio, write
+from benchmarks.turns import write
 from study.trainer import set_tf32
+from study.turns import in_turns, median_ratio
 
 ROUNDS = 7
 POPULATIONS = (1, 5, 20)

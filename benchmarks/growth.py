@@ -12,12 +12,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.turns import in_turns, median_ratio, write
+from benchmarks.turns import write
 from study.compose import hydra_ready
 from study.launch import LaunchCell, identify, run
 from study.outputs.ledger import record_launch
 from study.progress import SweepProgress
 from study.sweep import plan
+from study.turns import in_turns, median_ratio
 
 SIZES = (10, 100, 1000)
 ROUNDS = 5

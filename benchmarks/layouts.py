@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.contestants import BATCH, CASES, Case
-from benchmarks.turns import in_turns, median_ratio, write
+from benchmarks.turns import write
 from study.networks import build_network
 from study.population.stacking import StackedNetwork
+from study.turns import in_turns, median_ratio
 
 NAMES = ("MLP 3x32", "MLP 3x128", "CNN")
 STACK = 10

@@ -10,9 +10,10 @@ from statistics import median
 import torch
 
 from benchmarks.contestants import Case, made_up_data, ours
-from benchmarks.turns import in_turns, median_ratio, write
+from benchmarks.turns import write
 from study.data import Data
 from study.population import packing
+from study.turns import in_turns, median_ratio
 
 WIDTHS = (32, 64, 128, 256)
 GROUPS = (1, 2, 3, 5, 10)

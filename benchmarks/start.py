@@ -14,7 +14,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.turns import in_turns, median_ratio, write
+from benchmarks.turns import write
+from study.turns import in_turns, median_ratio
 
 ROUNDS = 9
 ROOT = Path(__file__).parents[1]

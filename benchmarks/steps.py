@@ -21,8 +21,9 @@ from benchmarks.contestants import (
     ours,
     template,
 )
-from benchmarks.turns import in_turns, median_ratio, write
+from benchmarks.turns import write
 from study.networks import build_network
+from study.turns import in_turns, median_ratio
 
 ROUNDS = 7
 TEMPLATE_ROUNDS = 3

@@ -1,12 +1,11 @@
-"""Measuring in turns: the machine drifts, so only ratios of neighbours are kept."""
+"""What measurements share: the clock, and the files that they are kept in."""
 
 import csv
 import json
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import torch
@@ -20,22 +19,6 @@ def now(device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
-
-
-def in_turns(contestants: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Runs each contestant once a round, after one round that is not counted."""
-    times: dict[str, list[float]] = {name: [] for name in contestants}
-    for current in range(rounds + 1):
-        for name, run in contestants.items():
-            seconds = run()
-            if current:
-                times[name].append(seconds)
-    return times
-
-
-def median_ratio(slow: Sequence[float], fast: Sequence[float]) -> float:
-    """The median over rounds of slow / fast."""
-    return median(a / b for a, b in zip(slow, fast, strict=True))
 
 
 def write(name: str, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -15,6 +15,7 @@ from benchmarks import __main__ as command
 from benchmarks import contestants, gpu, quickstart, steps, summary, targets, turns
 from study.errors import InputError
 from study.report import quoted
+from study.turns import in_turns, median_ratio
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ["README.md", "docs/benchmarks.md"]
@@ -29,7 +30,7 @@ def test_contestants_run_in_turns_and_the_first_round_is_not_counted() -> None:
         return seconds.pop(0)
 
     slow, fast = [9.0, 4.0, 6.0], [9.0, 2.0, 1.0]
-    times = turns.in_turns(
+    times = in_turns(
         {"slow": lambda: contestant("slow", slow), "fast": lambda: contestant("fast", fast)}, 2
     )
     assert calls == ["slow", "fast"] * 3
@@ -37,11 +38,11 @@ def test_contestants_run_in_turns_and_the_first_round_is_not_counted() -> None:
 
 
 def test_the_ratio_is_the_median_of_the_rounds_ratios() -> None:
-    assert turns.median_ratio([2.0, 30.0, 8.0], [1.0, 10.0, 1.0]) == 3.0
+    assert median_ratio([2.0, 30.0, 8.0], [1.0, 10.0, 1.0]) == 3.0
     drift = [1.0, 5.0, 0.2]
-    assert turns.median_ratio([3 * each for each in drift], drift) == pytest.approx(3.0)
+    assert median_ratio([3 * each for each in drift], drift) == pytest.approx(3.0)
     with pytest.raises(ValueError, match="shorter"):
-        turns.median_ratio([1.0, 2.0], [1.0])
+        median_ratio([1.0, 2.0], [1.0])
 
 
 @pytest.mark.parametrize("case", [NORMALIZED, CNN], ids=["MLP", "CNN"])

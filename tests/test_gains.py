@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from study.networks import ACTIVATIONS, gain, make_activation, second_moment
+from study.networks.gains import expectation
 
 
 @pytest.mark.parametrize(
@@ -64,3 +65,10 @@ def test_gain_leaves_its_module_alone():
     module = make_activation("prelu")
     gain(module)
     assert next(module.parameters()).dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_the_second_moment_is_variance_and_squared_mean(name):
+    mean = expectation(lambda values: values, name)
+    variance = expectation(lambda values: (values - mean) ** 2, name)
+    assert variance + mean**2 == pytest.approx(second_moment(name), abs=1e-12)

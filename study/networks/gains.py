@@ -10,7 +10,7 @@ E[z'^2] = gain^2 E[f(z)^2]. With z ~ N(0, 1), as in a wide layer, the second mom
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -49,6 +49,17 @@ def gain(activation: Mapping[str, Any] | str | nn.Module) -> float:
 
 def second_moment(activation: Mapping[str, Any] | str | nn.Module) -> float:
     """E[f(z)^2] for z ~ N(0, 1), or for the largest of `pieces` normals if f is maxout."""
+    return expectation(Tensor.square, activation)
+
+
+def expectation(
+    function: Callable[[Tensor], Tensor], activation: Mapping[str, Any] | str | nn.Module
+) -> float:
+    """E[function(f(z))] for z as in `second_moment`; `function` is elementwise.
+
+    >>> round(expectation(torch.abs, "identity") ** 2, 12) == round(2 / math.pi, 12)
+    True
+    """
     module = activation if isinstance(activation, nn.Module) else make_activation(activation)
     module = copy.deepcopy(module).double().cpu()
     pieces = pieces_per_unit(module)
@@ -56,7 +67,7 @@ def second_moment(activation: Mapping[str, Any] | str | nn.Module) -> float:
     with torch.no_grad():
         values = points if pieces > 1 else module(points[:, None]).flatten()
     density = pieces * _normal_density(points) * torch.special.ndtr(points) ** (pieces - 1)
-    return float((weights * density * values.square()).sum())
+    return float((weights * density * function(values)).sum())
 
 
 def _normal_density(z: Tensor) -> Tensor:

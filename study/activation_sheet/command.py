@@ -1,0 +1,123 @@
+"""`study activations`: the lecture's checklist for activation functions, as tables and a figure."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from study.activation_sheet.checklist import check
+from study.activation_sheet.table import Sheet, write_csv, write_markdown
+from study.arguments import Parser, show
+from study.configuration import level_defaults, levels
+from study.errors import InputError, unknown
+from study.networks.activations import ACTIVATIONS
+from study.networks.level_keys import canonical, only_keys
+from study.outputs.files import write_text
+
+Levels = dict[str, dict[str, Any]]
+"""The configuration of each level, by name."""
+
+OUTPUT = Path("outputs/activation_sheet")
+
+_EPILOG = """\
+Nothing is trained. Every property is computed from the function itself, in float64; only the time
+needs a clock, and without it the same files come out each time.
+
+examples:
+  study activations
+  study activations relu leaky_relu "leaky_relu slope=0.01" "elu alpha=2"
+  study activations --no-timing --output sheet
+"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Prints the tables; writes activations.md, .csv, .svg and .png."""
+    options = _parse(arguments)
+    chosen = chosen_levels(options.names)
+    _make_directory(options.output)
+    sheet = {name: check(config) for name, config in chosen.items()}
+    times, conditions = _times(chosen) if options.timing else (None, "")
+    text = write_markdown(sheet, times, conditions)
+    show(text)
+    write_text(options.output / "activations.md", text)
+    write_text(options.output / "activations.csv", write_csv(sheet, times))
+    _write_figure(chosen, sheet, options.output)
+    show(f"wrote {options.output}/activations.md, .csv, .svg and .png")
+    return 0
+
+
+def _times(chosen: Levels) -> tuple[dict[str, float], str]:
+    from study.activation_sheet.timing import conditions, relative_times
+
+    return relative_times(chosen), conditions()
+
+
+def _write_figure(chosen: Levels, sheet: Sheet, directory: Path) -> None:
+    from study.activation_sheet.figure import draw
+    from study.figures import save_figure
+
+    figure = draw(chosen, sheet)
+    for kind in ("svg", "png"):
+        save_figure(figure, directory / f"activations.{kind}")
+
+
+def printed(arguments: Sequence[str]) -> str:
+    """The tables that `study activations ARGUMENTS --no-timing` prints."""
+    chosen = chosen_levels(_parse(arguments).names)
+    return write_markdown({name: check(config) for name, config in chosen.items()})
+
+
+def chosen_levels(names: Sequence[str]) -> Levels:
+    """The configuration of each level, such as `relu` or `elu alpha=2`; of all if none is named.
+
+    Raises InputError for an unknown level or key, and a value out of range.
+    """
+    if names:
+        return {" ".join(name.split()): _configured(name) for name in names}
+    order = list(ACTIVATIONS)
+    found = {level: level_defaults("activation", level) for level in levels("activation")}
+    return dict(sorted(found.items(), key=lambda item: order.index(item[1]["name"])))
+
+
+def _configured(text: str) -> dict[str, Any]:
+    level, *changes = text.split() or [""]
+    if level not in levels("activation"):
+        raise unknown("activation", level, levels("activation"))
+    config = dict(level_defaults("activation", level))
+    for change in changes:
+        key, equals, value = change.partition("=")
+        if not equals:
+            raise InputError(f"{text!r}: write such as '{level} {change}=VALUE'")
+        only_keys(f"activation {level}", [key], [name for name in config if name != "name"])
+        config |= canonical("activation", {key: _value(value)})
+    return config
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _make_directory(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--output {path} cannot be made: {error.strerror}") from None
+    if not os.access(path, os.W_OK):
+        raise InputError(f"--output {path} cannot be written to")
+
+
+def _parse(arguments: Sequence[str]) -> Any:
+    description = "Prints the lecture's checklist for activation functions and draws them."
+    parser = Parser("study activations", description, _EPILOG)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="a level; default: all of them")
+    parser.add_argument(
+        "--output", type=Path, default=OUTPUT, metavar="DIR", help=f"default: {OUTPUT}"
+    )
+    parser.add_argument(
+        "--no-timing", dest="timing", action="store_false", help="do not measure the time"
+    )
+    return parser.parse_args(list(arguments))
