@@ -19,8 +19,8 @@ from unittest.mock import patch
 import study.cell
 from benchmarks.growth import TINY, planned, sweep
 from benchmarks.turns import write
+from study.events import EpochCurves
 from study.launch import LaunchCell, available_threads
-from study.outputs.tensorboard import EpochCurves
 from study.population import Population
 from study.population.engine import Engine
 

@@ -16,11 +16,11 @@ from torch import Tensor
 
 from study.configuration import RECIPE, Config, signature
 from study.data import Data, prepare
+from study.events import EpochCurves, open_writer, write_summary
 from study.outputs.cell import clear_unfinished, write_cell, write_config
 from study.outputs.provenance import code_and_machine
 from study.outputs.results import ReplicaResult, choose_lr
 from study.outputs.reuse import finished_replicas, lacks
-from study.outputs.tensorboard import EpochCurves, open_writer, write_summary
 from study.population import Population, Replica
 from study.population.build import DTYPES, build_population, replicas_of
 from study.pretraining.stage import StartingWeights, with_equal_budget
@@ -63,7 +63,7 @@ def train_cell(
         results, packing = _train_missing(config, data, copied, starts, writer, tick)
         seconds = time.perf_counter() - started - starts.elapsed
         if writer is not None:
-            write_summary(writer, results, choose_lr(results), factors)
+            write_summary(writer, results, config=config, factors=factors, data=data)
     return write_cell(
         directory,
         results,

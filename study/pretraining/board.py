@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+from study.events.pictures import beside, grid
 from study.outputs.filters import filter_images
 from study.pretraining.autoencoder import LayerAutoencoder
 from study.pretraining.gradient import GradientTrainee
@@ -15,7 +16,6 @@ from study.pretraining.rbm_training import RbmTrainee
 from study.pretraining.trainee import Trainee
 
 NUM_IMAGES = 16
-COLUMNS = 8
 
 
 def watch_on(
@@ -70,29 +70,3 @@ def learned_weight(trainee: Trainee) -> Tensor:
         return trainee.rbm.weight.detach()
     assert isinstance(trainee, GradientTrainee), "no other kind"
     return trainee.block.layer.weight.detach()
-
-
-def beside(inputs: Tensor, outputs: Tensor) -> Tensor:
-    """Rows of inputs, each above a row of their reconstructions: uint8 [C, height, width].
-
-    Both on the scale of the inputs, [N, C, H, W].
-    """
-    low, high = float(inputs.min()), float(inputs.max())
-    rows = []
-    for start in range(0, len(inputs), COLUMNS):
-        rows += [inputs[start : start + COLUMNS], outputs[start : start + COLUMNS]]
-    images = torch.cat([row for row in rows if len(row) == COLUMNS] or rows[:2])
-    scaled = (images.float() - low) / max(high - low, 1e-12)
-    return grid((255 * scaled.clamp(0, 1)).round().to(torch.uint8).cpu())
-
-
-def grid(images: Tensor) -> Tensor:
-    """Images [N, C, H, W] as one, COLUMNS in a row, with a line between: [C, height, width]."""
-    num, channels, height, width = images.shape
-    columns = min(COLUMNS, num)
-    num_rows = -(-num // columns)
-    page = images.new_full((channels, num_rows * (height + 1), columns * (width + 1)), 255)
-    for index, image in enumerate(images):
-        top, left = index // columns * (height + 1), index % columns * (width + 1)
-        page[:, top : top + height, left : left + width] = image
-    return page

@@ -12,8 +12,8 @@ import torch
 
 from study.configuration import Config
 from study.data import Data, prepare
+from study.events import open_writer
 from study.networks import Network, build_network
-from study.outputs.tensorboard import open_writer
 from study.population.build import DTYPES, initial_network
 from study.population.packing import workers
 from study.pretraining.board import watch_on

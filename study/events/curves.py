@@ -1,0 +1,98 @@
+"""Loss and error over epochs: live for each learning rate, at the end for the chosen one."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import lightning
+
+from study.events.writer import CellWriter
+from study.outputs.results import ReplicaResult
+
+CURVES = {
+    "error/train": "train_error",
+    "error/val": "val_error",
+    "loss/train": "train_loss",
+    "loss/val": "val_loss",
+}
+ABOUT = {
+    "error/train": "Training error (running mean over the epoch) at the chosen learning rate, mean "
+    "over seeds; over epochs.",
+    "error/val": "Validation error at the chosen learning rate, mean over seeds; over epochs.",
+    "loss/train": "Training loss (running mean over the epoch) at the chosen learning rate, mean "
+    "over seeds; over epochs.",
+    "loss/val": "Validation loss at the chosen learning rate, mean over seeds; over epochs.",
+}
+RATES = "learning rates"
+RANGE = "range over seeds"
+
+
+class EpochCurves(lightning.Callback):
+    """Writes each learning rate's mean over seeds as the epochs end.
+
+    With `replicas` every replica has a curve of its own beside them.
+    """
+
+    def __init__(self, writer: CellWriter, *, replicas: bool) -> None:
+        self.writer = writer
+        self.replicas = replicas
+
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
+        rows = {
+            replica: progress.curve[-1]
+            for replica, progress in zip(pl_module.engine.replicas, pl_module.progress, strict=True)
+        }
+        values = _rate_means((replica.lr, row) for replica, row in rows.items())
+        if self.replicas:
+            values |= {
+                f"replicas {tag}/{replica}": row[name]
+                for tag, name in CURVES.items()
+                for replica, row in rows.items()
+            }
+        self.writer.scalars(trainer.current_epoch + 1, values)
+
+
+def write_curves(
+    writer: CellWriter, results: Sequence[ReplicaResult], chosen: Sequence[ReplicaResult]
+) -> None:
+    """The chosen learning rate's curves with their bands.
+
+    The curves of all learning rates too, where they were not drawn live: some replicas were copied
+    from an earlier record, or they were not all trained at once.
+    """
+    for rows in zip(*(result.curve for result in chosen), strict=True):
+        values: dict[str, float] = {}
+        for tag, name in CURVES.items():
+            seeds = [float(row[name]) for row in rows]
+            if all(map(math.isfinite, seeds)):
+                values |= zip(band(tag), (min(seeds), mean(seeds), max(seeds)), strict=True)
+        writer.scalars(int(rows[0]["epoch"]), values, ABOUT)
+    if any(tag.startswith(f"{RATES}/") for tag in writer.written):
+        return
+    rates = [result.lr for result in results]
+    for rows in zip(*(result.curve for result in results), strict=True):
+        if epoch := int(rows[0]["epoch"]):
+            writer.scalars(epoch, _rate_means(zip(rates, rows, strict=True)))
+
+
+def band(tag: str) -> tuple[str, str, str]:
+    """The tags of the smallest value over seeds, of the mean and of the largest."""
+    name = f"{RANGE}/{tag.replace('/', ' ')}"
+    return f"{name} lowest", tag, f"{name} highest"
+
+
+def _rate_means(rows: Iterable[tuple[float, Mapping[str, Any]]]) -> dict[str, float]:
+    """Under `learning rates` the mean over seeds of every curve, from (learning rate, row)."""
+    by_rate: dict[float, list[Mapping[str, Any]]] = {}
+    for lr, row in rows:
+        by_rate.setdefault(lr, []).append(row)
+    return {
+        f"{RATES}/{tag.replace('/', ' ')} lr={lr}": mean([row[name] for row in by_rate[lr]])
+        for tag, name in CURVES.items()
+        for lr in sorted(by_rate)
+    }
+
+
+def mean(values: Sequence[float]) -> float:
+    """The arithmetic mean."""
+    return math.fsum(values) / len(values) if all(map(math.isfinite, values)) else math.nan
