@@ -43,7 +43,7 @@ bench: setup  ## measure speed (half an hour on a free machine), then the tables
 
 published: setup  ## write the tables that README.md and docs/ quote from saved outputs and measurements
 	$(BIN)/python -m study.report.quoted README.md docs/studies.md
-	$(BIN)/python -m benchmarks.summary README.md docs/benchmarks.md
+	$(BIN)/python -m benchmarks.summary README.md docs/benchmarks.md docs/probes.md
 	$(BIN)/python -m study.activation_sheet.document docs/activations.md
 
 lock:  ## remake requirements/ from pyproject.toml; UPGRADE=--upgrade takes newer releases, UV names a uv

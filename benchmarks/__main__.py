@@ -32,6 +32,7 @@ BENCHMARKS = {
     "cells": Benchmark("what a cell costs beside its training", 1),
     "start": Benchmark("from the start of the command to its first update", 2),
     "growth": Benchmark("whether 1,000 cells slow down or fill the memory", 12),
+    "probes": Benchmark("what the default probes cost a cell", 7),
     "quickstart": Benchmark("a whole study, by ours and by a template", 3),
     "gpu": Benchmark("an update on a CUDA device: ours and a bare loop", 10, extra=True),
 }

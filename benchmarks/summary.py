@@ -37,6 +37,7 @@ COLUMNS = {
         "resident_mb",
         "memory against 10 cells",
     ),
+    "probes": ("cell", "time against probes=none", "share of the time inside probes", "seconds"),
     "quickstart": (
         "sampled cell",
         "cells",

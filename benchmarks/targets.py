@@ -43,6 +43,14 @@ def _updates(column: str, replicas: int, bounds: Mapping[str, float]) -> list[Ta
     ]
 
 
+def _probes(column: str, bound: float, *cells: str) -> list[Target]:
+    """Targets of results/probes.csv, by cell."""
+    return [
+        Target(f"probes, {cell}: {column}", "probes", column, bound, {"cell": cell}, at_most=True)
+        for cell in cells
+    ]
+
+
 TARGETS = (
     *_updates(BARE, 20, {"MLP 3x32": 4, "MLP 3x128": 2, "MLP 5x512": 1 / 1.05, "CNN": 1 / 1.05}),
     *_updates(BARE, 1, {"MLP 3x32": 0.8, "MLP 3x128": 0.8, "MLP 5x512": 0.8, "CNN": 1 / 1.05}),
@@ -57,6 +65,8 @@ TARGETS = (
         1.5,
         at_most=True,
     ),
+    *_probes("time against probes=none", 1.15, "quickstart, relu", "quickstart, tanh, BatchNorm"),
+    *_probes("share of the time inside probes", 0.03, "20 epochs on 55,000 images, 2 of 3x128"),
     Target(
         "a cell of 100 or 1,000, against one of 10: time",
         "growth",

@@ -18,7 +18,7 @@ from study.report import quoted
 from study.turns import in_turns, median_ratio
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ["README.md", "docs/benchmarks.md"]
+DOCUMENTS = ["README.md", "docs/benchmarks.md", "docs/probes.md"]
 PLAIN, NORMALIZED, CNN = (contestants.CASES[place] for place in (0, 1, -1))
 
 
@@ -201,7 +201,9 @@ def test_all_means_every_benchmark_that_any_machine_can_run(
 
     monkeypatch.setattr(command, "run_each", fake)
     assert command.main([]) == 0
-    assert asked == [["packing", "layouts", "steps", "cells", "start", "growth", "quickstart"]]
+    assert asked == [
+        ["packing", "layouts", "steps", "cells", "start", "growth", "probes", "quickstart"]
+    ]
 
 
 def test_a_benchmark_that_fails_stops_no_other(

@@ -1,0 +1,20 @@
+"""The names of the probes: in the documents, and light."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from study.probes.names import PROBES
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "probes.md"
+
+
+def test_the_document_says_what_every_probe_is() -> None:
+    lines = DOCUMENT.read_text(encoding="utf-8").splitlines()
+    listed = [line for line in lines if line.startswith("| `") and line.split("`")[1] in PROBES]
+    assert listed == [f"| `{probe.name}` | {probe.help} |" for probe in PROBES.values()]
+
+
+def test_the_names_are_read_without_torch() -> None:
+    code = "import sys, study.probes.names; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
