@@ -67,6 +67,7 @@ def train_cell(
     return write_cell(
         directory,
         results,
+        labels=data.test.labels.cpu().numpy(),
         input_shape=data.input_shape,
         normalization={name: value.cpu() for name, value in data.normalize.state_dict().items()},
         keep_weights=keep,

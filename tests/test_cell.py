@@ -17,7 +17,13 @@ from safetensors.torch import load_file
 from study.cell import weights_sha256
 from study.configuration import signature
 from study.errors import InputError
-from study.outputs.cell import CURVE_COLUMNS, _write_predictions, read_curves, read_predictions
+from study.outputs.cell import (
+    CURVE_COLUMNS,
+    _write_predictions,
+    read_curves,
+    read_labels,
+    read_predictions,
+)
 from study.outputs.files import sha256
 from study.outputs.results import ReplicaResult
 from study.outputs.sealed import METRIC_KEYS, check_result, check_seal
@@ -147,6 +153,7 @@ def test_so_have_those_of_diverged_replicas(
 def check_predictions(cell: Path, record: dict[str, Any]) -> None:
     """The error of the kept predictions is the recorded one: 255 is no class, so it is wrong."""
     labels = tiny_test_labels()
+    assert (read_labels(cell) == labels).all()
     with np.load(cell / "predictions.npz") as arrays:
         predictions, seeds = arrays["predictions"], arrays["seeds"]
         assert float(arrays["lr"]) == record["chosen_lr"]
@@ -166,7 +173,9 @@ def test_predictions_survive_the_file_whatever_the_number_of_classes(
     draw = np.random.default_rng(seed)
     rows = {seed: draw.integers(-1, largest, 5, endpoint=True) for seed in (0, 7)}
     results = [ReplicaResult(seed, 0.1, {}, [], predictions=row) for seed, row in rows.items()]
-    _write_predictions(directory, results)
+    labels = draw.integers(0, largest, 5, endpoint=True)
+    _write_predictions(directory, results, labels)
+    assert (read_labels(directory) == labels).all()
     lr, found = read_predictions(directory)
     assert lr == 0.1
     assert {key: row.tolist() for key, row in found.items()} == {

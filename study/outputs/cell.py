@@ -93,6 +93,7 @@ def write_cell(
     directory: Path,
     results: Sequence[ReplicaResult],
     *,
+    labels: Any,
     normalization: Mapping[str, Any],
     input_shape: tuple[int, int, int],
     keep_weights: str,
@@ -100,7 +101,7 @@ def write_cell(
 ) -> dict[str, Any]:
     """Writes curves, predictions, filters, weights, probes, then result.json; returns the last.
 
-    `header` holds the record's other keys (signature, factors, seconds, provenance);
+    `labels` are the true classes of the test images, [N]; `header` holds the record's other keys (signature, factors, seconds, provenance);
     `normalization` the tensors that turn raw images, [N, *input_shape], into the network's inputs;
     `keep_weights` is `chosen`, `all` or `none`.
     """
@@ -111,7 +112,7 @@ def write_cell(
     ]
     write_csv(directory / "curves.csv", CURVE_COLUMNS, rows)
     best = [result for result in results if result.lr == chosen]
-    _write_predictions(directory, best)
+    _write_predictions(directory, best, labels)
     write_arrays(directory / "filters.npz", {"filters": first_filters(best, input_shape)})
     if keep_weights != "none":
         kept = results if keep_weights == "all" else best
@@ -137,20 +138,22 @@ def _plain(numbers: Mapping[str, Any]) -> dict[str, Any]:
     return {name: finite(value) for name, value in numbers.items()}
 
 
-def _write_predictions(directory: Path, chosen: Sequence[ReplicaResult]) -> None:
+def _write_predictions(directory: Path, chosen: Sequence[ReplicaResult], labels: Any) -> None:
     """The predicted classes as the smallest unsigned type whose largest value is no class.
 
-    That value (255, or 65535) stands for a prediction that is none.
+    That value (255, or 65535) stands for a prediction that is none. The true classes are beside
+    them, so that two cells can be compared image by image from their files alone.
     """
     import numpy as np
 
     predictions = np.stack([result.predictions for result in chosen])
-    kind = np.min_scalar_type(predictions.max() + 1)
+    kind = np.min_scalar_type(max(predictions.max(), labels.max()) + 1)
     none = predictions == NO_CLASS
     arrays = {
         "predictions": np.where(none, np.iinfo(kind).max, predictions).astype(kind),
         "seeds": np.array([result.seed for result in chosen]),
         "lr": np.array(chosen[0].lr),
+        "labels": labels.astype(kind),
     }
     write_arrays(directory / "predictions.npz", arrays)
 
@@ -198,6 +201,14 @@ def read_predictions(directory: Path) -> tuple[float, dict[int, Any]]:
     none = stored == np.iinfo(stored.dtype).max
     predictions = np.where(none, NO_CLASS, stored.astype(np.int64))
     return lr, dict(zip(seeds.tolist(), predictions, strict=True))
+
+
+def read_labels(directory: Path) -> Any:
+    """The true classes of the test images, int64 [N]; None in files from before they were kept."""
+    import numpy as np
+
+    with np.load(directory / "predictions.npz", allow_pickle=False) as arrays:
+        return arrays["labels"].astype(np.int64) if "labels" in arrays else None
 
 
 def read_curves(directory: Path) -> list[dict[str, Any]]:
