@@ -254,3 +254,12 @@ def test_some_layers_as_rows(tmp_path: Path) -> None:
     every = rows_of(tmp_path, **axes)
     some = rows_of(tmp_path, **axes, where=["layer=3", "layer=1"])
     assert [row["mean"] for row in some] == [r["mean"] for r in every if r["layer"] != "2"]
+
+
+def test_an_edge_of_the_grid_is_no_matter_before_training(tmp_path: Path) -> None:
+    def at_edge(result: dict[str, Any]) -> None:
+        result["chosen_lr_at_edge"] = "highest"
+
+    change_result(make_probed_study(tmp_path)[0], at_edge)
+    assert "lr↑" in render(tmp_path, Request(metric="gradient_variance@end"))
+    assert "lr↑" not in render(tmp_path, Request(metric="gradient_variance@start"))

@@ -33,9 +33,9 @@ class Entry:
     `status`: done, diverged (some replica diverged or has no finite value: `median` in place of
     the mean and interval), incomplete (cells to average over are not there), one of UNFINISHED,
     not measured (nothing was taken of the finished cell's replicas), or absent (no such cell in
-    the study). `values` has one number per seed, {None: number} for a
-    metric of the whole cell. `chosen`: the replicas are those at the chosen learning rate; only
-    then are `edges` filled. `best`: best, tied (not distinguishable from the best) or "".
+    the study). `values` has one number per seed, {None: number} for a metric of the whole cell.
+    `chosen`: the replicas are those at the chosen learning rate; only then, and where the metric
+    follows training, are `edges` filled. `best`: best, tied (not distinguishable from the best) or "".
     """
 
     status: str
@@ -83,6 +83,8 @@ def make_entry(sources: Sequence[Source], expected: set[tuple[str, ...]], metric
         num_expected=len(expected),
         **_learning_rates(finished),
     )
+    if not metric.follows_training:
+        entry = replace(entry, edges=())
     complete = {source.combination for source in finished} == expected
     return _summarize(entry, replicas, metric, complete)
 

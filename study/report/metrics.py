@@ -32,6 +32,11 @@ class Metric:
         number = owner.get(self.name)
         return None if number is None else float(number)
 
+    @property
+    def follows_training(self) -> bool:
+        """Whether training, and so its learning rate, changes the number."""
+        return True
+
     def is_measured(self, replica: Mapping[str, Any]) -> bool:
         """Whether the number was taken of a replica, finite or not."""
         return True

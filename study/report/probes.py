@@ -36,6 +36,10 @@ class ProbeMetric(Metric):
     moment: str = "end"
     layer: str | None = "mean"
 
+    @property
+    def follows_training(self) -> bool:
+        return self.moment != "start"
+
     def is_measured(self, replica: Mapping[str, Any]) -> bool:
         return self.name in replica
 
