@@ -49,8 +49,7 @@ def _settle() -> None:
     """Brings the process into the state of one that has trained for a while.
 
     Once a large tensor was freed, glibc keeps what smaller ones free; before, it may give every one
-    back to the system, and new pages cost several times what ReLU does. And on an AVX-512 machine
-    ELU, SELU and softplus took 13 times as long until another function (Mish, a power) had run.
+    back to the system, and new pages cost several times what ReLU does.
     """
     torch.zeros(2**22)
     for name in ACTIVATIONS:
