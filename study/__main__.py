@@ -14,6 +14,7 @@ COMMANDS = {
     "train": ("study.train", "trains a cell, a sweep or an experiment"),
     "status": ("study.report.status", "shows which cells of a study are done"),
     "table": ("study.report.table", "pivots a metric by one or two factors"),
+    "preflight": ("study.preflight.command", "predicts and measures signals; trains nothing"),
     "activations": ("study.activation_sheet.command", "the lecture's checklist, computed"),
     "list": ("study.catalogue", "prints every experiment, level and key"),
     "data": ("study.data.fetch", "fetches and verifies data sets"),

@@ -1,0 +1,96 @@
+"""`study preflight`: what signals do before training, predicted and measured."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from study.arguments import Parser, show
+from study.compose import hydra_ready
+from study.launch import LaunchCell, identify
+from study.outputs.files import writable_directory
+from study.preflight.flight import Flight, fly
+from study.preflight.page import agreement, by_layer, legend, marks, overview
+from study.preflight.record import write_flights
+from study.sweep import plan
+from study.words import counted
+
+DESCRIPTION = """Predicts and measures signal propagation at initialization; trains nothing.
+
+  study preflight experiment=initializations            every cell of a study
+  study preflight -m activation=relu,tanh norm=none,batch
+  study preflight activation=sigmoid --layers           layer by layer
+
+It takes what `study train` takes. Variances of activations and back-propagated gradients are
+predicted from fan, initialization, bias and activation, measured for every seed on the probe batch,
+and judged by rules that the page prints. docs/preflight.md has the formulas."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Prints the page, writes preflight.json into the study's directory; returns 0."""
+    options = _parser().parse_intermixed_args(list(arguments))
+    with hydra_ready():
+        planned = plan(options.overrides, multirun=options.multirun)
+        cells = identify(planned.cells)
+        config = planned.base.config
+        study = writable_directory(Path(config["outputs_dir"]) / config["study"])
+        flights = list(_watched(cells))
+    path = write_flights(study, cells, flights, replace=planned.experiment is not None)
+    show("\n".join(page(study, cells, flights, layers=options.layers or len(cells) == 1)))
+    show(f"saved: {path}")
+    return 0
+
+
+def _parser() -> Parser:
+    parser = Parser("study preflight", DESCRIPTION)
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="Hydra overrides")
+    parser.add_argument("-m", "--multirun", action="store_true", help="sweep over KEY=A,B,C")
+    parser.add_argument("--layers", action="store_true", help="a table of layers for each cell")
+    return parser
+
+
+def _watched(cells: Sequence[LaunchCell]) -> Iterator[Flight]:
+    """The flight of each cell, under a bar that leaves nothing behind."""
+    from rich.console import Console
+    from rich.progress import track
+
+    yield from track(
+        fly([cell.config for cell in cells]),
+        "before training",
+        total=len(cells),
+        console=Console(stderr=True),
+        transient=True,
+        disable=len(cells) == 1,
+    )
+
+
+def page(
+    study: Path, cells: Sequence[LaunchCell], flights: Sequence[Flight], *, layers: bool
+) -> list[str]:
+    """The lines of the page; with `layers` a table for each cell."""
+    seeds = sorted({len(cell.config["seeds"]) for cell in cells})
+    examples = sorted({flight.num_examples for flight in flights})
+    on = f"{_or(seeds)} seed{'' if seeds == [1] else 's'}, {_or(examples)} validation images"
+    lines = [f"{study}: {counted(len(cells), 'cell')} before training; {on}", ""]
+    if len(cells) > 1:
+        lines += [*overview([cell.entry.factors for cell in cells], flights), ""]
+    for cell, flight in zip(cells, flights, strict=True) if layers else ():
+        found = marks(flight)
+        lines += [f"{cell.words}{f'   flags: {found}' if found else ''}"]
+        lines += [*(by_layer(flight) if flight.layers else ["no hidden layer"]), ""]
+    return [*lines, *legend(flights), "", *remarks(cells, flights), agreement(flights)]
+
+
+def remarks(cells: Sequence[LaunchCell], flights: Sequence[Flight]) -> Iterator[str]:
+    """What a reader must know about some of the cells."""
+    pretrained = sum(cell.config["pretraining"]["name"] != "none" for cell in cells)
+    if pretrained:
+        yield (
+            f"{counted(pretrained, 'cell')} of these pretrain: what is shown is the start before "
+            "pretraining"
+        )
+    for cell, flight in zip(cells, flights, strict=True):
+        if flight.error:
+            yield f"{cell.words}: {flight.error}"
+
+
+def _or(numbers: Sequence[int]) -> str:
+    return " or ".join(f"{number:,}" for number in numbers)
