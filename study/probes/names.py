@@ -64,7 +64,8 @@ _ALL = (
     Probe(
         "dead_fraction_train",
         "dead units on the training set",
-        "as dead_fraction, but over every training image, in evaluation mode; taken at the end alone",
+        "as dead_fraction, but over every training image, in evaluation mode; taken at the end "
+        "alone",
         "%",
     ),
     Probe(
