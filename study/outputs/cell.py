@@ -101,9 +101,9 @@ def write_cell(
 ) -> dict[str, Any]:
     """Writes curves, predictions, filters, weights, probes, then result.json; returns the last.
 
-    `labels` are the true classes of the test images, [N]; `header` holds the record's other keys (signature, factors, seconds, provenance);
-    `normalization` the tensors that turn raw images, [N, *input_shape], into the network's inputs;
-    `keep_weights` is `chosen`, `all` or `none`.
+    `labels` are the true classes of the test images, [N]; `header` holds the record's other keys
+    (signature, factors, seconds, provenance); `normalization` the tensors that turn raw images,
+    [N, *input_shape], into the network's inputs; `keep_weights` is `chosen`, `all` or `none`.
     """
     chosen = choose_lr(results)
     rates = sorted({result.lr for result in results})

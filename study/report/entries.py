@@ -35,7 +35,8 @@ class Entry:
     not measured (nothing was taken of the finished cell's replicas), or absent (no such cell in
     the study). `values` has one number per seed, {None: number} for a metric of the whole cell.
     `chosen`: the replicas are those at the chosen learning rate; only then, and where the metric
-    follows training, are `edges` filled. `best`: best, tied (not distinguishable from the best) or "".
+    follows training, are `edges` filled. `best`: best, tied (not distinguishable from the best)
+    or "".
     """
 
     status: str
