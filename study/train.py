@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from study.arguments import Parser
+from study.claims import check_claims
 from study.compose import hydra_ready
 from study.configuration import CONF
 from study.estimate import describe
@@ -51,6 +52,8 @@ def main(arguments: Sequence[str]) -> int:
         planned = plan(options.overrides, multirun=options.multirun)
         cells = identify(planned.cells)
         study = _study(planned)
+        for line in check_claims(planned.base.config["claims"], planned.cells, planned.base.axes):
+            print(f"warning: {line}", file=sys.stderr)
         todo = [cell for cell in cells if _wanted(status_of(study, cell).status, options)]
         if options.dry_run:
             print(describe(study, cells, todo, threads=_threads(study, planned)))

@@ -82,8 +82,21 @@ def test_an_experiment_replaces_the_list_and_keeps_the_old_one(
     assert ledger.experiment["text"] == experiment.read_text(encoding="utf-8")
     assert len(ledger.experiment["sha256"]) == 64
     assert [len(list_of["cells"]) for list_of in ledger.previous] == [1]
-    assert launch(study, [TANH, RELU], experiment=experiment) == [TANH, RELU]
+    assert launch(study, [TANH, RELU], experiment=experiment, claims=claims) == [TANH, RELU]
     assert len(read_ledger(study).previous) == 1
+
+
+def test_claims_that_change_are_kept_with_the_number_of_cells_done_before(
+    study: Path, experiment: Path
+) -> None:
+    first, second = [{"id": "one", "expect": 1}], [{"id": "one", "expect": 2}]
+    launch(study, [RELU, TANH], experiment=experiment, claims=first)
+    (study / RELU.directory).mkdir()
+    (study / RELU.directory / "result.json").touch()
+    launch(study, [RELU, TANH], experiment=experiment, claims=second)
+    (previous,) = read_ledger(study).previous
+    assert previous["claims"] == first
+    assert previous["num_finished"] == 1
 
 
 def test_an_ad_hoc_launch_keeps_the_experiment_and_its_claims(

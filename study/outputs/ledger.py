@@ -30,19 +30,20 @@ def record_launch(
 
     A launch of an experiment's file replaces the list of cells; any other launch adds its cells,
     each in the place of one of equal factors (other seeds or learning rates). A list that lost
-    cells is kept under `previous`. The thread count is that of the first launch.
+    cells, or other claims, is kept under `previous`. The thread count is that of the first launch.
     """
     with FileLock(directory / LOCK):
         old = read_ledger(directory) if (directory / FILE).exists() else None
         merged = _merged(old, cells, replace=bool(experiment))
+        fixed = list(claims) if experiment else (old.claims if old else [])
         content: dict[str, Any] = {
             "schema": SCHEMA,
             "study": study,
             "threads": old.threads if old and old.threads else threads,
             "experiment": _experiment(experiment) if experiment else (old and old.experiment),
-            "claims": list(claims) if experiment else (old.claims if old else []),
+            "claims": fixed,
             "cells": [_entry(cell) for cell in merged],
-            "previous": _previous(old, merged),
+            "previous": _previous(old, merged, fixed),
         }
         write_json(directory / FILE, content)
         return read_ledger(directory)
@@ -65,14 +66,25 @@ def _key(cell: LedgerCell) -> str:
     return json.dumps(cell.factors, sort_keys=True)
 
 
-def _previous(old: Ledger | None, merged: Sequence[LedgerCell]) -> list[Any]:
-    """The older lists, with the latest if cells of it are gone."""
+def _previous(
+    old: Ledger | None, merged: Sequence[LedgerCell], claims: Sequence[Any]
+) -> list[Any]:
+    """The older launches, with the latest if cells of it are gone or its claims were others.
+
+    `num_finished`, its cells that were done by now, tells claims made beforehand from others.
+    """
     if old is None:
         return []
     now = {cell.signature for cell in merged}
-    if all(cell.signature in now for cell in old.cells):
+    if all(cell.signature in now for cell in old.cells) and old.claims == list(claims):
         return list(old.previous)
-    last = {"experiment": old.experiment, "cells": [_entry(cell) for cell in old.cells]}
+    done = [cell for cell in old.cells if (old.directory / cell.directory / "result.json").exists()]
+    last = {
+        "experiment": old.experiment,
+        "claims": old.claims,
+        "cells": [_entry(cell) for cell in old.cells],
+        "num_finished": len(done),
+    }
     return [*old.previous, last]
 
 

@@ -1,0 +1,172 @@
+"""Verdicts: every claim of a study's file, decided from its saved outputs as one family."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from study.claims.cells import known_levels, matches, resolved
+from study.claims.expectation import check_unit
+from study.claims.measures import MEASURES, check_claim
+from study.claims.quantities import NotDecidableError, Quantity
+from study.claims.question import Effect, Question
+from study.claims.rerun import rerun_command
+from study.claims.schema import Claim, claim_name, parse_claim
+from study.claims.wording import measure_words
+from study.errors import InputError
+from study.report.frames import Frames
+from study.report.parts import Outcome, Verdict
+from study.statistics import verdicts as rules
+from study.statistics.intervals import mean_and_error
+from study.tasks import recorded_task
+from study.words import counted
+
+Levels = Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A claim that was put to the study: its effect, or the reason why there is none."""
+
+    value: Any
+    place: int
+    claim: Claim | None = None
+    question: Question | None = None
+    effect: Effect | None = None
+    reason: str = ""
+
+
+def decide(frames: Frames) -> tuple[Verdict, ...]:
+    """A verdict for each claim in the study's ledger, in its order.
+
+    Effects and bounds are in the direction that a claim expects: `lower by` of what is 3 lower
+    has the effect 3. Bounds and p are adjusted over all claims that are decidable. A claim that
+    is not says why: a cell that is not finished, one seed alone, a level that no cell has.
+    """
+    known = known_levels(frames.cells, frames.factors)
+    values = enumerate(frames.ledger.claims, 1)
+    asked = [_ask(frames, known, value, place) for place, value in values]
+    decidable = [each for each in asked if each.effect]
+    found = rules.judge([_estimated(each) for each in decidable])
+    judged = {each.place: each_found for each, each_found in zip(decidable, found, strict=True)}
+    return tuple(_verdict(frames, known, each, judged.get(each.place)) for each in asked)
+
+
+def _ask(frames: Frames, known: Levels, value: Any, place: int) -> _Asked:
+    asked = _Asked(value, place)
+    try:
+        claim = parse_claim(value, place)
+        check_claim(claim)
+        asked = replace(asked, claim=claim)
+        claim = with_whole_names(claim, known)
+        asked = replace(asked, claim=claim)
+        question = Question(frames, claim, _quantity(frames, claim))
+        asked = replace(asked, question=question)
+        return replace(asked, effect=_effect(question))
+    except (InputError, NotDecidableError) as error:
+        return replace(asked, reason=str(error).removeprefix(f"{claim_name(value, place)}: "))
+
+
+def with_whole_names(claim: Claim, known: Levels) -> Claim:
+    """The claim with whole names of levels; InputError where one is not `known`."""
+    if claim.over is not None:
+        resolved({claim.over: ()}, known)
+    return replace(
+        claim,
+        cells=resolved(claim.cells, known),
+        against=claim.against and resolved(claim.against, known),
+        elsewhere=claim.elsewhere and resolved(claim.elsewhere, known),
+    )
+
+
+def _quantity(frames: Frames, claim: Claim) -> Quantity:
+    """What is measured, in the unit that it has in these cells."""
+    where = {factor: levels for factor, levels in claim.cells.items() if factor in frames.factors}
+    tasks = sorted(
+        {recorded_task(cell.result or {}) for cell in frames.finished if matches(cell, where)}
+    )
+    quantity = claim.quantity
+    if len(tasks) > 1 and quantity.task_bound:
+        raise NotDecidableError(f"{claim.of} is not one thing in cells of {' and '.join(tasks)}")
+    quantity = quantity.of_task(tasks[0]) if tasks else quantity
+    if tasks:
+        check_unit(claim.expect, MEASURES[claim.measure].unit(quantity.unit))
+    return quantity
+
+
+def _effect(question: Question) -> Effect:
+    """The effect, in the direction that the claim expects."""
+    claim = question.claim
+    effect = MEASURES[claim.measure].effect(question)
+    if len(effect.values) < 2:
+        seeds = counted(len(effect.values), "seed")
+        raise NotDecidableError(f"its cells share {seeds}: an interval needs at least 2")
+    sign = claim.expect.sign
+    oriented = {seed: sign * value + 0.0 for seed, value in effect.values.items()}
+    distinct = {cell.directory: cell for cell in effect.cells}
+    return Effect(oriented, tuple(distinct.values()), sign * effect.beyond)
+
+
+def _estimated(asked: _Asked) -> rules.Effect:
+    assert asked.effect is not None
+    assert asked.claim is not None
+    estimate, error = mean_and_error(list(asked.effect.values.values()))
+    assert error is not None
+    degrees = len(asked.effect.values) - 1
+    expect = asked.claim.expect
+    # 0.15 - 0.10 is to count as 0.05.
+    smallest = expect.smallest * (1 - 1e-9)
+    return rules.Effect(estimate, error, degrees, smallest, expect.kind)
+
+
+def _verdict(
+    frames: Frames, known: Levels, asked: _Asked, judged: rules.Judgement | None
+) -> Verdict:
+    claim, effect = asked.claim, asked.effect
+    outcome, reason = _outcome(asked, judged)
+    estimate = mean_and_error(list(effect.values.values()))[0] if effect else None
+    cells = effect.cells if effect else ()
+    quantity = asked.question.quantity if asked.question else None
+    return Verdict(
+        id=claim_name(asked.value, asked.place).removeprefix("claim "),
+        statement=claim.statement if claim else _said(asked.value, "statement"),
+        source=claim.source if claim else _said(asked.value, "source"),
+        outcome=outcome,
+        kind=claim.expect.words if claim else "",
+        measure=measure_words(claim, quantity or claim.quantity) if claim else "",
+        estimate=estimate,
+        low=judged.low if judged else None,
+        high=judged.high if judged else None,
+        p=judged.p if judged else None,
+        num_seeds=len(effect.values) if effect else 0,
+        smallest=claim.expect.smallest if claim else 0.0,
+        unit=claim.expect.unit if claim else "",
+        published=claim.published if claim else _said(asked.value, "published"),
+        command=rerun_command(frames, known, cells),
+        reason=reason,
+        cells=tuple(cell.directory for cell in cells),
+    )
+
+
+def _outcome(asked: _Asked, judged: rules.Judgement | None) -> tuple[Outcome, str]:
+    """The outcome and the reason for it, where the numbers alone are none."""
+    if judged is None or asked.effect is None or asked.claim is None:
+        return "not decidable", asked.reason
+    beyond = asked.effect.beyond
+    one_sided = asked.claim.expect.kind != "same"
+    could_be_larger = beyond > 0 and not (one_sided and judged.outcome == "supported")
+    could_be_smaller = beyond < 0 and not (one_sided and judged.outcome == "refuted")
+    if could_be_larger or could_be_smaller:
+        side = "larger" if could_be_larger else "smaller"
+        cause = (
+            "an error was not reached in the epochs trained"
+            if asked.claim.target is not None
+            else "the highest learning rate of the grid was still good"
+        )
+        return "undecided", f"the true effect may be {side}: {cause}"
+    return judged.outcome, ""
+
+
+def _said(value: Any, key: str) -> str:
+    """What a claim that cannot be read says all the same."""
+    said = value.get(key) if isinstance(value, Mapping) else None
+    return " ".join(str(said or "").split())

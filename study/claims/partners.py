@@ -1,0 +1,96 @@
+"""The second quantity of a rank correlation: what is known of a cell beside what it measures."""
+
+import json
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+from study.claims.quantities import NotDecidableError, Numbers, find_quantity, seeds_of
+from study.errors import InputError
+from study.keys import KEYS
+from study.outputs.records import CellRecord
+from study.report.factors import cell_level
+from study.report.frames import Frames
+
+SHEET = ("mean_output", "gain")
+"""What `study activations` says of an activation, as `sheet.NAME`."""
+FLAGS = "preflight.flags"
+
+
+def check_partner(name: str) -> None:
+    """InputError unless `name` is a quantity, a key with numbers, or one of this module's own."""
+    if name in OWN or (name in KEYS and "." in name) or name == "batch_size":
+        return
+    try:
+        find_quantity(name)
+    except InputError as error:
+        others = ", ".join((*OWN, "a swept key with numbers, as data.train_size"))
+        raise InputError(f"with: {str(error).removeprefix('of: ')}; or {others}") from None
+
+
+def read_partner(
+    name: str, frames: Frames, cells: Sequence[CellRecord], lr: float | None
+) -> Numbers:
+    """The partner's number for each seed of each cell."""
+    if name in OWN or name in frames.factors:
+        of_cell = OWN.get(name) or _level
+        return Numbers(
+            {
+                cell.directory: dict.fromkeys(seeds_of(cell, lr), of_cell(name, frames, cell))
+                for cell in cells
+            }
+        )
+    return find_quantity(name).read(frames, cells, lr)
+
+
+def _level(name: str, frames: Frames, cell: CellRecord) -> float:
+    level = cell_level(cell, name)
+    try:
+        found = json.loads(level)
+        return float(len(found) if isinstance(found, list) else found)
+    except (TypeError, ValueError):
+        raise NotDecidableError(f"with: {name}={level} is no number") from None
+
+
+def _num_flags(name: str, frames: Frames, cell: CellRecord) -> float:
+    return float(len(flight_of(frames, cell)["flags"]["predicted"]))
+
+
+def flight_of(frames: Frames, cell: CellRecord) -> dict[str, Any]:
+    """What preflight.json says of a cell; NotDecidableError if it says nothing."""
+    try:
+        flights = (frames.preflight or {}).get("cells", [])
+    except ValueError:
+        raise NotDecidableError("preflight.json is damaged; run study preflight again") from None
+    for flight in flights:
+        if flight.get("signature") == cell.signature:
+            return dict(flight)
+    raise NotDecidableError(
+        f"preflight.json says nothing of {cell.directory}: run study preflight with the study's "
+        "overrides"
+    )
+
+
+def _of_sheet(name: str, frames: Frames, cell: CellRecord) -> float:
+    return _checked(cell_level(cell, "activation"))[name.removeprefix("sheet.")]
+
+
+@lru_cache(maxsize=256)
+def _checked(level: str) -> dict[str, float]:
+    from study.activation_sheet.checklist import check
+    from study.configuration import level_defaults
+
+    name, *parts = level.split()
+    changes = {key: json.loads(text) for key, text in (part.split("=", 1) for part in parts)}
+    try:
+        facts = check(level_defaults("activation", name) | changes)
+    except (OSError, ValueError):
+        raise NotDecidableError(f"activation={level} is not known to this version") from None
+    return {name: float(getattr(facts, name)) for name in SHEET}
+
+
+OWN: dict[str, Callable[[str, Frames, CellRecord], float]] = {
+    FLAGS: _num_flags,
+    **{f"sheet.{name}": _of_sheet for name in SHEET},
+}
+"""Numbers of a cell that are the same for all its seeds."""

@@ -1,0 +1,121 @@
+"""Holm's correction of a family of tests: adjusted p values, and bounds that agree with them."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Bounds(NamedTuple):
+    """The two bounds of an effect, adjusted for the family it belongs to."""
+
+    low: float
+    high: float
+
+
+def holm(pvalues: Sequence[float]) -> list[float]:
+    """Holm's adjusted p values of a family (shape [tests]), in the given order.
+
+    The j-th smallest of m becomes max over i <= j of min(1, (m - i + 1) p_(i)). Rejecting what is
+    at most alpha makes any false rejection at most alpha likely, however the tests depend on each
+    other (claims that share a cell do).
+
+    Source: Holm (1979), A simple sequentially rejective multiple test procedure, Scandinavian
+    Journal of Statistics 6; statsmodels' multipletests(method="holm") has the same numbers.
+    """
+    # statsmodels collects all garbage at every call: 40 ms, more with a study in memory.
+    adjusted: dict[float, float] = {}
+    least, num = 0.0, len(pvalues)
+    for place, p in enumerate(sorted(pvalues)):
+        least = max(least, min(1.0, (num - place) * p))
+        adjusted.setdefault(p, least)
+    return [adjusted[p] for p in pvalues]
+
+
+def holm_steps(pvalues: Sequence[float], alpha: float) -> list[int]:
+    """By how much Holm divides alpha for each test of a family (shape [tests]).
+
+    A rejected test: by the number of tests whose p is no smaller. The others: by the number of
+    tests that are not rejected, where the procedure stops. So p <= alpha / step exactly where Holm
+    rejects, and equal p values have equal steps.
+
+    Source: Holm (1979), section 2.
+    """
+    ordered = sorted(pvalues)
+    steps: dict[float, int] = {}
+    for place, p in enumerate(ordered):
+        stops = steps.setdefault(p, len(ordered) - place)
+        if p > alpha / stops:
+            return [steps.get(value, stops) for value in pvalues]
+    return [steps[p] for p in pvalues]
+
+
+def holm_bounds(
+    estimates: Sequence[float],
+    standard_errors: Sequence[float],
+    dofs: Sequence[int],
+    *,
+    alpha: float = 0.05,
+    above: float | Sequence[float] = 0.0,
+    below: float | Sequence[float] = 0.0,
+) -> list[Bounds]:
+    """Holm-adjusted bounds of a family of effects (shape [claims]), in the given order.
+
+    low = estimate - t_dof(1 - alpha / 2k) standard_error, with k the effect's step when Holm's
+    procedure at alpha / 2 tests effect <= `above`: low > above exactly where it rejects. high
+    likewise, with the step of effect >= `below`. A family of one has k = 1, the ordinary two-sided
+    interval. The lower bounds of a family wrongly pass their thresholds with probability at most
+    alpha / 2, and so do the upper ones: some wrong verdict has at most alpha.
+
+    They promise this, no more: away from the thresholds these are not simultaneous confidence
+    intervals (Bonferroni's are, k = m throughout). What cannot be estimated (fewer than two seeds)
+    belongs in no family. A standard error of 0 puts both bounds on the estimate.
+
+    Source: Holm (1979), Scandinavian Journal of Statistics 6; Strassburger & Bretz (2008),
+    Compatible simultaneous lower confidence bounds for the Holm procedure, Statistics in Medicine
+    27, for what simultaneous bounds would look like.
+    """
+    num = len(estimates)
+    floors, ceilings = ([t] * num if isinstance(t, int | float) else t for t in (above, below))
+    rows = list(zip(estimates, standard_errors, dofs, strict=True))
+    rising = [upper_p(*row, floor) for row, floor in zip(rows, floors, strict=True)]
+    falling = [lower_p(*row, ceiling) for row, ceiling in zip(rows, ceilings, strict=True)]
+    ups, downs = (holm_steps(tails, alpha / 2) for tails in (rising, falling))
+    return [
+        Bounds(bounds_at(*row, alpha / up).low, bounds_at(*row, alpha / down).high)
+        for row, up, down in zip(rows, ups, downs, strict=True)
+    ]
+
+
+def bounds_at(estimate: float, standard_error: float, degrees: int, alpha: float) -> Bounds:
+    """The two-sided t interval with `alpha` outside: estimate +- t_dof(1 - alpha / 2) error.
+
+    Source: Student (1908), Biometrika 6.
+    """
+    # The lower tail keeps its digits where 1 - alpha / 2 rounds to 1.
+    from scipy.special import stdtrit
+
+    half_width = -float(stdtrit(degrees, alpha / 2)) * standard_error if standard_error else 0.0
+    return Bounds(estimate - half_width, estimate + half_width)
+
+
+def upper_p(estimate: float, standard_error: float, degrees: int, threshold: float = 0.0) -> float:
+    """The one-sided p of effect <= threshold: P(T_dof >= (estimate - threshold) / standard_error).
+
+    Without any spread it is 0 above the threshold and 1 elsewhere.
+
+    Source: Student (1908), Biometrika 6.
+    """
+    return lower_p(-estimate, standard_error, degrees, -threshold)
+
+
+def lower_p(estimate: float, standard_error: float, degrees: int, threshold: float = 0.0) -> float:
+    """The one-sided p of effect >= threshold: P(T_dof <= (estimate - threshold) / standard_error).
+
+    Without any spread it is 0 below the threshold and 1 elsewhere.
+
+    Source: Student (1908), Biometrika 6.
+    """
+    if standard_error == 0:
+        return float(estimate >= threshold)
+    from scipy.special import stdtr
+
+    return float(stdtr(degrees, (estimate - threshold) / standard_error))

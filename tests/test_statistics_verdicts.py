@@ -1,0 +1,157 @@
+"""The rule of verdicts, and by simulation that it is wrong in at most one file of twenty."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from study.statistics.equivalence import tost
+from study.statistics.intervals import mean_and_error
+from study.statistics.verdicts import Effect, Judgement, Kind, judge
+
+NUM_FILES = 3_000
+ALLOWED = 0.05 + 3 * np.sqrt(0.05 * 0.95 / NUM_FILES)
+kinds: st.SearchStrategy[Kind] = st.sampled_from(["greater", "at least", "same"])
+claims = st.builds(
+    Effect, st.floats(-9, 9), st.floats(0.1, 3), st.integers(1, 20), st.floats(0.1, 3), kinds
+)
+
+
+def measured(values: np.ndarray, smallest: float = 0.0, kind: Kind = "greater") -> Effect:
+    mean, error = mean_and_error(values.tolist())
+    assert error is not None
+    return Effect(mean, error, len(values) - 1, smallest, kind)
+
+
+def files(num_claims: int, truth: float, *, shared: bool) -> np.ndarray:
+    """Effects of seeds (shape [files, claims, seeds]); `shared`: the claims have a cell in common.
+
+    With a cell in common they are as correlated as differences to one baseline are.
+    """
+    draw = np.random.default_rng(num_claims)
+    values = draw.normal(size=(NUM_FILES, num_claims, 5))
+    baseline = draw.normal(size=(NUM_FILES, 1, 5)) if shared else np.zeros((1, 1, 1))
+    return values - baseline + truth
+
+
+def share(values: np.ndarray, smallest: float, kind: Kind, wrong: Sequence[str]) -> float:
+    """Of how many files some verdict is among `wrong`."""
+    found = 0
+    for file in values:
+        judged = judge([measured(row, smallest, kind) for row in file])
+        found += any(judgement.outcome in wrong for judgement in judged)
+    return found / len(values)
+
+
+@pytest.mark.parametrize("num_claims", [1, 5, 25])
+@pytest.mark.parametrize("smallest", [0.0, 0.5])
+def test_where_nothing_differs_few_files_support_a_claim(num_claims: int, smallest: float) -> None:
+    values = files(num_claims, 0.0, shared=False)
+    rate = share(values, smallest, "greater", ["supported"])
+    print(f"{num_claims} claims, d={smallest}: a file supports one {rate:.2%} of the time")
+    assert rate <= ALLOWED
+    if not smallest:
+        assert rate > 0.01  # the test is not idle
+
+
+def test_claims_that_share_a_cell_are_wrong_no_more_often() -> None:
+    assert share(files(5, 0.0, shared=True), 0.0, "greater", ["supported"]) <= ALLOWED
+
+
+@pytest.mark.parametrize(
+    ("kind", "truth", "wrong"),
+    [
+        ("greater", 0.0, ["supported", "refuted"]),
+        ("at least", -0.5, ["supported", "refuted"]),
+        ("same", 0.5, ["supported"]),
+        ("same", -0.5, ["refuted"]),
+    ],
+)
+def test_at_the_border_of_every_rule_few_files_have_a_wrong_verdict(
+    kind: Kind, truth: float, wrong: list[str]
+) -> None:
+    smallest = 0.0 if kind == "greater" else 0.5
+    assert share(files(5, truth, shared=False), smallest, kind, wrong) <= ALLOWED
+
+
+def test_a_planted_effect_is_found_among_24_that_are_none() -> None:
+    values = files(25, 0.0, shared=False)[:200]
+    values[:, 7] += 12.0
+    outcomes = [[j.outcome for j in judge([measured(row, 1.0) for row in file])] for file in values]
+    assert np.mean([file[7] == "supported" for file in outcomes]) > 0.95
+    others = [outcome for file in outcomes for outcome in file[:7] + file[8:]]
+    assert others.count("supported") / len(others) < 0.005
+
+
+def test_a_planted_sameness_is_found_and_a_planted_difference_refutes_it() -> None:
+    values = 0.05 * files(5, 0.0, shared=False)[:200]
+    same = [judge([measured(row, 1.0, "same") for row in file]) for file in values]
+    far = [judge([measured(row + 3, 1.0, "same") for row in file]) for file in values]
+    assert {judgement.outcome for file in same for judgement in file} == {"supported"}
+    assert {judgement.outcome for file in far for judgement in file} == {"refuted"}
+
+
+def expected(effect: Effect, judged: Judgement) -> str:
+    """The rule in the words of the claim's kind."""
+    d, low, high = effect.smallest, judged.low, judged.high
+    if effect.kind == "greater":
+        supported, refuted = low > 0 and effect.estimate >= d, high < d
+    elif effect.kind == "at least":
+        supported, refuted = low > -d, high < -d
+    else:
+        supported, refuted = -d < low and high < d, low > d or high < -d
+    return "supported" if supported else "refuted" if refuted else "undecided"
+
+
+@given(st.lists(claims, min_size=1, max_size=8))
+def test_every_verdict_follows_from_the_bounds_beside_it(family: list[Effect]) -> None:
+    for effect, judged in zip(family, judge(family), strict=True):
+        assert judged.low < effect.estimate < judged.high
+        assert judged.outcome == expected(effect, judged)
+        if judged.outcome == "supported":
+            assert judged.p <= 0.05
+        enough = effect.kind != "greater" or effect.estimate >= effect.smallest
+        assert (judged.p <= 0.05 and enough) == (judged.outcome == "supported")
+
+
+@given(st.lists(claims, min_size=1, max_size=6), st.randoms(use_true_random=False))
+def test_the_order_of_claims_changes_nothing(family: list[Effect], random: object) -> None:
+    order = sorted(range(len(family)), key=lambda _: random.random())  # type: ignore[attr-defined]
+    shuffled = judge([family[place] for place in order])
+    assert shuffled == [judge(family)[place] for place in order]
+
+
+@given(st.lists(claims, min_size=1, max_size=6), claims)
+def test_a_further_claim_never_decides_another(family: list[Effect], further: Effect) -> None:
+    for alone, together in zip(judge(family), judge([*family, further]), strict=False):
+        assert together.p >= alone.p - 1e-12
+        if together.outcome != "undecided" and alone.outcome != together.outcome:
+            pytest.fail(f"{alone} became {together}")
+
+
+def test_one_claim_of_sameness_is_a_tost_at_half_of_alpha() -> None:
+    draw = np.random.default_rng(0)
+    for scale in (0.1, 0.3, 0.5, 1.0):
+        values = scale * draw.normal(size=6)
+        (judged,) = judge([measured(values, 0.4, "same")])
+        found = tost(values, np.zeros(6), 0.4, alpha=0.025)
+        assert found is not None
+        assert judged.p == pytest.approx(min(1, 2 * found.p))
+        assert (judged.outcome == "supported") == found.equivalent
+
+
+def test_a_difference_below_d_is_never_support_however_certain() -> None:
+    (judged,) = judge([Effect(0.9, 1e-6, 4, 1.0)])
+    assert judged.outcome == "refuted"
+    (judged,) = judge([Effect(0.9, 0.05, 4, 1.0)])
+    assert judged.outcome == "undecided"
+
+
+def test_what_matters_must_be_more_than_nothing() -> None:
+    with pytest.raises(ValueError, match="above 0"):
+        judge([Effect(1.0, 1.0, 4, 0.0, "same")])
+    with pytest.raises(ValueError, match="0 or above"):
+        judge([Effect(1.0, 1.0, 4, -1.0)])
+    assert judge([]) == []
