@@ -13,6 +13,7 @@ from study.program import as_invoked, command
 COMMANDS = {
     "train": ("study.train", "trains a cell, a sweep or an experiment"),
     "status": ("study.report.status", "shows which cells of a study are done"),
+    "report": ("study.report.command", "writes tables, figures, verdicts and a page"),
     "table": ("study.report.table", "pivots a metric by one or two factors"),
     "preflight": ("study.preflight.command", "predicts and measures signals; trains nothing"),
     "activations": ("study.activation_sheet.command", "the lecture's checklist, computed"),

@@ -239,6 +239,10 @@ KEYS: dict[str, Key] = {
         "none", whole(1), "stop when the first so many cells fail alike; no launcher applies it"
     ),
     "sweep.exclude": Key("none", COMBINATIONS, "combinations of levels left out"),
+    "report.tables": Key("none", list_of(TEXT), "tables of the report: arguments of `study table`"),
+    "report.targets": Key(
+        "none", list_of(number(0, above=True)), "validation errors, the time to which is told"
+    ),
     "claims": Key("none", STATEMENTS, "statements that the study decides"),
 }
 

@@ -25,6 +25,7 @@ from study.outputs.ledger import record_launch
 from study.outputs.records import read_ledger
 from study.pages import asks_for_page, hydra_page
 from study.program import command
+from study.report.requests import parse_settings
 from study.sweep import Plan, plan
 from study.words import counted
 
@@ -52,6 +53,7 @@ def main(arguments: Sequence[str]) -> int:
         planned = plan(options.overrides, multirun=options.multirun)
         cells = identify(planned.cells)
         study = _study(planned)
+        parse_settings(planned.base.config["report"])
         for line in check_claims(planned.base.config["claims"], planned.cells, planned.base.axes):
             print(f"warning: {line}", file=sys.stderr)
         todo = [cell for cell in cells if _wanted(status_of(study, cell).status, options)]

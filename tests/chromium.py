@@ -49,10 +49,18 @@ def browser() -> str | None:
     return next((path for name in PROGRAMS if (path := shutil.which(name))), None)
 
 
+KEYS = {"Enter": 13, "Escape": 27, "Tab": 9}
+"""Keys that do more than an event by this name, and what browsers number them."""
+
+
 class Page:
-    """One page of a browser. Commands wait for their answers; events are dropped."""
+    """One page of a browser. Commands wait for their answers.
+
+    `events` has what the page told meanwhile; only a page that is watched tells anything.
+    """
 
     def __init__(self, requests: int, answers: int) -> None:
+        self.events: list[dict[str, Any]] = []
         self._requests, self._answers = requests, answers
         self._numbers = itertools.count(1)
         self._received = b""
@@ -81,6 +89,26 @@ class Page:
                 return missing
             time.sleep(0.2)
 
+    def watch(self) -> None:
+        """Lets the page tell of every request, console message and exception."""
+        for domain in ("Network", "Runtime", "Log"):
+            self._command(f"{domain}.enable")
+
+    def show_as(self, *, width: int, theme: str = "light", height: int = 900) -> None:
+        """Makes the page that wide and high, in pixels, and sets the system's colour scheme."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        self._command("Emulation.setDeviceMetricsOverride", **size)
+        scheme = {"name": "prefers-color-scheme", "value": theme}
+        self._command("Emulation.setEmulatedMedia", features=[scheme])
+
+    def press(self, key: str) -> None:
+        """A key, pressed and released, as a reader would."""
+        code = KEYS.get(key, 0)
+        pressed: dict[str, Any] = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+        text = {"text": "\r"} if key == "Enter" else {}
+        self._command("Input.dispatchKeyEvent", type="keyDown", **pressed, **text)
+        self._command("Input.dispatchKeyEvent", type="keyUp", **pressed)
+
     def screenshot(self, path: Path) -> None:
         """What the page looks like, as PNG."""
         path.write_bytes(base64.b64decode(self._command("Page.captureScreenshot")["data"]))
@@ -95,6 +123,8 @@ class Page:
             answer = self._receive()
             if answer.get("id") == number:
                 return dict(answer.get("result", {}))
+            if "method" in answer:
+                self.events.append(answer)
 
     def _receive(self, seconds: float = 60) -> dict[str, Any]:
         while b"\0" not in self._received:

@@ -127,6 +127,8 @@ OTHER: dict[str, tuple[str, Any]] = {
     "outputs.tensorboard": ("", "none"),
     "sweep.max_failures": ("", 1),
     "sweep.exclude": ("", [{"activation": "relu"}]),
+    "report.tables": ("", ["--metric val_error"]),
+    "report.targets": ("", [0.1]),
     "claims": ("", [{"id": "one"}]),
 }
 

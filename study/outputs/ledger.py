@@ -66,9 +66,7 @@ def _key(cell: LedgerCell) -> str:
     return json.dumps(cell.factors, sort_keys=True)
 
 
-def _previous(
-    old: Ledger | None, merged: Sequence[LedgerCell], claims: Sequence[Any]
-) -> list[Any]:
+def _previous(old: Ledger | None, merged: Sequence[LedgerCell], claims: Sequence[Any]) -> list[Any]:
     """The older launches, with the latest if cells of it are gone or its claims were others.
 
     `num_finished`, its cells that were done by now, tells claims made beforehand from others.

@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +70,7 @@ class CellRecord:
     error: str | None = None
     problems: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def num_diverged(self) -> int:
         """Number of diverged replicas at the chosen learning rate; 0 without a result."""
         return _count_diverged(self.result) if self.result else 0

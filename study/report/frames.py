@@ -1,10 +1,10 @@
-"""A study as frames: what its records hold, read once, for statistics, figures and the page."""
+"""A study as it is saved, read once: for statistics, claims, figures and the page."""
 
 import json
 import os
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from study.outputs.cell import read_predictions
 from study.outputs.files import sha256
@@ -12,20 +12,16 @@ from study.outputs.records import (
     CellRecord,
     Ledger,
     factor_names,
-    frame,
     read_cells,
     read_ledger,
     require_finished,
     stale_directories,
 )
 
-if TYPE_CHECKING:
-    import pandas
-
 
 @dataclass(frozen=True)
 class Frames:
-    """One study: its ledger, a record for each cell of it, and frames that are read when asked for.
+    """One study: its ledger, a record for each cell of it, and files that are read when asked for.
 
     Nothing here writes. A file that is not what its cell's record says is never used.
     """
@@ -54,11 +50,6 @@ class Frames:
     def factors(self) -> list[str]:
         """Every factor that some cell has."""
         return factor_names(self.ledger.cells)
-
-    @cached_property
-    def results(self) -> "pandas.DataFrame":
-        """One row per replica, as `study.frame` has it."""
-        return frame(self.ledger.directory)
 
     @cached_property
     def preflight(self) -> dict[str, Any] | None:

@@ -92,6 +92,13 @@ def printed(arguments: list[str]) -> str:
     return render(options.directory, _request(options), _format(options))
 
 
+def request_of(arguments: list[str]) -> Request:
+    """What the arguments after the directory ask for; InputError for one that is none of these."""
+    parser = Parser("study table DIR", "Pivots a metric over one or two factors of a study.")
+    _add_request(parser)
+    return _request(parser.parse_args(arguments))
+
+
 def _request(options: Namespace) -> Request:
     return Request(
         metric=options.metric,
@@ -106,6 +113,15 @@ def _request(options: Namespace) -> Request:
 def _parse(arguments: list[str]) -> Namespace:
     parser = Parser("study table", "Pivots a metric over one or two factors of a study.", _EPILOG)
     parser.add_argument("directory", help="a study's directory, as outputs/quickstart")
+    _add_request(parser)
+    parser.add_argument(
+        "--format", metavar="md|csv|tex", help="default: as the suffix of --output, else md"
+    )
+    parser.add_argument("--output", metavar="FILE", help="write there instead of printing")
+    return parser.parse_args(arguments)
+
+
+def _add_request(parser: Parser) -> None:
     parser.add_argument("--rows", metavar="F", help="factor of the rows; lr and seed are factors")
     parser.add_argument("--columns", metavar="F", help="factor of the columns")
     parser.add_argument(
@@ -124,11 +140,6 @@ def _parse(arguments: list[str]) -> Namespace:
     parser.add_argument(
         "--over", metavar="F", action="append", default=[], help="average over this factor's levels"
     )
-    parser.add_argument(
-        "--format", metavar="md|csv|tex", help="default: as the suffix of --output, else md"
-    )
-    parser.add_argument("--output", metavar="FILE", help="write there instead of printing")
-    return parser.parse_args(arguments)
 
 
 def _format(options: Namespace) -> str:

@@ -1,0 +1,211 @@
+"""What opens with a cell: its curves, learning rates, probes, filters, configuration, command."""
+
+import math
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+from study.outputs.cell import read_curves
+from study.outputs.records import CellRecord
+from study.page.filters import Budget, filters
+from study.page.packing import rounded
+from study.probes.names import PROBES
+from study.report.caption import ABSENT_MARK
+from study.report.frames import Frames
+from study.report.metrics import METRICS, OF_TASK, Metric
+from study.report.parts import Report
+from study.report.statistics import mean_interval
+from study.tasks import recorded_task
+
+DETAILED = 300
+"""Cells that open with curves and probes: those of verdicts and figures first, then as they come.
+
+The rest open with their numbers and their command, so that a page of thousands stays small.
+"""
+POINTS = 60
+"""Epochs of a curve at most, evenly taken, with the first and the last."""
+CURVES = ("train_error", "val_error", "train_loss", "val_loss")
+_PLACES = re.compile(r"^(outputs_dir|study):.*\n", re.MULTILINE)
+
+
+def details(report: Report) -> dict[str, Any]:
+    """By directory, what opens with a finished cell beside its numbers."""
+    frames = report.frames
+    cells = {cell.directory: cell for cell in frames.finished}
+    named = [part.cells for part in report.verdicts] + [part.cells for part in report.figures]
+    order = [name for name in dict.fromkeys(chain(*named, cells)) if name in cells]
+    budget = Budget(min(len(order), DETAILED))
+    return {
+        name: _whole(frames, cells[name], budget)
+        if place < DETAILED
+        else _short(frames, cells[name])
+        for place, name in enumerate(order)
+    }
+
+
+def probe_labels() -> dict[str, tuple[str, str, float]]:
+    """What each probe is called, its unit, and what its recorded number is multiplied by for it."""
+    return {
+        name: (probe.label, probe.unit, 100.0 if probe.unit == "%" else 1.0)
+        for name, probe in PROBES.items()
+    }
+
+
+def reproducing_command(cell: CellRecord, study: str) -> str:
+    """The command that trains the cell again and compares, as it is typed in the checkout.
+
+    Where the study lies under a directory `outputs`, the path starts there; else it is the one that
+    a launch would give it, whatever its place on this machine.
+    """
+    parts = cell.path.resolve().parts
+    if "outputs" in parts[:-2]:
+        start = len(parts) - 1 - parts[::-1].index("outputs")
+        return f"study reproduce {shlex.quote('/'.join(parts[start:]))}"
+    directory = cell.directory if "/" in cell.directory else f"{study}/{cell.directory}"
+    return f"study reproduce {shlex.quote(f'outputs/{directory}')}"
+
+
+def _short(frames: Frames, cell: CellRecord) -> dict[str, Any]:
+    result = cell.result or {}
+    command = str((result.get("provenance") or {}).get("command") or "")
+    metrics = OF_TASK.get(recorded_task(result), {})
+    return {
+        "factors": [[name, str(level)] for name, level in cell.factors.items()],
+        "command": reproducing_command(cell, frames.name),
+        "trained_by": _without_places(command),
+        "replicas": _replicas(result, metrics),
+    }
+
+
+def _whole(frames: Frames, cell: CellRecord, budget: Budget) -> dict[str, Any]:
+    result = cell.result or {}
+    return {
+        **_short(frames, cell),
+        "rates": _rates(result),
+        "curves": _curves(frames, cell),
+        "probes": _probes(result),
+        "filters": filters(frames, cell, budget),
+        "config": _config(frames, cell),
+    }
+
+
+def _without_places(command: str) -> str:
+    """A recorded command without where it wrote to, which is of no meaning elsewhere."""
+    return " ".join(word for word in command.split(" ") if not word.startswith("outputs_dir="))
+
+
+def _replicas(result: Mapping[str, Any], own: Mapping[str, Metric]) -> list[list[Any]]:
+    """A row for each replica: seed, learning rate, state, best epoch, three errors, all as text."""
+    keys = ("train_error", "val_error", "test_error")
+    metrics = [own.get(key, METRICS[key]) for key in keys]
+    return [
+        [
+            str(replica["seed"]),
+            f"{replica['lr']:g}",
+            replica["status"],
+            ABSENT_MARK if replica.get("best_epoch") is None else str(replica["best_epoch"]),
+            *(_text(metric, replica.get(key)) for metric, key in zip(metrics, keys, strict=True)),
+        ]
+        for replica in sorted(result["replicas"], key=lambda r: (r["lr"], r["seed"]))
+    ]
+
+
+def _text(metric: Metric, number: float | None) -> str:
+    return ABSENT_MARK if number is None else metric.text(number)
+
+
+def _rates(result: Mapping[str, Any]) -> dict[str, Any]:
+    """By learning rate, validation and test error with bounds, and the diverged replicas."""
+    rates = sorted({replica["lr"] for replica in result["replicas"]})
+    groups = [[r for r in result["replicas"] if r["lr"] == rate] for rate in rates]
+    scale = _scale(result)
+    return {
+        "lr": rates,
+        "chosen": result["chosen_lr"],
+        "diverged": [sum(r["status"] == "diverged" for r in group) for group in groups],
+        **{
+            key: _band([[r.get(key) for r in group] for group in groups], scale)
+            for key in ("val_error", "test_error")
+        },
+    }
+
+
+def _scale(result: Mapping[str, Any]) -> float:
+    metric = OF_TASK.get(recorded_task(result), {}).get("test_error", METRICS["test_error"])
+    return metric.scale
+
+
+def _band(groups: Sequence[Sequence[float | None]], scale: float) -> list[list[Any]]:
+    """Mean, low and high of each group; none where one of its numbers is not finite."""
+    columns = [_interval(group, scale) for group in groups]
+    return [list(column) for column in zip(*columns, strict=True)]
+
+
+def _interval(values: Sequence[float | None], scale: float) -> tuple[Any, Any, Any]:
+    numbers = [value * scale for value in values if value is not None and math.isfinite(value)]
+    if not numbers or len(numbers) < len(values):
+        return None, None, None
+    interval = mean_interval(numbers)
+    return rounded(interval.mean, 4), rounded(interval.low, 4), rounded(interval.high, 4)
+
+
+def _curves(frames: Frames, cell: CellRecord) -> dict[str, Any] | None:
+    """The curves at the chosen learning rate; none if curves.csv is not what the record names."""
+    if not frames.sound(cell, "curves.csv"):
+        return None
+    assert cell.result is not None
+    scale, chosen = _scale(cell.result), cell.result["chosen_lr"]
+    by_epoch: dict[int, list[dict[str, Any]]] = {}
+    for row in read_curves(cell.path):
+        if row["lr"] == chosen:
+            by_epoch.setdefault(row["epoch"], []).append(row)
+    epochs = thinned(sorted(by_epoch), POINTS)
+    return {
+        "epochs": epochs,
+        "seeds": max((len(rows) for rows in by_epoch.values()), default=0),
+        **{
+            key: _band(
+                [[row[key] for row in by_epoch[epoch]] for epoch in epochs],
+                scale if key.endswith("error") else 1.0,
+            )
+            for key in CURVES
+        },
+    }
+
+
+def thinned(items: Sequence[int], most: int) -> list[int]:
+    """At most so many of the items, evenly taken, the first and the last among them."""
+    if len(items) <= most:
+        return list(items)
+    places = [round(place * (len(items) - 1) / (most - 1)) for place in range(most)]
+    return [items[place] for place in places]
+
+
+def _probes(result: Mapping[str, Any]) -> dict[str, Any] | None:
+    """By probe its means over seeds in each layer, at start and end, in the probe's unit."""
+    moments = [result.get("probes", {}).get(moment, {}) for moment in ("start", "end")]
+    if not all("step" in moment for moment in moments):
+        return None
+    labels = probe_labels()
+    taken = {
+        name: [_layers(moment.get(name), labels[name][2]) for moment in moments]
+        for name in PROBES
+        if any(name in moment for moment in moments)
+    }
+    return {"steps": [moment["step"] for moment in moments], "taken": taken} if taken else None
+
+
+def _layers(numbers: Sequence[float | None] | None, scale: float) -> list[Any] | None:
+    if numbers is None:
+        return None
+    return [None if number is None else rounded(number * scale, 4) for number in numbers]
+
+
+def _config(frames: Frames, cell: CellRecord) -> str | None:
+    """config.yaml without where it wrote to; none if it is not what the record names."""
+    if not frames.sound(cell, "config.yaml"):
+        return None
+    text = (cell.path / "config.yaml").read_text(encoding="utf-8")
+    return _PLACES.sub("", text)

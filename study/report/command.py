@@ -1,0 +1,111 @@
+"""`study report`: tables, figures, verdicts and a page from a study's saved outputs."""
+
+import contextlib
+import sys
+from argparse import Namespace
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from study.arguments import Parser, show
+from study.program import command
+from study.report.build import Advance, build_report, read_studies
+from study.report.documents import stale_documents
+from study.report.folder import PAGE, differences, files_of, write_folder
+from study.report.parts import Report
+
+_EPILOG = """\
+It reads saved outputs alone and writes the same bytes again. Nothing is pooled across studies:
+several are set beside each other, in outputs/A+B/report, and refused where they share no data.
+
+examples:
+  study report outputs/quickstart                  writes outputs/quickstart/report/
+  study report outputs/mine outputs/yours          one page over both, kept apart by name
+  study report --check                             are the tables in README.md and docs/ current?
+  study report outputs/quickstart --check          and is this report?
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Writes or checks a report; exit status 1 if --check finds something stale."""
+    options = _parse(arguments)
+    if options.check:
+        return _check(options)
+    report, files = _made(options)
+    directory = _directory(options)
+    write_folder(directory, files)
+    for line in report.remarks:
+        print(line, file=sys.stderr)
+    if report.verdicts:
+        counts = Counter(verdict.outcome for verdict in report.verdicts)
+        show("claims: " + ", ".join(f"{number} {outcome}" for outcome, number in counts.items()))
+    show(f"report: {directory / PAGE}")
+    return 0
+
+
+def _check(options: Namespace) -> int:
+    """Says what is stale: the quotations of documents, and the report if a study is named."""
+    lines = [f"{name}: stale; run `make published`" for name in stale_documents()]
+    if options.directories:
+        directory = _directory(options)
+        again = command("report", *options.directories)
+        found = differences(directory, _made(options)[1])
+        lines += [f"{directory / name}: stale; run `{again}`" for name in found]
+    show("\n".join(lines) if lines else "everything is current")
+    return int(bool(lines))
+
+
+def _made(options: Namespace) -> tuple[Report, dict[str, bytes]]:
+    """The report and its files, behind a progress bar."""
+    with _bar() as advance:
+        report = build_report(read_studies(options.directories, advance), advance)
+        advance("page", 0, 1)
+        return report, files_of(report)
+
+
+def _parse(arguments: list[str]) -> Namespace:
+    parser = Parser("study report", "Tables, figures, verdicts and a page of a study.", _EPILOG)
+    parser.add_argument("directories", nargs="*", metavar="DIR", help="as outputs/quickstart")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 if something is stale"
+    )
+    parser.add_argument("--output", metavar="DIR", help="write there, not into DIR/report")
+    options = parser.parse_args(arguments)
+    if not options.directories and not options.check:
+        parser.error("which study? give its directory, as outputs/quickstart")
+    if not options.directories and options.output:
+        parser.error("--output without a study")
+    return options
+
+
+def _directory(options: Namespace) -> Path:
+    """Where the report goes: into the study, or beside the first of several."""
+    if options.output:
+        return Path(options.output)
+    first, *others = (Path(directory) for directory in options.directories)
+    if not others:
+        return first / "report"
+    names = [path.resolve().name for path in (first, *others)]
+    return first.parent / "+".join(names) / "report"
+
+
+@contextlib.contextmanager
+def _bar() -> Iterator[Advance]:
+    """A progress bar on the terminal; nothing where standard error is none."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task("cells", total=1)
+        yield lambda stage, done, total: bar.update(
+            task, description=stage, completed=done, total=total
+        )

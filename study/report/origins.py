@@ -1,0 +1,80 @@
+"""Which images a cell was trained, validated and tested on: what may be compared with what."""
+
+import functools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from study.outputs.files import sha256
+from study.outputs.records import CellRecord
+from study.tasks import recorded_task
+
+SPLIT_KEYS = ("val_size", "test_size", "split_seed")
+"""The keys of `data` that decide which images validate and test."""
+_DATA = re.compile(r"^data:\n((?:[ -].*\n)+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The data of a cell: their fingerprint, how they are split, and what is learned of them.
+
+    Two cells of one origin have the same test and validation images, so that their errors can be
+    compared, image by image too. The size of the training set is no part of it: it is a factor.
+    """
+
+    fingerprint: str
+    split: tuple[tuple[str, str], ...]
+    task: str
+
+    @property
+    def words(self) -> str:
+        """Such as `data 67f90015, val_size=5000, test_size=null, split_seed=0`."""
+        split = [f"{key}={value}" for key, value in self.split]
+        named = f"data {self.fingerprint[:8]}" if self.fingerprint else "data without fingerprint"
+        return ", ".join([named, *split, self.task])
+
+
+def origin_of(cell: CellRecord) -> Origin:
+    """The origin of a finished cell, by its record and the config.yaml that the record names."""
+    assert cell.result is not None
+    provenance = cell.result.get("provenance") or {}
+    data = data_settings(cell)
+    split = tuple((key, _text(data[key])) for key in SPLIT_KEYS if key in data)
+    return Origin(str(provenance.get("data_fingerprint", "")), split, recorded_task(cell.result))
+
+
+def by_origin(cells: Sequence[CellRecord]) -> dict[Origin, list[CellRecord]]:
+    """The finished cells by origin, origins and cells as they come."""
+    groups: dict[Origin, list[CellRecord]] = {}
+    for cell in cells:
+        if cell.result:
+            groups.setdefault(origin_of(cell), []).append(cell)
+    return groups
+
+
+def data_settings(cell: CellRecord) -> Mapping[str, Any]:
+    """The `data` keys of a cell's config.yaml; none if the file is not what the record names."""
+    known = (cell.result or {}).get("files", {}).get("config.yaml")
+    return {} if known is None else _data_settings(cell.path / "config.yaml", known)
+
+
+@functools.lru_cache(maxsize=100_000)
+def _data_settings(path: Path, known: str) -> Mapping[str, Any]:
+    if not path.exists() or sha256(path) != known:
+        return {}
+    found = _DATA.search(path.read_text(encoding="utf-8"))
+    return _parsed(found[1]) if found else {}
+
+
+@functools.lru_cache
+def _parsed(block: str) -> Mapping[str, Any]:
+    # One block stands in thousands of cells: it is parsed once.
+    import yaml
+
+    return dict(yaml.safe_load(block) or {})
+
+
+def _text(value: Any) -> str:
+    return "null" if value is None else str(value)

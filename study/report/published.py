@@ -1,0 +1,200 @@
+"""Published numbers beside a study's: how far apart, in standard errors; what differs."""
+
+import functools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from study.outputs.records import CellRecord
+from study.report.factors import level_text
+from study.report.origins import data_settings
+from study.report.parts import Sheet
+from study.report.protocol import protocol_differences, protocol_of
+from study.report.sheets.scores import Score, Scores, all_scores, signed
+from study.statistics.intervals import mean_and_error
+from study.tasks import CLASSIFICATION
+
+FILE = Path(__file__).with_name("published.yaml")
+TEST_IMAGES = 10_000
+_READ = {"paper": "", "copy": " (read in a copy)"}
+_OTHER_KEYS = ("error", "spread")
+
+
+@dataclass(frozen=True)
+class Published:
+    """A number of a paper: `error` in % or squared error, and the cells that it stands beside.
+
+    `spread`: the ± of the paper, if it has one; `num_images`: of its test set.
+    """
+
+    paper: str
+    read: str
+    task: str
+    of: Mapping[str, Any]
+    protocol: Mapping[str, str]
+    error: float
+    spread: float | None
+    num_images: int
+
+    @property
+    def setting(self) -> str:
+        """Such as `tanh, xavier_uniform, mnist`."""
+        return ", ".join(
+            f"{key}={level_text(level)}" if "." in key else str(level)
+            for key, level in self.of.items()
+            if level != "none"
+        )
+
+
+@functools.cache
+def published_numbers() -> tuple[Published, ...]:
+    """The entries of published.yaml."""
+    import yaml
+
+    tables = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    return tuple(
+        Published(
+            paper=table["paper"],
+            read=table["read"],
+            task=table.get("task", CLASSIFICATION),
+            of=table["of"] | {k: level for k, level in value.items() if k not in _OTHER_KEYS},
+            protocol={name: str(text) for name, text in table["protocol"].items()},
+            error=value["error"],
+            spread=value.get("spread"),
+            num_images=table.get("test_images", TEST_IMAGES),
+        )
+        for table in tables
+        for value in table["values"]
+    )
+
+
+def published_sheets(cells: Sequence[CellRecord]) -> list[Sheet]:
+    """One sheet of what is published of cells like these, or none."""
+    rows = [row for scores in all_scores(cells) for row in _rows(scores)]
+    if not rows:
+        return []
+    return [
+        Sheet(
+            name="published",
+            title="Published numbers beside ours",
+            caption="Test error as published, and that of the cell of the same levels; of several, "
+            "the one with the lowest validation error.",
+            columns=_COLUMNS,
+            rows=tuple(rows),
+            notes=_NOTES,
+        )
+    ]
+
+
+_COLUMNS = (
+    "published",
+    "setting",
+    "theirs",
+    "our cell",
+    "ours",
+    "difference",
+    "in standard errors",
+    "what differs in protocol",
+)
+_NOTES = (
+    "in standard errors: the difference over the root of the squared standard errors of ours (over "
+    "seeds) and, of a share of misclassified images, of both test sets (binomial); what the paper "
+    "varied over seeds counts where it says so. It tells chance from a difference, not its cause: "
+    "the protocols differ.",
+    "An element of the protocol that the paper or the record does not state is not compared.",
+)
+
+
+def matches(number: Published, cell: CellRecord) -> bool:
+    """Whether a cell has the levels that a published number is about."""
+    return _has_levels(number, cell) and _has_settings(number, cell)
+
+
+def _has_levels(number: Published, cell: CellRecord) -> bool:
+    return all(
+        _first_word(cell.factors.get(factor)) == level
+        for factor, level in number.of.items()
+        if "." not in factor
+    )
+
+
+def _has_settings(number: Published, cell: CellRecord) -> bool:
+    """The same of the keys of `data`, which its configuration holds."""
+    settings = {key.partition(".")[2]: level for key, level in number.of.items() if "." in key}
+    return all(data_settings(cell).get(key) == level for key, level in settings.items())
+
+
+def standard_errors(number: Published, score: Score, scale: float) -> float | None:
+    """How far ours lies above theirs, in standard errors; None where no error is known.
+
+    The variance of the difference: s^2 / n over our seeds, plus p (1 - p) / N of either test set
+    if the numbers are shares of its images, plus the paper's own spread squared.
+    """
+    mean, error = mean_and_error(list(score.values.values()))
+    if error is None:
+        return None
+    variance = (error * scale) ** 2 + (number.spread or 0.0) ** 2
+    if number.task == CLASSIFICATION:
+        ours = data_settings(score.cell).get("test_size") or TEST_IMAGES
+        shares = ((mean, ours), (number.error / scale, number.num_images))
+        variance += scale**2 * sum(share * (1 - share) / images for share, images in shares)
+    return (mean * scale - number.error) / math.sqrt(variance) if variance else None
+
+
+def _rows(scores: Scores) -> Iterator[tuple[str, ...]]:
+    alike = _by_levels(scores.ranked)
+    for number in published_numbers():
+        if number.task != scores.origin.task:
+            continue
+        groups = (group for group in alike if _has_levels(number, group[0].cell))
+        found = [s for group in groups for s in group if _has_settings(number, s.cell)]
+        if found:
+            best = min(found, key=_validation_error)
+            yield _row(number, best, scores, len(found))
+
+
+def _by_levels(scores: Sequence[Score]) -> list[list[Score]]:
+    """The scores in groups of cells of which the same published numbers can be true."""
+    names = {name for number in published_numbers() for name in number.of if "." not in name}
+    groups: dict[tuple[str, ...], list[Score]] = {}
+    for score in scores:
+        key = tuple(str(_first_word(score.cell.factors.get(name))) for name in sorted(names))
+        groups.setdefault(key, []).append(score)
+    return list(groups.values())
+
+
+def _row(number: Published, score: Score, scores: Scores, num: int) -> tuple[str, ...]:
+    metric = scores.metric
+    distance = standard_errors(number, score, metric.scale)
+    spread = f" ± {number.spread:g}" if number.spread else ""
+    differing = protocol_differences(number.protocol, protocol_of(score.cell))
+    return (
+        number.paper + _READ[number.read],
+        number.setting,
+        f"{number.error:.2f}{spread}",
+        score.words + (f" (of {num})" if num > 1 else ""),
+        metric.text(score.mean),
+        signed(metric, score.mean - number.error / metric.scale),
+        "–" if distance is None else f"{distance:+.1f}",
+        "; ".join(differing) or "nothing that both state",
+    )
+
+
+def _validation_error(score: Score) -> float:
+    """The mean validation error at the chosen learning rate."""
+    assert score.cell.result is not None
+    errors = [
+        math.inf if replica["val_error"] is None else replica["val_error"]
+        for replica in score.cell.result["replicas"]
+        if replica["lr"] == score.cell.result["chosen_lr"]
+    ]
+    return math.fsum(errors) / len(errors)
+
+
+def _first_word(level: Any) -> Any:
+    """A level's name; a pretraining that an equal budget of training replaces is none."""
+    if isinstance(level, str) and "equal_budget=true" in level:
+        return "none"
+    return level.partition(" ")[0] if isinstance(level, str) else level

@@ -1,0 +1,108 @@
+"""Which tables a report has: those that the experiment's file asks for, or a default."""
+
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from study.errors import InputError
+from study.outputs.records import CellRecord, Ledger
+from study.report.measured import with_probe
+from study.report.pivot import Pivot, Request, make_pivot
+from study.report.probes import ProbeMetric
+from study.report.table import request_of
+
+DEFAULT = ("--metric test_error", "--metric train_error")
+NUM_DEFAULT_TABLES = 200
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What an experiment's file says of its report, under `report`.
+
+    `tables`: arguments of `study table`, a text each; `targets`: validation errors, as they are
+    recorded (shares, if the task is classification), of which the time to reach them is told.
+    """
+
+    tables: tuple[str, ...] = ()
+    targets: tuple[float, ...] = ()
+
+
+def settings_of(ledger: Ledger) -> Settings:
+    """The settings in the ledger's copy of the experiment's file; the defaults if it has none."""
+    import yaml
+
+    text = str((ledger.experiment or {}).get("text", ""))
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return Settings()
+    report = content.get("report") if isinstance(content, dict) else None
+    return parse_settings(report or {})
+
+
+def parse_settings(report: Any) -> Settings:
+    """The settings of a `report` key; InputError says what it takes."""
+    if not isinstance(report, dict) or set(report) - {"tables", "targets"}:
+        raise InputError("report: it takes tables (a list of `study table` arguments) and targets")
+    tables, targets = report.get("tables") or [], report.get("targets") or []
+    if not isinstance(tables, list) or not all(isinstance(text, str) for text in tables):
+        raise InputError("report.tables: it takes a list of texts, as --rows init --columns norm")
+    if not isinstance(targets, list) or not all(_is_positive(number) for number in targets):
+        raise InputError("report.targets: it takes a list of errors above 0, as [0.05]")
+    for text in tables:
+        parse_request(text)
+    return Settings(tuple(tables), tuple(float(number) for number in targets))
+
+
+def parse_request(text: str) -> Request:
+    """The table that a line of `report.tables` asks for; InputError for what is no argument."""
+    try:
+        arguments = shlex.split(text)
+    except ValueError as error:
+        raise InputError(f"report.tables: {text!r}: {error}") from None
+    try:
+        request = request_of(arguments)
+        request.find_metric()
+    except InputError as error:
+        raise InputError(f"report.tables: {text!r}: {error}") from None
+    return request
+
+
+def make_pivots(
+    cells: Sequence[CellRecord], tables: Sequence[str]
+) -> tuple[list[Pivot], list[str]]:
+    """The pivots asked for (none: the default ones) and a remark for each that cannot be made."""
+    pivots, remarks = [], []
+    for text in tables or DEFAULT:
+        try:
+            pivots.append(_pivot(cells, parse_request(text)))
+        except InputError as error:
+            remarks.append(f"Table {text}: {error}.")
+    return pivots, remarks
+
+
+def pivot_names(pivots: Sequence[Pivot]) -> list[str]:
+    """A file's stem for each pivot, such as `test_error-init-activation`; no two are equal."""
+    names: list[str] = []
+    for pivot in pivots:
+        axes = [axis for axis in (pivot.rows, pivot.columns) if axis]
+        kept = [f"{factor}={'+'.join(levels)}" for factor, levels in pivot.where.items()]
+        layer = pivot.metric.fixed.get("layer", "mean")
+        parts = [pivot.metric.name, *([layer] if layer != "mean" else []), *axes, *kept]
+        stem = re.sub(r"[^A-Za-z0-9._=+-]+", "_", "-".join(parts).replace("@", "-at-"))[:100]
+        number = 1 + sum(name == stem or name.startswith(f"{stem}--") for name in names)
+        names.append(stem if number == 1 else f"{stem}--{number}")
+    return names
+
+
+def _pivot(cells: Sequence[CellRecord], request: Request) -> Pivot:
+    metric = request.find_metric()
+    if isinstance(metric, ProbeMetric):
+        cells = with_probe(cells, metric)
+    return make_pivot(cells, request)
+
+
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0

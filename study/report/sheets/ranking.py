@@ -1,0 +1,117 @@
+"""The headline: cells by their error at the chosen learning rate, and how sure the order is."""
+
+from collections.abc import Mapping, Sequence
+
+from study.report.caption import EDGE_MARKS
+from study.report.entries import edge_of
+from study.report.parts import Sheet
+from study.report.sheets.scores import (
+    SHOWN,
+    Score,
+    Scores,
+    interval_text,
+    left_out,
+    p_text,
+    sentence,
+    signed,
+    unit_words,
+)
+from study.report.statistics import median
+from study.statistics.corrections import holm
+from study.statistics.intervals import mean_and_error, t_interval, t_test
+
+COLUMNS = ("error", "seeds", "behind the best", "95 % interval", "p (Holm)", "learning rate")
+
+
+def ranking(scores: Scores, suffix: str = "") -> Sheet:
+    """Every cell, best first; then those with diverged replicas, by their median."""
+    ranked = scores.ranked
+    others = [score for score in scores.scores if not score.values]
+    others.sort(key=lambda score: median(score.all_values.values()))
+    differences = behind_best(ranked)
+    adjusted = _adjusted(differences)
+    rows = [
+        (str(place + 1), score.words, *_row(scores, score, differences, adjusted))
+        for place, score in enumerate(ranked[:SHOWN])
+    ]
+    rows += [("–", score.words, *_diverged_row(scores, score)) for score in others]
+    return Sheet(
+        name=f"ranking{suffix}",
+        title=f"Cells by {scores.metric.label}{scores.where}",
+        caption=f"{sentence(unit_words(scores.metric))}, mean over seeds with the half-width of "
+        f"its 95 % t interval, at each cell's chosen learning rate; "
+        "the difference to the first cell is paired by seed.",
+        columns=("rank", scores.corner, *COLUMNS),
+        rows=tuple(rows[:SHOWN]),
+        notes=tuple(_notes(scores, len(scores.scores))),
+    )
+
+
+def behind_best(ranked: Sequence[Score]) -> dict[str, list[float]]:
+    """By directory, how far every other cell lies behind the best one, for each common seed."""
+    differences = {}
+    for score in ranked[1:]:
+        seeds = [seed for seed in ranked[0].values if seed in score.values]
+        if seeds:
+            best, own = ranked[0].values, score.values
+            differences[score.cell.directory] = [own[seed] - best[seed] for seed in seeds]
+    return differences
+
+
+def _adjusted(differences: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """Holm's adjusted p by directory, over all comparisons with the best."""
+    pvalues = {}
+    for name, values in differences.items():
+        mean, error = mean_and_error(values)
+        if error is not None:
+            pvalues[name] = t_test(mean, error, len(values) - 1)
+    return dict(zip(pvalues, holm(list(pvalues.values())), strict=True))
+
+
+def _row(
+    scores: Scores,
+    score: Score,
+    differences: Mapping[str, Sequence[float]],
+    adjusted: Mapping[str, float],
+) -> tuple[str, ...]:
+    metric = scores.metric
+    own = t_interval(score.values.values())
+    half = "" if own.half_width is None else f" ± {metric.text(own.half_width)}"
+    behind = differences.get(score.cell.directory)
+    found = None if behind is None else t_interval(behind)
+    return (
+        metric.text(own.mean) + half,
+        str(own.num),
+        "–" if found is None else signed(metric, found.mean),
+        "–" if found is None else interval_text(found.low, found.high, metric.text),
+        p_text(adjusted.get(score.cell.directory)),
+        _rate(score),
+    )
+
+
+def _diverged_row(scores: Scores, score: Score) -> tuple[str, ...]:
+    num = len(score.all_values)
+    middle = scores.metric.text(median(score.all_values.values()))
+    lost = score.num_diverged
+    state = f"{lost}/{num} diverged" if lost else "not finite"
+    return (f"median {middle} ({state})", str(num), "–", "–", "–", _rate(score))
+
+
+def _rate(score: Score) -> str:
+    assert score.cell.result is not None
+    edge = edge_of(score.cell.result)
+    return f"{score.cell.result['chosen_lr']:g}" + (f" {EDGE_MARKS[edge]}" if edge else "")
+
+
+def _notes(scores: Scores, total: int) -> list[str]:
+    notes = left_out(total, "cells")
+    if any(len(score.values) < 2 for score in scores.ranked):
+        notes.append("A cell with fewer than 2 seeds has no interval and is not tested.")
+    return [
+        *notes,
+        "p (Holm): of no difference to the first cell, corrected over all cells that are compared "
+        "with it. The first cell is first partly by luck, so its lead is overstated.",
+        "lr↑, lr↓: the chosen learning rate is the highest, the lowest of its grid, so a better "
+        "one may lie beyond.",
+        "A cell with diverged replicas has a median, no interval, and no rank.",
+    ]

@@ -1,0 +1,172 @@
+"""The cells of a study as scores: what the analyses compare, and what they call it."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from study.outputs.records import CellRecord
+from study.report.factors import cell_level, shared_parts, varying_factors, without_parts
+from study.report.metrics import METRICS, OF_TASK, Metric
+from study.report.origins import Origin, by_origin
+
+SHOWN = 100
+"""Rows that a sheet shows at most; the note of a longer one says what it leaves out."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """A finished cell: `values` {seed: error} at its chosen learning rate.
+
+    `values` is empty where a replica diverged or its error is not finite; `all_values` has them
+    nevertheless, infinite where they are not finite.
+    """
+
+    cell: CellRecord
+    words: str
+    values: dict[int, float]
+    all_values: dict[int, float]
+    num_diverged: int
+
+    @property
+    def mean(self) -> float:
+        """The mean over seeds; infinite without values."""
+        if not self.values:
+            return math.inf
+        return math.fsum(self.values.values()) / len(self.values)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The cells of one origin, in the ledger's order, by a metric that is better when lower."""
+
+    origin: Origin
+    metric: Metric
+    cells: tuple[CellRecord, ...]
+    alone: bool
+    corner: str
+
+    @cached_property
+    def scores(self) -> list[Score]:
+        """A score for each cell."""
+        names = cell_names(self.cells)
+        return [score_of(cell, n, self.metric) for cell, n in zip(self.cells, names, strict=True)]
+
+    @cached_property
+    def ranked(self) -> list[Score]:
+        """The scores that have values, best first; equal ones in the ledger's order."""
+        return sorted((score for score in self.scores if score.values), key=lambda s: s.mean)
+
+    @cached_property
+    def by_directory(self) -> dict[str, Score]:
+        """The scores by their cells' directories."""
+        return {score.cell.directory: score for score in self.scores}
+
+    def by(self, name: str) -> "Scores":
+        """The same cells by another metric."""
+        return replace(self, metric=_metric(self.origin, name))
+
+    @property
+    def where(self) -> str:
+        """The origin in words, where the study has several; else empty."""
+        return "" if self.alone else f" ({self.origin.words})"
+
+    def suffix(self, place: int) -> str:
+        """What tells the files of several origins apart."""
+        return "" if self.alone else f"-{place + 1}"
+
+
+def all_scores(cells: Sequence[CellRecord], name: str = "test_error") -> list[Scores]:
+    """Scores for each origin of the finished cells."""
+    groups = by_origin(cells)
+    return [
+        Scores(
+            origin,
+            _metric(origin, name),
+            tuple(found),
+            len(groups) == 1,
+            cell_corner(found),
+        )
+        for origin, found in groups.items()
+    ]
+
+
+def _metric(origin: Origin, name: str) -> Metric:
+    return OF_TASK.get(origin.task, {}).get(name, METRICS[name])
+
+
+def score_of(cell: CellRecord, words: str, metric: Metric, lr: float | None = None) -> Score:
+    """The score of a finished cell at its chosen learning rate, or at `lr`."""
+    assert cell.result is not None
+    rate = cell.result["chosen_lr"] if lr is None else lr
+    replicas = [replica for replica in cell.result["replicas"] if replica["lr"] == rate]
+    values = {
+        replica["seed"]: math.inf if (value := metric.value(replica)) is None else value
+        for replica in sorted(replicas, key=lambda replica: replica["seed"])
+    }
+    diverged = sum(replica["status"] == "diverged" for replica in replicas)
+    sound = not diverged and all(map(math.isfinite, values.values()))
+    return Score(cell, words, values if sound else {}, values, diverged)
+
+
+def cell_corner(cells: Sequence[CellRecord]) -> str:
+    """The header over names of cells, such as `activation / init / norm`."""
+    return " / ".join(varying_factors(cells)) or "cell"
+
+
+def cell_names(cells: Sequence[CellRecord]) -> list[str]:
+    """Each cell by the levels that vary over `cells`, without what all of them share."""
+    factors = varying_factors(cells)
+    if not factors:
+        return [cell.directory for cell in cells]
+    columns = [short_levels([cell_level(cell, factor) for cell in cells]) for factor in factors]
+    return [" / ".join(levels) for levels in zip(*columns, strict=True)]
+
+
+def short_levels(levels: Sequence[str]) -> list[str]:
+    """The levels without the `key=value` parts that every one of them has."""
+    parts = shared_parts(list(dict.fromkeys(levels)))
+    return [without_parts(level, parts) for level in levels]
+
+
+def interval_text(low: float | None, high: float | None, text: Callable[[float], str]) -> str:
+    """`[low, high]`, or `–` where there is no interval."""
+    return "–" if low is None or high is None else f"[{text(low)}, {text(high)}]"
+
+
+def signed(metric: Metric, number: float) -> str:
+    """A difference in the metric's unit, with its sign."""
+    text = metric.text(number)
+    return text if text.startswith("-") or float(text) == 0 else f"+{text}"
+
+
+def p_text(p: float | None) -> str:
+    """A p value with two significant digits."""
+    if p is None:
+        return "–"
+    return "< 0.0001" if p < 1e-4 else f"{p:.2g}"
+
+
+def count_text(number: float) -> str:
+    """A number of seeds, epochs or updates; `∞` for none that is enough."""
+    return "∞" if math.isinf(number) else f"{number:,.0f}"
+
+
+def percent(share: float) -> str:
+    """A share as `12.3 %`."""
+    return f"{100 * share + 0.0:.1f} %"
+
+
+def unit_words(metric: Metric) -> str:
+    """Such as `test error in %`."""
+    return f"{metric.label} in {metric.unit}" if metric.unit else metric.label
+
+
+def sentence(text: str) -> str:
+    """The text with a capital letter."""
+    return text[0].upper() + text[1:]
+
+
+def left_out(total: int, what: str) -> list[str]:
+    """The note of a sheet that shows the first SHOWN of `total` rows."""
+    return [f"The first {SHOWN} of {total} {what} are shown."] if total > SHOWN else []

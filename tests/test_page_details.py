@@ -1,0 +1,116 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from page_reports import make_report
+from synthetic import change_result, diverge, fail, make_study
+from whole_cells import make_whole_study
+
+from study.page import details as module
+from study.page.details import details, reproducing_command, thinned
+from study.report.frames import Frames
+
+FACTORS = {"activation": ["relu", "tanh"], "init": ["he_normal", "zeros"]}
+
+
+def details_of(directory: Path) -> list[dict[str, Any]]:
+    frames = Frames.read(directory)
+    found = details(make_report(frames))
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    return [found.get(cell.directory, {}) for cell in frames.cells]
+
+
+def test_a_whole_cell_has_everything(tmp_path: Path) -> None:
+    make_whole_study(tmp_path / "s", FACTORS, epochs=5, depth=4)
+    first = details_of(tmp_path / "s")[0]
+    assert first["curves"]["epochs"] == [0, 1, 2, 3, 4, 5]
+    assert first["curves"]["seeds"] == 3
+    assert first["curves"]["train_error"][0][0] is None, "nothing is trained at epoch 0"
+    mean, low, high = first["curves"]["val_error"]
+    assert all(a <= b <= c for a, b, c in zip(low, mean, high, strict=True))
+    assert 80 < mean[0] < 95, "errors are in percent"
+    assert first["rates"]["lr"] == [0.003, 0.03, 0.3, 3.0]
+    assert first["probes"]["steps"] == [0, 390]
+    assert len(first["probes"]["taken"]["dead_fraction"][1]) == 4
+    assert first["filters"]["of"] == 64
+    assert "widths" in first["config"]
+    assert len(first["replicas"]) == 12
+
+
+def test_no_place_of_a_machine_is_told(tmp_path: Path) -> None:
+    make_whole_study(tmp_path / "s", FACTORS)
+    text = json.dumps(details_of(tmp_path / "s"))
+    assert "/secret" not in text
+    assert str(tmp_path) not in text
+    assert '"trained_by": "study train experiment=x"' in text
+
+
+def test_a_file_that_was_altered_or_is_missing_is_not_used(tmp_path: Path) -> None:
+    first, second, *_ = make_whole_study(tmp_path / "s", FACTORS)
+    (first / "curves.csv").write_text("seed,lr,epoch\n")
+    (first / "filters.npz").unlink()
+    (second / "config.yaml").write_text("model: null\n")
+    found = details_of(tmp_path / "s")
+    assert found[0]["curves"] is None
+    assert found[0]["filters"] is None
+    assert found[0]["config"]
+    assert found[1]["config"] is None
+
+
+def test_a_bare_record_is_enough(tmp_path: Path) -> None:
+    make_study(tmp_path / "s", FACTORS)
+    first = details_of(tmp_path / "s")[0]
+    assert [first[key] for key in ("curves", "probes", "filters", "config")] == [None] * 4
+    assert first["replicas"]
+
+
+def test_diverged_replicas_leave_no_mean(tmp_path: Path) -> None:
+    path, *_ = make_whole_study(tmp_path / "s", FACTORS)
+    change_result(path, diverge(1))
+    change_result(path, lambda result: result["replicas"][0].update(val_error=None))
+    first = details_of(tmp_path / "s")[0]
+    assert sum(first["rates"]["diverged"]) == 1
+    assert first["rates"]["val_error"][0].count(None) == 1
+
+
+def test_unfinished_cells_have_none(tmp_path: Path) -> None:
+    paths = make_whole_study(tmp_path / "s", FACTORS)
+    fail(paths[2])
+    assert details_of(tmp_path / "s")[2] == {}
+
+
+def test_of_many_cells_those_of_verdicts_come_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "DETAILED", 1)
+    make_whole_study(tmp_path / "s", FACTORS)
+    first, *others = details_of(tmp_path / "s")
+    assert first["curves"]
+    assert all("curves" not in other and other["command"] for other in others)
+
+
+def test_the_command_is_typed_in_the_checkout(tmp_path: Path) -> None:
+    make_study(tmp_path / "my study", {"activation": ["relu"]})
+    cell = Frames.read(tmp_path / "my study").cells[0]
+    command = reproducing_command(cell, "my study")
+    assert command == f"study reproduce 'outputs/my study/{cell.directory}'"
+
+
+def test_a_study_deeper_under_outputs_is_found_there(tmp_path: Path) -> None:
+    directory = tmp_path / "outputs" / "published" / "s"
+    make_study(directory, {"activation": ["relu"]})
+    cell = Frames.read(directory).cells[0]
+    expected = f"study reproduce outputs/published/s/{cell.directory}"
+    assert reproducing_command(cell, "s") == expected
+
+
+@given(st.integers(0, 500), st.integers(2, 60))
+def test_thinning_keeps_order_and_ends(num: int, most: int) -> None:
+    items = list(range(num))
+    kept = thinned(items, most)
+    assert len(kept) == min(num, most)
+    assert kept == sorted(set(kept))
+    assert not items or (kept[0], kept[-1]) == (items[0], items[-1])

@@ -1,0 +1,160 @@
+import html.parser
+import re
+from pathlib import Path
+
+import pytest
+from page_reports import LEVEL, drawn, make_report
+from synthetic import change_result, diverge, fail, make_study
+from whole_cells import make_whole_study
+
+from study.page import write_page
+from study.page.packing import script, style
+from study.report.frames import Frames
+from study.report.parts import Report
+
+FACTORS = {"activation": ["relu", LEVEL], "init": ["he_normal", "zeros"], "norm": ["none", "batch"]}
+VOID = {"meta", "link", "img", "input", "br"}
+
+
+class Elements(html.parser.HTMLParser):
+    """Every element of a page, its attributes, and whether all are closed in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    directory = tmp_path_factory.mktemp("outputs") / "mine"
+    paths = make_whole_study(directory, FACTORS)
+    change_result(paths[1], diverge(0))
+    fail(paths[2])
+    return make_report(Frames.read(directory))
+
+
+@pytest.fixture(scope="module")
+def page(report: Report) -> str:
+    return write_page(report)
+
+
+def test_the_same_report_gives_the_same_bytes(report: Report, page: str) -> None:
+    assert write_page(report) == page
+
+
+def test_another_place_gives_the_same_bytes(tmp_path: Path, page: str) -> None:
+    paths = make_whole_study(tmp_path / "elsewhere" / "mine", FACTORS)
+    change_result(paths[1], diverge(0))
+    fail(paths[2])
+    again = make_report(Frames.read(tmp_path / "elsewhere" / "mine"))
+    assert write_page(again) == page
+    assert str(tmp_path) not in page
+
+
+def test_elements_are_closed_and_identifiers_are_one_elements_own(page: str) -> None:
+    elements = Elements(page)
+    assert elements.open == []
+    names = [attributes["id"] for _, attributes in elements.found if "id" in attributes]
+    assert len(set(names)) == len(names)
+
+
+def test_what_refers_to_an_identifier_finds_it(page: str) -> None:
+    found = Elements(page).found
+    names = {attributes.get("id") for _, attributes in found}
+    for _, attributes in found:
+        for key in ("href", "xlink:href"):
+            target = attributes.get(key) or ""
+            assert not target.startswith("#") or target[1:] in names, target
+        for key in ("aria-labelledby", "for"):
+            assert attributes.get(key) is None or attributes[key] in names
+    assert set(re.findall(r"url\(#([\w-]+)\)", page)) <= names
+
+
+def test_no_name_of_the_study_is_markup(page: str) -> None:
+    assert LEVEL not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert [tag for tag, _ in Elements(page).found].count("script") == 5
+
+
+def test_nothing_leads_outside(page: str) -> None:
+    for tag, attributes in Elements(page).found:
+        for key in ("src", "href", "xlink:href", "action", "srcset"):
+            target = attributes.get(key)
+            assert target is None or target.startswith(("#", "data:")), (tag, target)
+    assert "@import" not in style()
+    assert "url(" not in style()
+
+
+def test_the_policy_forbids_what_is_not_in_the_page(page: str) -> None:
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)
+    assert policy
+    assert policy[1].startswith("default-src 'none'; script-src 'sha256-")
+    assert "unsafe-eval" not in policy[1]
+    assert "script-src 'unsafe-inline'" not in policy[1]
+
+
+def test_no_script_or_style_ends_its_own_element() -> None:
+    assert "</script" not in script()
+    assert "<!--" not in script()
+    assert "</style" not in style()
+
+
+def test_sections_come_in_the_order_of_reading(page: str) -> None:
+    titles = re.findall(r"<h2 id=\"[\w-]+\">([^<]+)</h2>", page)
+    assert titles == [
+        "Verdicts",
+        "Explorer",
+        "Cells",
+        "Figures",
+        "Tables",
+        "Analyses",
+        "Published numbers beside ours",
+        "Glossary",
+        "Provenance",
+    ]
+    links = re.findall(r'<a href="#([\w-]+)">', page.partition("</nav>")[0])
+    sections = re.findall(r'<section id="([\w-]+)"', page)
+    assert links == sections
+
+
+def test_a_report_with_nothing_but_cells_has_a_page(tmp_path: Path) -> None:
+    make_study(tmp_path / "bare", {"activation": ["relu"]}, seeds=1, rates=(0.1,))
+    frames = Frames.read(tmp_path / "bare")
+    page = write_page(Report(frames, "bare", (), (), (), (), (), ()))
+    assert Elements(page).open == []
+    assert 'id="verdicts"' not in page
+    assert 'id="explorer"' in page
+
+
+def test_a_large_figure_is_a_picture(report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("study.page.vectors.LARGEST", 10)
+    page = write_page(report)
+    assert page.count("data:image/png;base64,") >= 2
+    assert "<svg" not in page
+    assert drawn("x").png.startswith(b"\x89PNG")
+
+
+def test_two_hundred_cells_fit(tmp_path: Path) -> None:
+    factors = {
+        "activation": [f"activation{n}" for n in range(10)],
+        "init": [f"init{n}" for n in range(10)],
+        "norm": ["none", "batch"],
+    }
+    make_whole_study(tmp_path / "large", factors, seeds=5, epochs=20)
+    page = write_page(make_report(Frames.read(tmp_path / "large")))
+    # What is left is for a dozen figures.
+    assert len(page.encode()) < 3_700_000
