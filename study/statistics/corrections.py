@@ -48,43 +48,6 @@ def holm_steps(pvalues: Sequence[float], alpha: float) -> list[int]:
     return [steps[p] for p in pvalues]
 
 
-def holm_bounds(
-    estimates: Sequence[float],
-    standard_errors: Sequence[float],
-    dofs: Sequence[int],
-    *,
-    alpha: float = 0.05,
-    above: float | Sequence[float] = 0.0,
-    below: float | Sequence[float] = 0.0,
-) -> list[Bounds]:
-    """Holm-adjusted bounds of a family of effects (shape [claims]), in the given order.
-
-    low = estimate - t_dof(1 - alpha / 2k) standard_error, with k the effect's step when Holm's
-    procedure at alpha / 2 tests effect <= `above`: low > above exactly where it rejects. high
-    likewise, with the step of effect >= `below`. A family of one has k = 1, the ordinary two-sided
-    interval. The lower bounds of a family wrongly pass their thresholds with probability at most
-    alpha / 2, and so do the upper ones: some wrong verdict has at most alpha.
-
-    They promise this, no more: away from the thresholds these are not simultaneous confidence
-    intervals (Bonferroni's are, k = m throughout). What cannot be estimated (fewer than two seeds)
-    belongs in no family. A standard error of 0 puts both bounds on the estimate.
-
-    Source: Holm (1979), Scandinavian Journal of Statistics 6; Strassburger & Bretz (2008),
-    Compatible simultaneous lower confidence bounds for the Holm procedure, Statistics in Medicine
-    27, for what simultaneous bounds would look like.
-    """
-    num = len(estimates)
-    floors, ceilings = ([t] * num if isinstance(t, int | float) else t for t in (above, below))
-    rows = list(zip(estimates, standard_errors, dofs, strict=True))
-    rising = [upper_p(*row, floor) for row, floor in zip(rows, floors, strict=True)]
-    falling = [lower_p(*row, ceiling) for row, ceiling in zip(rows, ceilings, strict=True)]
-    ups, downs = (holm_steps(tails, alpha / 2) for tails in (rising, falling))
-    return [
-        Bounds(bounds_at(*row, alpha / up).low, bounds_at(*row, alpha / down).high)
-        for row, up, down in zip(rows, ups, downs, strict=True)
-    ]
-
-
 def bounds_at(estimate: float, standard_error: float, degrees: int, alpha: float) -> Bounds:
     """The two-sided t interval with `alpha` outside: estimate +- t_dof(1 - alpha / 2) error.
 
