@@ -12,7 +12,7 @@ from study.outputs.files import replacing
 
 STYLE = Path(__file__).with_name("style.mplstyle")
 
-_UNDATED: dict[str, dict[str, None]] = {
+UNDATED: dict[str, dict[str, None]] = {
     "svg": dict.fromkeys(("Date", "Creator")),
     "png": {"Software": None},
     "pdf": dict.fromkeys(("CreationDate", "Creator", "Producer")),
@@ -31,4 +31,4 @@ def save_figure(figure: Figure, path: Path) -> None:
     """Writes a figure as svg, png or pdf, by the path's suffix; the file is whole or absent."""
     kind = path.suffix[1:]
     with styled(), replacing(path) as file:
-        figure.savefig(file, format=kind, metadata=_UNDATED[kind])
+        figure.savefig(file, format=kind, metadata=UNDATED[kind])

@@ -1,0 +1,75 @@
+"""Learning-rate curves: what each cell reaches at every learning rate of its grid."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator
+
+from study.outputs.records import CellRecord
+from study.report.figures.panels import band, draw_panels, error_axis, finished, plain_decades
+from study.report.figures.points import point
+from study.report.figures.shown import Shown, chosen_lr
+from study.report.figures.words import caption, interval_words
+from study.report.metrics import METRICS
+from study.report.parts import Drawn
+from study.report.tasks import metric_of
+
+MOST_TICKS = 4
+"""Learning rates that are each a tick."""
+
+
+def draw(shown: Shown) -> list[Drawn]:
+    """Nothing where no cell has two learning rates."""
+    layout = shown.layout
+    cells = list(layout.cells.values())
+    rates = sorted({rate for cell in cells for rate in by_rate(cell)})
+    if len(rates) < 2:
+        return []
+    metric = metric_of(METRICS["val_error"], shown.cells)
+
+    def fill(axes: Axes, cell: CellRecord, line: dict[str, Any]) -> None:
+        points = {
+            rate: point(values, lost=lost).scaled(metric.scale)
+            for rate, (values, lost) in by_rate(cell).items()
+        }
+        band(axes, list(points), list(points.values()), line)
+        chosen = chosen_lr(cell)
+        ring = {"color": line["color"], "marker": "o", "linestyle": "none"}
+        at = [points[chosen].center]
+        axes.plot([chosen], at, markersize=7.5, fillstyle="none", zorder=4, **ring)
+        lost = [rate for rate, (_, diverged) in by_rate(cell).items() if diverged]
+        cross = {"color": line["color"], "marker": "x", "linestyle": "none"}
+        axes.plot(lost, [points[rate].center for rate in lost], markersize=8, zorder=4, **cross)
+
+    def finish(axes: Axes) -> None:
+        axes.set_xscale("log")
+        plain_decades(axes.xaxis, rates[-1] / rates[0])
+        if len(rates) <= MOST_TICKS:
+            axes.xaxis.set_major_locator(FixedLocator(rates))
+        error_axis(axes)
+
+    unit = f" ({metric.unit})" if metric.unit else ""
+    y_label = f"{metric.label.partition(',')[0]}{unit}"
+    figure = draw_panels(layout, fill, x_label="learning rate", y_label=y_label, finish=finish)
+    text = caption(
+        f"{metric.label[0].upper()}{metric.label[1:]} of the best epoch, by learning rate. A ring "
+        "marks the learning rate that validation chose, a cross one at which replicas diverged: "
+        "there the median.",
+        layout,
+        interval_words(cells),
+    )
+    return [finished(figure, "learning_rates", "Learning-rate curves", text, cells)]
+
+
+def by_rate(cell: CellRecord) -> Mapping[float, tuple[list[float], bool]]:
+    """{learning rate: (validation errors of the seeds, whether one of them diverged)}."""
+    assert cell.result is not None
+    found: dict[float, tuple[list[float], bool]] = {}
+    for replica in sorted(cell.result["replicas"], key=lambda each: each["lr"]):
+        values, lost = found.get(replica["lr"], ([], False))
+        number = replica["val_error"]
+        value = float("inf") if number is None else float(number)
+        diverged = lost or replica["status"] == "diverged"
+        found[replica["lr"]] = [*values, value], diverged
+    return found

@@ -1,0 +1,88 @@
+"""Dead and saturated units over training."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from matplotlib.axes import Axes
+
+from study.outputs.records import CellRecord
+from study.probes.names import PROBES
+from study.report.figures.layout import Layout
+from study.report.figures.panels import band, draw_panels, extent, finished, updates_axis
+from study.report.figures.points import Point, point
+from study.report.figures.shown import Curve, Shown
+from study.report.figures.words import AT_CHOSEN, UPDATES, caption, interval_words, lacking_words
+from study.report.parts import Drawn
+
+QUANTITIES = ("dead_fraction", "saturated_fraction")
+
+
+def draw(shown: Shown) -> list[Drawn]:
+    """A figure for each of QUANTITIES that some cell was probed for at two moments."""
+    layout = shown.probed_layout
+    if layout is None:
+        return []
+    return [drawn for name in QUANTITIES for drawn in _draw(shown, layout, name)]
+
+
+def _draw(shown: Shown, layout: Layout, probe: str) -> list[Drawn]:
+    curves = {
+        cell.directory: over_layers(shown.probe(cell, probe).values())
+        for cell in layout.cells.values()
+    }
+    never = {name for name, curve in curves.items() if not _ever(curve)}
+    layout = layout.without(never, "Always 0")
+    cells = [cell for cell in layout.cells.values() if curves[cell.directory]]
+    last = max((step for curve in curves.values() for step in curve), default=0)
+    if not last:
+        return []
+
+    def fill(axes: Axes, cell: CellRecord, line: dict[str, Any]) -> None:
+        points = shares(curves[cell.directory], lost=cell.status == "diverged")
+        if points:
+            band(axes, list(points), list(points.values()), line)
+
+    def finish(axes: Axes) -> None:
+        updates_axis(axes, last)
+        _, high = extent(axes)
+        top = next((top for top in (5, 10, 20, 30, 50, 70) if high <= top), 100)
+        axes.set_ylim(-0.04 * top, 1.04 * top)
+
+    words = PROBES[probe].label
+    label = f"{words} (%)"
+    figure = draw_panels(layout, fill, x_label="updates", y_label=label, finish=finish)
+    text = caption(
+        f"{words[0].upper()}{words[1:]} over training: {PROBES[probe].help}; mean over hidden "
+        f"layers. {AT_CHOSEN} {UPDATES}",
+        layout,
+        interval_words(cells, share=True),
+        lacking_words(len(shown.probed), shown.num_finished, "probes"),
+    )
+    title = f"{words[0].upper()}{words[1:]} over training"
+    return [finished(figure, f"{probe}_over_training", title, text, cells)]
+
+
+def _ever(curve: Curve) -> bool:
+    """Whether a fraction is ever other than 0."""
+    return any(value != 0 for by_seed in curve.values() for value in by_seed.values())
+
+
+def over_layers(layers: Iterable[Curve]) -> dict[float, dict[int, float]]:
+    """{updates: {seed: the mean over layers}} of each layer's curve."""
+    sums: dict[float, dict[int, list[float]]] = {}
+    for curve in layers:
+        for step, by_seed in curve.items():
+            for seed, value in by_seed.items():
+                sums.setdefault(step, {}).setdefault(seed, []).append(value)
+    return {
+        step: {seed: sum(values) / len(values) for seed, values in by_seed.items()}
+        for step, by_seed in sorted(sums.items())
+    }
+
+
+def shares(curve: Curve, *, lost: bool) -> Mapping[float, Point]:
+    """In percent what a curve of fractions is at each moment."""
+    return {
+        step: point([100 * value for value in by_seed.values()], lost=lost).within(0, 100)
+        for step, by_seed in curve.items()
+    }
