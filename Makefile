@@ -39,7 +39,7 @@ test:  ## the tests; ARGS goes to pytest
 
 bench: setup  ## measure speed (half an hour on a free machine), then the tables made from it
 	$(BIN)/python -m benchmarks
-	$(BIN)/python -m benchmarks.summary README.md docs/benchmarks.md
+	$(BIN)/python -m benchmarks.summary README.md docs/benchmarks.md docs/probes.md
 
 published: setup  ## write the tables that README.md and docs/ quote from saved outputs and measurements
 	$(BIN)/python -m study.report.quoted README.md docs/studies.md

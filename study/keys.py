@@ -23,6 +23,7 @@ from study.kinds import (
     RATES,
     SEEDS,
     STATEMENTS,
+    STEPS,
     TEXT,
     Kind,
     choice,
@@ -207,7 +208,7 @@ KEYS: dict[str, Key] = {
     "probes.num_examples": Key("result", whole(2), "validation images that probes are taken on"),
     "probes.steps": Key(
         "result",
-        either(whole(0), list_of(whole(1))),
+        either(whole(0), STEPS),
         "updates after which probes are taken: how many, log-spaced, or which",
     ),
     "probes.epochs": Key("result", choice("last", "all"), "epochs at whose end they are taken"),

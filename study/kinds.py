@@ -200,6 +200,14 @@ def _distinct(values: list[Any]) -> list[Any]:
     return sorted(values)
 
 
+def _steps(value: Any) -> list[int]:
+    """Distinct numbers of updates, sorted."""
+    if not isinstance(value, list | tuple):
+        raise ValueError
+    return _distinct([whole(1).parse(step) for step in value])
+
+
+STEPS = Kind(_steps, "a list of distinct whole numbers from 1")
 SEEDS = Kind(_seeds, f"a count from 1 to {MAX_SEEDS}, or a list of distinct whole numbers")
 RATES = Kind(_learning_rates, "a number above 0, or a list of distinct ones")
 

@@ -28,6 +28,7 @@ from study.outputs.records import CellRecord, LedgerCell, read_cell
 from study.population.build import check_network
 from study.pretraining.checks import check_pretraining
 from study.pretraining.stage import epochs_of
+from study.probes.moments import check_steps
 from study.progress import SweepProgress
 from study.sweep import PlannedCell
 from study.trainer import check_precision, device_of
@@ -116,6 +117,8 @@ def _identified(cell: PlannedCell, words: str) -> LaunchCell:
     factors = with_fingerprint(cell.factors, config, fingerprint)
     entry = LedgerCell(directory_name(cell.choices, digest), digest, factors)
     epochs = epochs_of(config, network, num_train=num_train, num_whole=num_whole)
+    batch = min(config["batch_size"], num_train)
+    check_steps(config["probes"], last=num_train // batch * epochs[0])
     return LaunchCell(cell, entry, words, *epochs)
 
 

@@ -94,6 +94,16 @@ def test_a_symmetry_never_breaks(init: str, engine: str, activation: str) -> Non
         assert {row["distinct_units"] for row in rows} == {1}
 
 
+def test_nothing_is_said_of_units_whose_weights_are_lost() -> None:
+    population = tiny.train(
+        tiny.config("init=constant", "optimizer.lr=[0.05,1e200]", "probes=full", "seeds=1")
+    )
+    assert population.recorder is not None
+    for replica, rows in population.recorder.rows.items():
+        lost = replica.lr > 1
+        assert all(math.isnan(rows[-1][name]) == lost for name in ("distinct_units", "weight_norm"))
+
+
 def test_random_weights_have_no_such_symmetry() -> None:
     assert probes(network(0, [64, 32], "relu", {"name": "normal"}))["distinct_units"] == [64, 32]
 

@@ -138,7 +138,7 @@ def test_remarks_tell_of_pretraining_and_of_what_could_not_start() -> None:
     flights = [made(cell) for cell in both]
     flights[0] = replace(flights[0], measured={}, error="init lsuv: no variance")
     text = "\n".join(page(Path("outputs/x"), both, flights, layers=False))
-    assert "1 cell of these pretrain: what is shown is the start before pretraining" in text
+    assert "1 cell with pretraining: what is shown is the start before it" in text
     assert "pretraining=none: init lsuv: no variance" in text
 
 

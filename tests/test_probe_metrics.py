@@ -179,5 +179,5 @@ def test_a_cell_without_probes_says_so(tmp_path: Path, request_: dict[str, Any])
 
 def test_a_study_without_probes_is_one_line(tmp_path: Path) -> None:
     make_study(tmp_path, {"norm": ["none"]})
-    with pytest.raises(InputError, match="train with probes=default"):
+    with pytest.raises(InputError, match="and probes=default"):
         render(tmp_path, Request(metric="dead_fraction@start"))

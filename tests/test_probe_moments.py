@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from study.configuration import level_defaults
-from study.probes.moments import moments_of
+from study.errors import InputError
+from study.probes.moments import check_steps, moments_of
 
 DEFAULT, FULL = level_defaults("probes", "default"), level_defaults("probes", "full")
 
@@ -32,6 +34,13 @@ def test_full_adds_every_end_of_an_epoch_and_measures_all() -> None:
 
 def test_steps_can_be_listed_and_those_beyond_the_end_are_left_out() -> None:
     assert steps(DEFAULT | {"steps": [500, 3, 7]}, 10, 2) == [0, 3, 7, 20]
+
+
+def test_a_step_that_training_does_not_reach_is_refused() -> None:
+    check_steps(DEFAULT | {"steps": [3, 20]}, last=20)
+    check_steps({"name": "none"}, last=20)
+    with pytest.raises(InputError, match=r"probes.steps=21 is beyond .* it has 20 updates"):
+        check_steps(DEFAULT | {"steps": [3, 21]}, last=20)
 
 
 @given(st.integers(1, 500), st.integers(1, 30), st.integers(0, 9), st.sampled_from([DEFAULT, FULL]))

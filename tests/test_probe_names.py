@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from study.probes.names import PROBES
+from study.report.formats import escape_markdown
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "probes.md"
 
@@ -12,7 +13,9 @@ DOCUMENT = Path(__file__).parents[1] / "docs" / "probes.md"
 def test_the_document_says_what_every_probe_is() -> None:
     lines = DOCUMENT.read_text(encoding="utf-8").splitlines()
     listed = [line for line in lines if line.startswith("| `") and line.split("`")[1] in PROBES]
-    assert listed == [f"| `{probe.name}` | {probe.help} |" for probe in PROBES.values()]
+    assert listed == [
+        f"| `{probe.name}` | {escape_markdown(probe.help)} |" for probe in PROBES.values()
+    ]
 
 
 def test_the_names_are_read_without_torch() -> None:

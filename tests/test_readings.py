@@ -70,7 +70,7 @@ def test_cells_without_sound_probes_have_no_rows_and_a_warning(tmp_path: Path) -
     assert set(study.probe_frame(tmp_path).cell) == {path.name for path in paths[1:]}
     for path in paths[1:]:
         change_result(path, lambda result: result["files"].pop("probes.csv"))
-    with pytest.raises(InputError, match="train with probes=default"):
+    with pytest.raises(InputError, match="and probes=default"):
         study.probe_frame(tmp_path)
 
 

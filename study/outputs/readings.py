@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Place = tuple[int, float, int, int]
 """Seed, learning rate, step and layer."""
-NONE_TAKEN = "no finished cell has probes: train with probes=default"
+NONE_TAKEN = "no finished cell has probes: train nets with hidden layers, and probes=default"
 
 
 @dataclass(frozen=True)

@@ -84,8 +84,7 @@ def remarks(cells: Sequence[LaunchCell], flights: Sequence[Flight]) -> Iterator[
     pretrained = sum(cell.config["pretraining"]["name"] != "none" for cell in cells)
     if pretrained:
         yield (
-            f"{counted(pretrained, 'cell')} of these pretrain: what is shown is the start before "
-            "pretraining"
+            f"{counted(pretrained, 'cell')} with pretraining: what is shown is the start before it"
         )
     for cell, flight in zip(cells, flights, strict=True):
         if flight.error:

@@ -70,8 +70,9 @@ class Flight:
 
 
 def _overflown(numbers: Mapping[str, Sequence[float]]) -> Numbers:
+    """Variances that are not finite as infinite; of what else is not, nothing is known."""
     return {
-        name: [value if math.isfinite(value) else math.inf for value in values]
+        name: [math.inf if name.endswith("_variance") and math.isnan(v) else v for v in values]
         for name, values in numbers.items()
     }
 

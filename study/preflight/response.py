@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -147,15 +148,14 @@ def _largest_of(pieces: int) -> tuple[float, float]:
     return expectation(lambda z: z, module), expectation(Tensor.square, module)
 
 
-_SATURATED: dict[str, list[tuple[float, float]]] = {}
+_SATURATED: WeakKeyDictionary[nn.Module, list[tuple[float, float]]] = WeakKeyDictionary()
 
 
 def _saturated(activation: nn.Module) -> list[tuple[float, float]]:
     """The intervals where |f'| is under 1 % of its largest value; open ends are infinite."""
-    known = f"{activation} {[p.tolist() for p in activation.parameters()]}"
-    if known not in _SATURATED:
-        _SATURATED[known] = _find_saturated(activation)
-    return _SATURATED[known]
+    if activation not in _SATURATED:
+        _SATURATED[activation] = _find_saturated(activation)
+    return _SATURATED[activation]
 
 
 def _find_saturated(activation: nn.Module) -> list[tuple[float, float]]:

@@ -99,7 +99,7 @@ def plain_parameter(network: Probed, name: str, tensor: Tensor) -> Tensor:
 def probe_mode(network: nn.Module) -> Iterator[None]:
     """Dropout and noise off; BatchNorm on the batch's statistics, its running averages untouched.
 
-    In full precision, whatever training multiplies in.
+    Without autocast; a device's TF32 stays as training set it.
     """
     training = network.training
     device = next(network.parameters()).device.type

@@ -89,8 +89,9 @@ def _sign_agreement(layer: Layer) -> Tensor:
 def _of_weights(layer: Layer) -> Numbers:
     weight = layer.weight
     tolerance = SAME * weight.flatten(1).abs().amax(1)
+    distinct = distinct_units(_units(layer), tolerance).double()
     numbers = {
-        "distinct_units": distinct_units(_units(layer), tolerance).double(),
+        "distinct_units": distinct.where(tolerance.isfinite(), torch.nan),
         "weight_norm": weight_norm(weight),
     }
     for name, parameter in (("gamma", layer.gamma), ("beta", layer.beta)):

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from study.errors import InputError
+
 
 @dataclass(frozen=True)
 class Moment:
@@ -38,6 +40,15 @@ def moments_of(
         Moment(step, step // updates_per_epoch, always or step in (0, last), step in sampled)
         for step in steps
     ]
+
+
+def check_steps(probes: Mapping[str, Any], *, last: int) -> None:
+    """Raises `InputError` for a step that training does not reach."""
+    steps = probes.get("steps", 0)
+    if isinstance(steps, list) and steps[-1] > last:
+        raise InputError(
+            f"probes.steps={steps[-1]} is beyond the end of training: it has {last} updates"
+        )
 
 
 def _steps(steps: int | Sequence[int], last: int) -> Sequence[int]:
