@@ -225,6 +225,11 @@ KEYS: dict[str, Key] = {
     "trainer.threads": Key(
         "rounding", optional(whole(1, MAX_THREADS)), "CPU threads; null is the study's"
     ),
+    "trainer.checkpoint_seconds": Key(
+        "none",
+        optional(number(0)),
+        "seconds between two checkpoints, at ends of epochs; 0 is each epoch, null is never",
+    ),
     "population.engine": Key(
         "rounding", choice("auto", "stacked", "sequential"), "how replicas are trained together"
     ),
@@ -243,6 +248,12 @@ KEYS: dict[str, Key] = {
     "report.tables": Key("none", list_of(TEXT), "tables of the report: arguments of `study table`"),
     "report.targets": Key(
         "none", list_of(number(0, above=True)), "validation errors, the time to which is told"
+    ),
+    "report.margin": Key(
+        "none", optional(number(0, above=True)), "difference within which two cells are the same"
+    ),
+    "report.compare": Key(
+        "none", list_of(COMBINATIONS), "pairs of cells that the report compares, by their levels"
     ),
     "claims": Key("none", STATEMENTS, "statements that the study decides"),
 }

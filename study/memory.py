@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -160,17 +160,15 @@ def check_pretraining_memory(
     num_examples: int,
 ) -> None:
     """Raises `InputError` where what the layers are fed for `num_examples` does not fit."""
-    total = machine_bytes(device)
-    needed = pretraining_bytes(config, input_shape, num_classes, num_examples)
-    if total is None or needed <= total - PROCESS_BYTES:
-        return
     seeds, rates = seeds_at_once(config), len(config["optimizer"]["lr"])
-    fit = int((total - PROCESS_BYTES) // (needed / (seeds + 1))) - 1
-    advice = f"set population.max_replicas={fit * rates}" if fit > 0 else "not even one fits"
-    raise InputError(
-        f"pretraining {seeds} seeds at once keeps the layers' outputs for {num_examples} images, "
-        f"about {needed / 1e9:.1f} GB, and this machine has {total / 1e9:.1f}: {advice}"
-    )
+
+    def advice(share: float) -> str:
+        fit = int((seeds + 1) * share) - 1
+        return f"set population.max_replicas={fit * rates}" if fit > 0 else "not even one fits"
+
+    what = f"pretraining {seeds} seeds at once keeps the layers' outputs for {num_examples} images"
+    needed = pretraining_bytes(config, input_shape, num_classes, num_examples)
+    _check_fits(what, needed, device, advice)
 
 
 def check_probing_memory(
@@ -180,16 +178,27 @@ def check_probing_memory(
     num_classes: int,
 ) -> None:
     """Raises `InputError` where what is probed at once does not fit."""
-    total = machine_bytes(device)
+
+    def advice(share: float) -> str:
+        fit = int(config["probes"]["num_examples"] * share)
+        return f"set probes.num_examples={fit}" if fit > 1 else "set probes=none"
+
     needed = probing_bytes(config, device, input_shape, num_classes)
+    if needed:
+        what = f"probing all replicas at once on {config['probes']['num_examples']} images"
+        _check_fits(what, needed, device, advice)
+
+
+def _check_fits(
+    what: str, needed: float, device: torch.device, advice: Callable[[float], str]
+) -> None:
+    """`InputError` where so many bytes are not free; `advice` is told the share that is."""
+    total = machine_bytes(device)
     if total is None or needed <= total - PROCESS_BYTES:
         return
-    asked = config["probes"]["num_examples"]
-    fit = int(asked * (total - PROCESS_BYTES) // needed)
-    advice = f"set probes.num_examples={fit}" if fit > 1 else "set probes=none"
     raise InputError(
-        f"probes on {asked} images need about {needed / 1e9:.1f} GB for the replicas that are "
-        f"probed at once, and this machine has {total / 1e9:.1f}: {advice}"
+        f"{what} needs about {needed / 1e9:.1f} GB, and this machine has {total / 1e9:.1f}: "
+        f"{advice((total - PROCESS_BYTES) / needed)}"
     )
 
 

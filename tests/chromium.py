@@ -94,12 +94,14 @@ class Page:
         for domain in ("Network", "Runtime", "Log"):
             self._command(f"{domain}.enable")
 
-    def show_as(self, *, width: int, theme: str = "light", height: int = 900) -> None:
-        """Makes the page that wide and high, in pixels, and sets the system's colour scheme."""
+    def show_as(
+        self, *, width: int, theme: str = "light", height: int = 900, media: str = "screen"
+    ) -> None:
+        """Makes the page that wide and high, in pixels, on screen or in print, light or dark."""
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         self._command("Emulation.setDeviceMetricsOverride", **size)
         scheme = {"name": "prefers-color-scheme", "value": theme}
-        self._command("Emulation.setEmulatedMedia", features=[scheme])
+        self._command("Emulation.setEmulatedMedia", media=media, features=[scheme])
 
     def press(self, key: str) -> None:
         """A key, pressed and released, as a reader would."""

@@ -79,6 +79,13 @@ def sheet(name: str, *rows: tuple[str, ...]) -> Sheet:
     return Sheet(name, f"The {name}", "What it shows.", ("what", "how much"), rows, ("A note.",))
 
 
+def wide_sheet() -> Sheet:
+    """An analysis of as many columns as one has."""
+    columns = tuple(f"column {number}" for number in range(14))
+    row = ("activation", "he_normal", *("[-84.10, -83.88]" for _ in columns[2:]))
+    return Sheet("wide", "The wide one", "What it shows.", columns, (row,) * 3)
+
+
 def make_report(frames: Frames) -> Report:
     """A report with a verdict of each outcome, two figures, tables and analyses."""
     first = (frames.finished[0].directory,)
@@ -96,6 +103,7 @@ def make_report(frames: Frames) -> Report:
         pivots=(make_pivot(frames.cells, Request()),),
         sheets=(
             sheet("ranking", (LEVEL, "1.25 ± 0.10"), ("tanh", "2")),
+            wide_sheet(),
             sheet("glossary", ("seed", "where a replica starts")),
         ),
         figures=(drawn("first"), drawn("second")),

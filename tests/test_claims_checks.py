@@ -48,7 +48,7 @@ def test_a_sound_claim_passes_without_a_word(swept: Plan, changes: dict[str, Any
 
 
 WRONG: dict[str, dict[str, Any]] = {
-    "claim better: unknown factor 'norms' (did you mean 'norm'?); choose from: data, model": {
+    "claim better: unknown factor 'norms' (did you mean 'norm'?); choose from: activation, norm": {
         "cells": {"norms": "batch"},
         "against": {"norms": "none"},
     },

@@ -28,8 +28,24 @@ def replaced(num_finished: int, *claims: Any) -> dict[str, Any]:
 def test_the_copy_says_where_it_is_from(tmp_path: Path) -> None:
     (line,) = said(tmp_path, FIRST)
     assert "conf/experiment/mine.yaml" in line
-    assert "commit c0ffeec0ffee," in line
     assert "sha256 555555555555." in line
+
+
+@pytest.mark.parametrize(
+    ("known", "words"),
+    [
+        ({"modified": False}, "at commit c0ffeec0ffee, sha256"),
+        ({"modified": True}, "at commit c0ffeec0ffee with uncommitted changes, sha256"),
+        ({}, "at commit c0ffeec0ffee (perhaps with uncommitted changes), sha256"),
+        ({"commit": None, "modified": None}, "at no commit that is known, sha256"),
+    ],
+)
+def test_the_copy_says_whether_it_was_committed(
+    tmp_path: Path, known: dict[str, Any], words: str
+) -> None:
+    make_study(tmp_path / "s", {"norm": ["none", "batch"]})
+    ask(tmp_path / "s", FIRST, experiment={**EXPERIMENT, **known})
+    assert words in remarks(Frames.read(tmp_path / "s"))[0]
 
 
 def test_a_study_without_claims_says_nothing(tmp_path: Path) -> None:

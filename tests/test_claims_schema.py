@@ -1,5 +1,6 @@
 """How a claim is written, and the one line that says what is wrong with one."""
 
+import re
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from study.claims import parse_claims
 from study.claims.expectation import KINDS, check_unit, parse_expectation
 from study.claims.measures import MEASURES, check_claim
+from study.claims.quantities import find_quantity
 from study.claims.schema import OPTIONAL, REQUIRED, SPECIAL
 from study.configuration import CONF
 from study.errors import InputError
@@ -187,6 +189,40 @@ def test_the_documentation_has_every_measure_key_and_expectation() -> None:
 def test_the_example_in_the_documentation_is_a_claim() -> None:
     text = (CONF.parent / "docs" / "claims.md").read_text(encoding="utf-8")
     read(*yaml.safe_load(text.split("```yaml\n")[1].split("```")[0])["claims"])
+
+
+def examples() -> list[tuple[str, dict[str, Any]]]:
+    """The rows of "Which measure": their words, and the keys that they name."""
+    text = (CONF.parent / "docs" / "claims.md").read_text(encoding="utf-8")
+    table = text.split("## Which measure")[1].split("\n## ")[0]
+    rows = [line.strip("|").split("|") for line in table.splitlines() if line.startswith("| ")][1:]
+    found = []
+    for words, measure, how in rows:
+        of, *others = re.findall(r"`([^`]+)`(?! in `)", how)
+        keys = yaml.safe_load("{" + ", ".join(each for each in others if ": " in each) + "}")
+        found.append((words.strip(), {"measure": measure.strip(" `"), "of": of, **(keys or {})}))
+    return found
+
+
+@pytest.mark.parametrize(("words", "keys"), examples())
+def test_every_example_of_a_measure_is_one(words: str, keys: dict[str, Any]) -> None:
+    """Such as it stands in the table, with cells that it could be about."""
+    measure, quantity = MEASURES[keys["measure"]], find_quantity(keys["of"], **only(keys))
+    never_negative = keys["measure"] == "disagreement"
+    direction = "at least as low within" if never_negative else "higher by"
+    cells = {"norm": "batch", "pretraining": "rbm", "init": "normal"}
+    against = {"norm": "none"} if {"against", "predicted", "with"}.isdisjoint(keys) else None
+    expect = f"{direction} 0.1 {measure.unit(quantity.unit)}".strip()
+    written = {"cells": cells, "against": against, "expect": expect, **keys}
+    written.pop("lr", None)
+    read(
+        {**claim(against=None), **{key: each for key, each in written.items() if each is not None}}
+    )
+
+
+def only(keys: dict[str, Any]) -> dict[str, Any]:
+    """Those that belong to the quantity."""
+    return {key: each for key, each in keys.items() if key in ("layer", "target")}
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "experiment").glob("*.yaml")))

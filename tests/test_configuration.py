@@ -127,8 +127,11 @@ OTHER: dict[str, tuple[str, Any]] = {
     "outputs.tensorboard": ("", "none"),
     "sweep.max_failures": ("", 1),
     "sweep.exclude": ("", [{"activation": "relu"}]),
+    "trainer.checkpoint_seconds": ("", 0),
     "report.tables": ("", ["--metric val_error"]),
     "report.targets": ("", [0.1]),
+    "report.margin": ("", 0.1),
+    "report.compare": ("", [[{"activation": "relu"}, {"activation": "tanh"}]]),
     "claims": ("", [{"id": "one"}]),
 }
 

@@ -24,8 +24,7 @@ from synthetic import (
 )
 
 from study.errors import InputError
-from study.probes.names import PROBES
-from study.report.measured import NOT_ALWAYS_TAKEN, summed_up
+from study.report.measured import summed_up
 from study.report.pivot import Request
 from study.report.probes import SUMMARIES
 from study.report.table import render
@@ -188,10 +187,6 @@ def test_a_slope_needs_two_layers(tmp_path: Path) -> None:
     make_probed_study(tmp_path / "b", depths=(1, 2))
     rows = rows_of(tmp_path / "b", metric="weight_norm", layer="slope")
     assert [row["status"] for row in rows] == ["not measured", "done"]
-
-
-def test_probes_that_may_be_lacking_are_probes() -> None:
-    assert set(PROBES) >= NOT_ALWAYS_TAKEN
 
 
 @given(st.dictionaries(st.integers(1, 30), st.none() | st.floats(1e-30, 1e30), min_size=1))

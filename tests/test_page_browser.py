@@ -3,12 +3,14 @@
 import json
 import time
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import chromium
 import pytest
 from page_reports import LEVEL, make_report
-from synthetic import change_result, diverge, fail
+from synthetic import change_result, diverge, fail, make_study, set_metric
 from whole_cells import make_whole_study
 
 from study.page import write_page
@@ -23,6 +25,8 @@ FACTORS = {
     "init": ["he_normal", "zeros"],
     "norm": ["none", "batch"],
 }
+A4 = 688
+"""Pixels of a sheet's width between its margins."""
 OPENED = "document.getElementById('cell').open"
 DRAWN = "document.querySelectorAll('#cell .main-svg').length"
 
@@ -221,6 +225,41 @@ def test_an_address_opens_its_cell(page: chromium.Page, address: str) -> None:
     wait(page, "document.documentElement.dataset.ready === 'true'")
     wait(page, OPENED)
     assert page.evaluate("document.getElementById('cell-name').textContent") == name
+
+
+def test_print_is_light_and_no_wider_than_the_paper(page: chromium.Page) -> None:
+    page.show_as(width=A4, theme="dark", media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate("document.querySelectorAll('main details:not([open])').length") == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= A4
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+
+
+def test_its_own_fonts_are_used(page: chromium.Page) -> None:
+    loaded = "[...document.fonts].filter((f) => f.status === 'loaded').map((f) => f.family)"
+    assert {name.strip('"') for name in page.evaluate(loaded)} >= {"DejaVu Sans", "DejaVu Serif"}
+
+
+def test_colours_compare_only_cells_of_the_same_images(
+    started: chromium.Page, tmp_path: Path
+) -> None:
+    """The worst of a bad data set is not the scale of a good one's cells."""
+    for number, path in enumerate(make_study(tmp_path / "s", {"data.seed": [0, 1, 2, 3]})):
+        change_result(path, set_metric([0.01, 0.02, 0.8, 0.9][number : number + 1] * 5))
+        origin = f"data{number // 2}"
+        change_result(path, partial(_set_origin, origin))
+    (tmp_path / "index.html").write_text(write_page(make_report(Frames.read(tmp_path / "s"))))
+    started.open((tmp_path / "index.html").as_uri())
+    wait(started, "document.documentElement.dataset.ready === 'true'")
+    strengths = "[...document.querySelectorAll('#heat button')].map((b) => b.style.cssText)"
+    assert started.evaluate(strengths) == ["--t: 1.000;", "--t: 0.000;"] * 2
+    assert started.evaluate("document.getElementById('legend').hidden")
+    assert started.lacks("colours compare only within one") == []
+
+
+def _set_origin(name: str, result: dict[str, Any]) -> None:
+    result["provenance"]["data_fingerprint"] = name
 
 
 def test_the_theme_is_the_systems_until_one_is_chosen(page: chromium.Page) -> None:

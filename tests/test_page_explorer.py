@@ -133,3 +133,13 @@ def test_errors_of_two_tasks_are_two_metrics(tmp_path: Path) -> None:
     assert second["unit"] == ""
     [row] = rows_of(tmp_path / "s", where=["activation=tanh", "init=zeros"])
     assert float(row["mean"]) == pytest.approx(second["values"][-1], rel=1e-3)
+
+
+def test_cells_of_other_data_are_told_apart(tmp_path: Path) -> None:
+    paths = make_study(tmp_path / "s", FACTORS)
+    change_result(paths[2], lambda result: result["provenance"].update(data_fingerprint="other"))
+    fail(paths[3])
+    shown = data_of(tmp_path / "s")
+    assert [cell["origin"] for cell in shown["cells"]] == [0, 0, 1, None]
+    assert metric_of(shown, "test_error")["of_data"]
+    assert not metric_of(shown, "chosen_lr")["of_data"]

@@ -3,12 +3,16 @@ import re
 from pathlib import Path
 
 import pytest
+from figure_studies import write_preflight
 from page_reports import LEVEL, drawn, make_report
-from synthetic import change_result, diverge, fail, make_study
+from synthetic import change_result, diverge, fail, make_probes, make_study, write_probes
 from whole_cells import make_whole_study
 
 from study.page import write_page
+from study.page.details import DETAILED
+from study.page.fonts import FACES
 from study.page.packing import script, style
+from study.report.build import build_report, read_studies
 from study.report.frames import Frames
 from study.report.parts import Report
 
@@ -96,7 +100,7 @@ def test_nothing_leads_outside(page: str) -> None:
             target = attributes.get(key)
             assert target is None or target.startswith(("#", "data:")), (tag, target)
     assert "@import" not in style()
-    assert "url(" not in style()
+    assert style().count("url(") == style().count("url(data:font/woff;base64,") == len(FACES)
 
 
 def test_the_policy_forbids_what_is_not_in_the_page(page: str) -> None:
@@ -148,13 +152,27 @@ def test_a_large_figure_is_a_picture(report: Report, monkeypatch: pytest.MonkeyP
     assert drawn("x").png.startswith(b"\x89PNG")
 
 
+def test_a_page_that_opens_only_some_cells_with_their_curves_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = make_study(tmp_path / "s", {"activation": ["relu", "tanh", "elu"]})
+    words = "Of the 3 finished cells 2 open with curves and probes"
+    for most, shown in ((DETAILED, False), (len(paths), False), (2, True)):
+        monkeypatch.setattr("study.page.details.DETAILED", most)
+        assert (words in write_page(make_report(Frames.read(tmp_path / "s")))) is shown
+
+
 def test_two_hundred_cells_fit(tmp_path: Path) -> None:
+    """With curves, probes and filters of every cell, and all that a report draws of them."""
     factors = {
         "activation": [f"activation{n}" for n in range(10)],
         "init": [f"init{n}" for n in range(10)],
         "norm": ["none", "batch"],
     }
-    make_whole_study(tmp_path / "large", factors, seeds=5, epochs=20)
-    page = write_page(make_report(Frames.read(tmp_path / "large")))
-    # What is left is for a dozen figures.
-    assert len(page.encode()) < 3_700_000
+    paths = make_whole_study(tmp_path / "large", factors, seeds=5, epochs=20)
+    for path in paths:
+        write_probes(path, make_probes(path, depth=5))
+    write_preflight(tmp_path / "large", paths)
+    report = build_report(read_studies([str(tmp_path / "large")]))
+    assert len(report.figures) == 11
+    assert len(write_page(report).encode()) < 5_000_000

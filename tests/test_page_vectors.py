@@ -9,7 +9,7 @@ from page_reports import SVG, drawn
 from PIL import Image
 
 from study.figures import styled
-from study.page.vectors import inline_svg, picture
+from study.page.vectors import inline_svg, picture, share_of_width
 
 
 def test_it_is_one_element_without_what_a_file_has_around_it() -> None:
@@ -18,6 +18,13 @@ def test_it_is_one_element_without_what_a_file_has_around_it() -> None:
     assert ElementTree.fromstring(text).tag.endswith("svg")
     for part in ("<?xml", "DOCTYPE", "metadata", "<!--", 'width="504pt"', "*{"):
         assert part not in text
+
+
+def test_letters_of_a_narrow_figure_are_as_large_as_those_of_a_wide_one() -> None:
+    assert share_of_width(drawn("a")) == 1
+    narrow = SVG.replace(b'width="504pt"', b'width="252pt"')
+    assert share_of_width(drawn("a", narrow)) == 0.5
+    assert share_of_width(drawn("a", SVG.replace(b'width="504pt"', b'width="900pt"'))) == 1
 
 
 def test_identifiers_of_two_figures_differ_and_lead_where_they_led() -> None:

@@ -15,7 +15,7 @@ def test_documents_quote_what_the_published_outputs_give(
 ) -> None:
     monkeypatch.chdir(ROOT)
     text = (ROOT / document).read_text(encoding="utf-8")
-    assert quoted.QUOTATION.search(text), "it quotes no table"
+    assert quoted.quotations("study table").search(text), "it quotes no table"
     assert quoted.refreshed(text) == text, "stale: run `make published`"
 
 

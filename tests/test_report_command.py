@@ -99,6 +99,41 @@ def test_check_fails_on_a_tampered_number_in_the_readme(
     assert capsys.readouterr().out == "README.md: stale; run `make published`\n"
 
 
+OPENING = "<!-- study table outputs/published/quickstart -->"
+MARKS = {
+    OPENING: ("<!--  study  table   outputs/published/quickstart -->", 0),
+    f"{OPENING}\n": ("<!-- study table outputs/published/quickstart ->\n", 1),
+    "<!-- end -->": ("<!--  end-->", 0),
+}
+
+
+@pytest.mark.parametrize("whole", MARKS)
+@pytest.mark.parametrize("tampered", [False, True])
+def test_check_sees_through_a_mark_that_is_spaced_otherwise_and_names_a_broken_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: str, tampered: bool
+) -> None:
+    (tmp_path / "outputs").symlink_to(ROOT / "outputs")
+    monkeypatch.setattr(documents, "ROOT", tmp_path)
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    mark, status = MARKS[whole]
+    assert whole in text
+    text = text.replace(whole, mark, 1)
+    text = text.replace("88.65 ± 0.00", "88.56 ± 0.00", 1) if tampered else text
+    (tmp_path / "README.md").write_text(text, encoding="utf-8")
+    assert command.main(["--check"]) == int(tampered or status)
+
+
+def test_check_fails_on_a_readme_without_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(documents, "ROOT", tmp_path)
+    for text in (None, "# No table\n"):
+        if text:
+            (tmp_path / "README.md").write_text(text, encoding="utf-8")
+        assert command.main(["--check"]) == 1
+        assert "README.md: quotes no study table" in capsys.readouterr().out
+
+
 @pytest.mark.usefixtures("no_page")
 def test_several_studies_get_a_report_beside_the_first(tmp_path: Path) -> None:
     for name in ("mine", "yours"):
@@ -110,6 +145,17 @@ def test_several_studies_get_a_report_beside_the_first(tmp_path: Path) -> None:
     assert len(ranking.splitlines()) == 1 + 8
     rows = (report / "results.csv").read_text(encoding="utf-8").splitlines()
     assert {row.split(",")[0] for row in rows[1:]} == {"mine", "yours"}
+    assert not (tmp_path / "mine" / "report").exists()
+
+
+@pytest.mark.usefixtures("no_page")
+def test_a_study_may_be_named_from_within(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("mine", "yours"):
+        synthetic.make_study(tmp_path / name, TWO)
+    monkeypatch.chdir(tmp_path / "mine")
+    assert command.main([".", "../yours"]) == 0
+    assert (tmp_path / "mine+yours" / "report" / "results.csv").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"mine", "yours", "mine+yours"}
     assert not (tmp_path / "mine" / "report").exists()
 
 

@@ -23,6 +23,7 @@ from synthetic import (
     fail,
     make_study,
     rows_of,
+    set_metric,
     write_probes,
 )
 
@@ -181,6 +182,36 @@ def test_a_study_in_which_no_unit_dies_shows_that(tmp_path: Path) -> None:
     for path in paths:
         change_probes(path, lambda row: row.update(dead_fraction="0.0"))
     assert len(drawn(tmp_path / "study")["dead_fraction_over_training"].cells) == 4
+
+
+def test_cells_of_other_images_are_neither_drawn_nor_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = make_full_study(tmp_path / "study", {"activation": ["a", "b", "c"], "norm": ["n", "m"]})
+    others = paths[::3]
+    for path in others:
+        change_result(path, _of_other_images)
+    scales = []
+    monkeypatch.setattr(heat_map, "_color_bar", lambda *a: scales.append(a[3]))
+    for figure in drawn(tmp_path / "study").values():
+        assert set(figure.cells) == {path.name for path in paths} - {path.name for path in others}
+        assert "2 cells of another origin are left out" in figure.caption
+    assert scales[0].vmax < 10, "the error of 99 % is of other images"
+
+
+def _of_other_images(result: dict[str, Any]) -> None:
+    result["provenance"]["data_fingerprint"] = "other"
+    set_metric([0.99] * 5)(result)
+
+
+def test_of_origins_the_largest_is_shown_and_of_equals_the_first(tmp_path: Path) -> None:
+    paths = make_study(tmp_path / "study", {"activation": ["a", "b", "c", "d"]})
+    for path in paths[1:]:
+        change_result(path, _of_other_images)
+    assert len(Shown(Frames.read(tmp_path / "study")).cells) == 3
+    change_result(paths[1], lambda result: result["provenance"].update(data_fingerprint=""))
+    first, second = Shown(Frames.read(tmp_path / "study")).cells
+    assert {first.directory, second.directory} == {path.name for path in paths[:2]}
 
 
 def test_any_text_is_a_level(tmp_path: Path) -> None:

@@ -8,19 +8,20 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import synthetic
+from figure_studies import make_full_study, name_file
 
 from study.errors import InputError
 from study.outputs.records import read_ledger
-from study.report.build import header, read_frames, read_studies
+from study.report.build import build_report, header, read_studies
 from study.report.curves import chosen_curves
 from study.report.documents import stale_documents
+from study.report.frames import Frames
 from study.report.joined import distinct_names
 from study.report.origins import by_origin
 from study.report.parts import Sheet
-from study.report.protocol import network_words, protocol_differences, widths_words
-from study.report.published import matches, published_numbers, standard_errors
 from study.report.requests import make_pivots, parse_settings, pivot_names, settings_of
 from study.report.results_csv import results_csv
 from study.report.sheet_formats import SHEET_WRITERS
@@ -53,7 +54,7 @@ def write_experiment(directory: Path, text: str) -> None:
 
 def test_the_results_have_every_replica_once(tmp_path: Path) -> None:
     synthetic.make_study(tmp_path / "s", seeds=2)
-    rows = list(csv.DictReader(io.StringIO(results_csv(read_frames(str(tmp_path / "s"))))))
+    rows = list(csv.DictReader(io.StringIO(results_csv(Frames.read(tmp_path / "s")))))
     places = {(row["cell"], row["seed"], row["lr"]) for row in rows}
     assert len(places) == len(rows) == 12 * 2 * 3
     assert sum(int(row["chosen"]) for row in rows) == 12 * 2
@@ -65,7 +66,7 @@ def test_the_results_have_every_replica_once(tmp_path: Path) -> None:
 def test_numbers_of_the_results_are_those_recorded(tmp_path: Path) -> None:
     (path,) = synthetic.make_study(tmp_path / "s", {"activation": ["relu"]}, seeds=2)
     synthetic.change_result(path, synthetic.diverge(1))
-    rows = list(csv.DictReader(io.StringIO(results_csv(read_frames(str(tmp_path / "s"))))))
+    rows = list(csv.DictReader(io.StringIO(results_csv(Frames.read(tmp_path / "s")))))
     record = json.loads((path / "result.json").read_text())
     for row, replica in zip(rows, record["replicas"], strict=True):
         for name in ("test_error", "val_loss", "last_train_error"):
@@ -78,7 +79,7 @@ def test_an_experiment_asks_for_its_tables_and_targets(tmp_path: Path) -> None:
         "report:\n  tables:\n    - --rows norm --columns lr --metric val_error\n  targets: [0.05]"
     )
     write_experiment(tmp_path / "s", text)
-    frames = read_frames(str(tmp_path / "s"))
+    frames = Frames.read(tmp_path / "s")
     settings = settings_of(frames.ledger)
     assert settings.targets == (0.05,)
     pivots, remarks = make_pivots(frames.cells, settings.tables)
@@ -88,7 +89,7 @@ def test_an_experiment_asks_for_its_tables_and_targets(tmp_path: Path) -> None:
 
 def test_without_a_wish_the_tables_come_from_the_factors(tmp_path: Path) -> None:
     synthetic.make_study(tmp_path / "s", TWO)
-    frames = read_frames(str(tmp_path / "s"))
+    frames = Frames.read(tmp_path / "s")
     pivots, remarks = make_pivots(frames.cells, settings_of(frames.ledger).tables)
     assert [p.metric.name for p in pivots] == ["test_error", "train_error"]
     assert pivot_names([*pivots, *pivots])[2:] == [f"{name}--2" for name in pivot_names(pivots)]
@@ -97,7 +98,7 @@ def test_without_a_wish_the_tables_come_from_the_factors(tmp_path: Path) -> None
 
 def test_a_table_that_cannot_be_made_is_a_remark(tmp_path: Path) -> None:
     synthetic.make_study(tmp_path / "s", TWO)
-    cells = read_frames(str(tmp_path / "s")).cells
+    cells = Frames.read(tmp_path / "s").cells
     pivots, remarks = make_pivots(cells, ["--rows depth", "--metric dead_fraction@end"])
     assert pivots == []
     assert "unknown factor 'depth'" in remarks[0]
@@ -176,7 +177,7 @@ def test_a_configuration_that_was_altered_says_nothing_of_the_split(tmp_path: Pa
     from_data(path, "aaaa")
     text = (path / "config.yaml").read_text().replace("split_seed: 0", "split_seed: 1")
     (path / "config.yaml").write_text(text)
-    (origin,) = by_origin(read_frames(str(tmp_path / "s")).cells)
+    (origin,) = by_origin(Frames.read(tmp_path / "s").cells)
     assert origin.split == ()
 
 
@@ -184,7 +185,7 @@ def test_the_header_names_and_counts_what_is_not_used(tmp_path: Path) -> None:
     cut, foreign, *_ = synthetic.make_study(tmp_path / "s", TWO, seeds=1)
     (cut / "result.json").write_text((cut / "result.json").read_text()[:300])
     synthetic.change_result(foreign, lambda result: result.update(signature="0" * 64))
-    lines = header(read_frames(str(tmp_path / "s")))
+    lines = header(Frames.read(tmp_path / "s"))
     assert lines[0].startswith("2 of 4 cells are finished (2 damaged)")
     assert "2 files result.json are not used, and the cells are skipped:" in lines
     assert any(line.startswith(f"{cut.name}/result.json is not used: trunc") for line in lines)
@@ -204,13 +205,32 @@ def test_curves_are_those_of_the_chosen_learning_rate(tmp_path: Path) -> None:
     (path / "curves.csv").write_text(content)
     digest = hashlib.sha256(content.encode()).hexdigest()
     synthetic.change_result(path, lambda result: result["files"].update({"curves.csv": digest}))
-    (cell,) = read_frames(str(tmp_path / "s")).cells
-    curves = chosen_curves(cell)
+    (cell,) = Frames.read(tmp_path / "s").cells
+    frames = Frames.read(tmp_path / "s")
+    curves = chosen_curves(frames, cell)
     assert [curves[seed].errors for seed in (0, 1)] == [(chosen, math.inf), (chosen + 1, math.inf)]
     assert curves[1].epochs == (0, 1)
     assert curves[1].seconds == (0.5, 1.5)
     (path / "curves.csv").write_text(content + "0,0.1,2,,,1,0.0,2.0\n")
-    assert chosen_curves(cell) == {}
+    assert chosen_curves(Frames.read(tmp_path / "s"), cell) == {}
+
+
+@pytest.mark.parametrize("name", ["curves.csv", "predictions.npz", "config.yaml", "preflight.json"])
+def test_a_file_that_is_not_the_recorded_one_is_named_in_the_header(
+    tmp_path: Path, name: str
+) -> None:
+    for path in make_full_study(tmp_path / "s", {"norm": ["none", "batch"]}):
+        (path / "config.yaml").write_text("{}\n")
+        np.savez(path / "predictions.npz", predictions=np.zeros((3, 2)), seeds=range(3), lr=0.1)
+        name_file(path, "config.yaml")
+        name_file(path, "predictions.npz")
+    path = tmp_path / "s" / name if name == "preflight.json" else path / name
+    assert not any(name in line for line in build_report(Frames.read(tmp_path / "s")).remarks)
+    path.write_bytes(b"b")
+    remarks = build_report(Frames.read(tmp_path / "s")).remarks
+    assert "1 file beside result.json is not used:" in remarks
+    named = path.relative_to(tmp_path / "s").as_posix()
+    assert any(line.startswith(f"{named} is not used: ") for line in remarks)
 
 
 def test_a_sheet_is_the_same_table_in_every_format() -> None:
@@ -221,60 +241,6 @@ def test_a_sheet_is_the_same_table_in_every_format() -> None:
     assert "a\\|b" in texts["md"]
     assert r"x\_1 & $\pm$2 \\" in texts["tex"]
     assert r"50 \% \& more" in texts["tex"]
-
-
-def test_networks_in_words() -> None:
-    assert widths_words([64] * 5) == "5 x 64"
-    assert widths_words([500, 500, 2000]) == "500-500-2000"
-    assert (widths_words([500]), widths_words([])) == ("500", "no hidden layer")
-    model = {"name": "autoencoder", "widths": [1000, 500, 250], "code": 30}
-    assert network_words(model) == "1000-500-250-30-250-500-1000"
-    assert network_words({"channels": [[6], [16]], "head": [120, 84]}).startswith("convolutions 6")
-
-
-def test_what_one_side_does_not_state_is_no_difference() -> None:
-    theirs = {"network": "3 x 1000", "batch": "10", "momentum": "0.9"}
-    assert protocol_differences(theirs, {"network": "3 x 64", "batch": "10", "seeds": "3"}) == [
-        "network 3 x 1000, here 3 x 64"
-    ]
-
-
-def test_published_numbers_say_where_they_were_read() -> None:
-    numbers = published_numbers()
-    assert len(numbers) > 30
-    assert {number.read for number in numbers} == {"paper", "copy"}
-    assert all(number.error > 0 and number.of for number in numbers)
-    assert len({(n.paper, n.setting) for n in numbers}) == len(numbers)
-
-
-def test_a_published_number_stands_beside_cells_of_its_levels(tmp_path: Path) -> None:
-    factors = {
-        "activation": ["tanh", "relu"],
-        "init": ["standard", "xavier_uniform gain=2"],
-        "norm": ["none"],
-        "pretraining": ["none"],
-    }
-    synthetic.make_study(tmp_path / "s", factors)
-    cells = read_frames(str(tmp_path / "s")).cells
-    table = [n for n in published_numbers() if n.paper.startswith("Glorot & Bengio 2010")]
-    tanh, other = (
-        next(n for n in table if n.of["init"] == init and n.of["activation"] == "tanh")
-        for init in ("standard", "xavier_uniform")
-    )
-    assert (tanh.error, other.error) == (1.76, 1.64)
-    assert [matches(tanh, cell) for cell in cells] == [True, False, False, False]
-    assert [matches(other, cell) for cell in cells] == [False, True, False, False]
-
-
-def test_the_distance_is_in_standard_errors(tmp_path: Path) -> None:
-    (path,) = synthetic.make_study(tmp_path / "s", {"activation": ["tanh"]}, seeds=2)
-    synthetic.change_result(path, synthetic.set_metric([0.02, 0.03]))
-    (scores,) = all_scores(read_frames(str(tmp_path / "s")).cells)
-    number = next(n for n in published_numbers() if n.error == 1.76)
-    binomial = (0.025 * 0.975 + 0.0176 * 0.9824) / 10_000
-    expected = (0.025 - 0.0176) / math.sqrt(0.005**2 + binomial)
-    found = standard_errors(number, scores.scores[0], 100.0)
-    assert found == pytest.approx(expected)
 
 
 def test_the_committed_documents_are_current() -> None:

@@ -12,7 +12,7 @@ import pytest
 import synthetic
 from scipy import stats
 
-from study.report.build import read_frames
+from study.report.frames import Frames
 from study.report.parts import Sheet, Verdict
 from study.report.sheets.effects import effects
 from study.report.sheets.glossary import glossary
@@ -52,7 +52,7 @@ def planted(directory: Path, errors: dict[str, list[float]] = ERRORS) -> dict[st
 
 
 def scores_of(directory: Path) -> Scores:
-    (scores,) = all_scores(read_frames(str(directory)).cells)
+    (scores,) = all_scores(Frames.read(directory).cells)
     return scores
 
 
@@ -66,7 +66,7 @@ def test_every_sheet_is_rectangular(tmp_path: Path) -> None:
     planted(tmp_path / "s")
     scores = scores_of(tmp_path / "s")
     made = [make(scores, "") for make in (ranking, effects, levels, pairs, seeds, one_rate)]
-    for sheet in [*made, learning_rates(scores), glossary(read_frames(str(tmp_path / "s")))]:
+    for sheet in [*made, learning_rates(scores), glossary(Frames.read(tmp_path / "s"))]:
         assert sheet is not None
         assert all(len(row) == len(sheet.columns) for row in sheet.rows)
 
@@ -182,7 +182,8 @@ def test_a_target_that_is_missed_takes_forever(tmp_path: Path) -> None:
         keep(path, "config.yaml", config.encode())
     curves(relu, [[0.04, 0.5, 0.04], [0.9, 0.04, 0.2], [0.9, 0.9, 0.03]])
     curves(tanh, [[0.9, 0.5, 0.04], [0.9, 0.4, 0.2], [0.9, 0.9, 0.3]])
-    sheet = time_to_target(scores_of(tmp_path / "s"), targets=(0.05,))
+    frames = Frames.read(tmp_path / "s")
+    sheet = time_to_target(scores_of(tmp_path / "s"), frames=frames, targets=(0.05,))
     assert sheet is not None
     assert sheet.rows == (
         ("5.00", "relu", "2", "20", "4.5", "3/3"),
@@ -197,7 +198,8 @@ def test_the_default_target_is_reached_by_about_half_of_the_cells(tmp_path: Path
     reached = sum(score.mean <= target for score in validation.scores)
     assert len(validation.scores) / 2 <= reached < len(validation.scores)
     assert f"{target:.2g}" == f"{target:g}"
-    assert time_to_target(scores_of(tmp_path / "s")) is None
+    frames = Frames.read(tmp_path / "s")
+    assert time_to_target(scores_of(tmp_path / "s"), frames=frames) is None
 
 
 def predictions(path: Path, wrong: Sequence[Sequence[int]], *, labels: bool = True) -> None:
@@ -227,29 +229,47 @@ def test_mcnemar_compares_seed_by_seed_or_says_why_not(tmp_path: Path, labels: b
     synthetic.change_result(tanh, synthetic.set_metric([0.10, 0.02]))
     predictions(relu, [[0], [0, 1]], labels=labels)
     predictions(tanh, [range(10), [0, 2]], labels=labels)
-    frames = read_frames(str(tmp_path / "s"))
+    frames = Frames.read(tmp_path / "s")
     (scores,) = all_scores(frames.cells)
     sheet = mcnemar_sheet(scores, frames=frames)
     assert sheet is not None
     if not labels:
-        assert sheet.rows == ()
-        assert "does not hold" in sheet.caption
+        assert sheet.rows[0][:2] == ("relu", "tanh")
+        assert sheet.rows[0][-1].startswith("not decidable: the true classes")
         return
     one = stats.binomtest(0, 9).pvalue
     assert sheet.rows == (
-        ("tanh", "0", "9", "0", "+9.00", f"{2 * one:.2g}"),
-        ("tanh", "1", "1", "1", "0.00", "1"),
+        ("relu", "tanh", "0", "9", "0", "+9.00", f"{2 * one:.2g}"),
+        ("relu", "tanh", "1", "1", "1", "0.00", "1"),
     )
 
 
-def test_altered_predictions_are_not_compared(tmp_path: Path) -> None:
-    paths = synthetic.make_study(tmp_path / "s", {"activation": ["relu", "tanh"]}, seeds=2)
-    for path in paths:
+def test_altered_predictions_are_not_compared_and_counted(tmp_path: Path) -> None:
+    factors = {"activation": ["relu", "tanh", "elu"]}
+    best, whole, altered = synthetic.make_study(tmp_path / "s", factors, seeds=2)
+    for path, error in ((best, 0.01), (whole, 0.02), (altered, 0.03)):
+        synthetic.change_result(path, synthetic.set_metric([error] * 2))
         predictions(path, [[0], [1]])
-        (path / "predictions.npz").write_bytes(b"")
-    frames = read_frames(str(tmp_path / "s"))
+    (altered / "predictions.npz").write_bytes(b"")
+    frames = Frames.read(tmp_path / "s")
     (scores,) = all_scores(frames.cells)
-    assert mcnemar_sheet(scores, frames=frames) is None
+    sheet = mcnemar_sheet(scores, frames=frames)
+    assert sheet is not None
+    assert "the next 2 of 2 cells (1 could be tested)" in sheet.caption
+    assert [row[:3] for row in sheet.rows] == [
+        ("relu", "tanh", "0"),
+        ("relu", "tanh", "1"),
+        ("relu", "elu", "–"),
+    ]
+    assert sheet.rows[-1][-1] == (
+        "not decidable: predictions.npz of elu is not the file that its record names"
+    )
+    assert list(frames.unsound) == [f"{altered.name}/predictions.npz"]
+
+
+def test_a_study_without_predictions_has_no_such_test(tmp_path: Path) -> None:
+    planted(tmp_path / "s")
+    assert mcnemar_sheet(scores_of(tmp_path / "s"), frames=Frames.read(tmp_path / "s")) is None
 
 
 def test_a_verdict_is_a_row() -> None:

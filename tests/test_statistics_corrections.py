@@ -9,7 +9,6 @@ from study.statistics.corrections import (
     bounds_at,
     holm,
     holm_steps,
-    lower_p,
     upper_p,
 )
 
@@ -50,8 +49,3 @@ def test_one_effect_has_the_ordinary_interval() -> None:
     assert found == pytest.approx(tuple(expected.confidence_interval(0.95)))
     one_sided = stats.ttest_1samp(values, 0.2, alternative="greater").pvalue
     assert upper_p(values.mean(), stats.sem(values), 9, 0.2) == pytest.approx(one_sided)
-
-
-def test_an_effect_without_spread_is_certain() -> None:
-    assert bounds_at(1.0, 0.0, 4, 0.05) == (1, 1)
-    assert (upper_p(1, 0, 4), upper_p(0, 0, 4), lower_p(0, 0, 4), lower_p(-1, 0, 4)) == (0, 1, 1, 0)

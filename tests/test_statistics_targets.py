@@ -36,6 +36,19 @@ def test_an_easier_target_is_never_reached_later(errors: list[list[float]]) -> N
     assert times[-1] == 1.5
 
 
+UNKNOWN = [math.nan] * 3
+
+
+@pytest.mark.parametrize("num_lost", range(5))
+def test_a_time_that_nobody_recorded_is_finite_whatever_the_order(num_lost: int) -> None:
+    """Most seeds missed: never. Else: nobody knows when."""
+    seeds = [[0.9, 0.9, 0.9]] * num_lost + [[0.9, 0.1, 0.1]] * (4 - num_lost)
+    for errors in (seeds, seeds[::-1]):
+        found = time_to_target(errors, 0.2, updates=UNKNOWN, seconds=SECONDS)
+        assert math.isinf(found.updates) == math.isinf(found.epochs) == (num_lost >= 2)
+        assert math.isnan(found.updates) == (num_lost < 2)
+
+
 def test_no_seed_and_epochs_without_a_clock_are_refused() -> None:
     with pytest.raises(ValueError, match="each epoch"):
         time_to_target([[0.1, 0.2]], 0.2, updates=UPDATES, seconds=SECONDS)

@@ -1,6 +1,7 @@
 """The rule of verdicts, and by simulation that it is wrong in at most one file of twenty."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -23,6 +24,22 @@ def measured(values: np.ndarray, smallest: float = 0.0, kind: Kind = "greater") 
     mean, error = mean_and_error(values.tolist())
     assert error is not None
     return Effect(mean, error, len(values) - 1, smallest, kind)
+
+
+class Numbers(NamedTuple):
+    """What a judgement with spread says in numbers."""
+
+    low: float
+    high: float
+    p: float
+
+
+def numbers(judged: Judgement) -> Numbers:
+    """The numbers of a judgement that has some."""
+    assert judged.low is not None
+    assert judged.high is not None
+    assert judged.p is not None
+    return Numbers(judged.low, judged.high, judged.p)
 
 
 def files(num_claims: int, truth: float, *, shared: bool) -> np.ndarray:
@@ -93,9 +110,72 @@ def test_a_planted_sameness_is_found_and_a_planted_difference_refutes_it() -> No
     assert {judgement.outcome for file in far for judgement in file} == {"refuted"}
 
 
+def open_ended(values: np.ndarray, end: float) -> Effect:
+    """The effect of values of which nothing is known beyond `end` but that they lie there."""
+    return measured(np.minimum(values, end))._replace(open_high=bool((values > end).any()))
+
+
+@pytest.mark.parametrize("end", [0.0, 0.5, 2.0])
+def test_where_nothing_differs_few_files_with_an_open_end_have_a_wrong_verdict(end: float) -> None:
+    """Of effects whose mean is 0, and whose tail is heavy on the side that is not seen."""
+    draw = np.random.default_rng(0)
+    values = draw.exponential(size=(NUM_FILES, 5, 5)) ** 2 / 2 - 1
+    outcomes = [[j.outcome for j in judge([open_ended(row, end) for row in f])] for f in values]
+    assert np.mean(["supported" in file for file in outcomes]) <= ALLOWED
+
+
+def test_effects_beyond_an_open_end_are_found_however_large_they_are() -> None:
+    """The largest spreads a t interval of the true effects until it holds 0."""
+    values = np.array([5.0, 5.1, 500.0])
+    (seen,) = judge([open_ended(values, 5.2)])
+    (true,) = judge([measured(values)])
+    assert (seen.outcome, true.outcome) == ("supported", "undecided")
+    assert seen.high == np.inf
+
+
+open_claims = claims.flatmap(
+    lambda effect: st.sampled_from(
+        [effect._replace(open_low=low, open_high=not low) for low in (True, False)]
+    )
+)
+
+
+@given(st.lists(open_claims, min_size=1, max_size=6))
+def test_an_open_end_decides_nothing_that_its_bound_would(family: list[Effect]) -> None:
+    closed = judge([effect._replace(open_low=False, open_high=False) for effect in family])
+    for effect, judged, full in zip(family, judge(family), closed, strict=True):
+        low, high, p = numbers(judged)
+        assert (low == -np.inf, high == np.inf) == (effect.open_low, effect.open_high)
+        assert judged.outcome == expected(effect, judged)
+        assert judged.outcome in (full.outcome, "undecided")
+        assert (p == 1) or not (effect.open_low or effect.kind == "same")
+
+
+@given(st.lists(claims, min_size=1, max_size=6), st.lists(claims, max_size=3), st.integers(0, 5))
+def test_bounds_never_widen_when_another_claim_gets_its_effect(
+    family: list[Effect], later: list[Effect], others: int
+) -> None:
+    size = len(family) + len(later) + others
+    before, after = judge(family, family=size), judge([*family, *later], family=size)
+    for first, then in zip(before, after, strict=False):
+        assert numbers(first).low <= numbers(then).low
+        assert numbers(then).high <= numbers(first).high
+        assert numbers(then).p <= numbers(first).p
+        assert first.outcome in (then.outcome, "undecided")
+
+
+@given(st.lists(claims, min_size=1, max_size=6), claims)
+def test_without_spread_nothing_is_decided_but_the_family_counts(
+    family: list[Effect], equal: Effect
+) -> None:
+    *rest, judged = judge([*family, equal._replace(standard_error=0.0)])
+    assert judged == Judgement("undecided")
+    assert rest == judge(family, family=len(family) + 1)
+
+
 def expected(effect: Effect, judged: Judgement) -> str:
     """The rule in the words of the claim's kind."""
-    d, low, high = effect.smallest, judged.low, judged.high
+    d, (low, high, _) = effect.smallest, numbers(judged)
     if effect.kind == "greater":
         supported, refuted = low > 0 and effect.estimate >= d, high < d
     elif effect.kind == "at least":
@@ -108,12 +188,13 @@ def expected(effect: Effect, judged: Judgement) -> str:
 @given(st.lists(claims, min_size=1, max_size=8))
 def test_every_verdict_follows_from_the_bounds_beside_it(family: list[Effect]) -> None:
     for effect, judged in zip(family, judge(family), strict=True):
-        assert judged.low < effect.estimate < judged.high
+        low, high, p = numbers(judged)
+        assert low < effect.estimate < high
         assert judged.outcome == expected(effect, judged)
         if judged.outcome == "supported":
-            assert judged.p <= 0.05
+            assert p <= 0.05
         enough = effect.kind != "greater" or effect.estimate >= effect.smallest
-        assert (judged.p <= 0.05 and enough) == (judged.outcome == "supported")
+        assert (p <= 0.05 and enough) == (judged.outcome == "supported")
 
 
 @given(st.lists(claims, min_size=1, max_size=6), st.randoms(use_true_random=False))
@@ -126,7 +207,7 @@ def test_the_order_of_claims_changes_nothing(family: list[Effect], random: objec
 @given(st.lists(claims, min_size=1, max_size=6), claims)
 def test_a_further_claim_never_decides_another(family: list[Effect], further: Effect) -> None:
     for alone, together in zip(judge(family), judge([*family, further]), strict=False):
-        assert together.p >= alone.p - 1e-12
+        assert numbers(together).p >= numbers(alone).p - 1e-12
         if together.outcome != "undecided" and alone.outcome != together.outcome:
             pytest.fail(f"{alone} became {together}")
 

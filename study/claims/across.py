@@ -5,7 +5,7 @@ from typing import Any
 
 from study.claims.cells import require_pairs
 from study.claims.partners import read_partner
-from study.claims.quantities import NotDecidableError
+from study.claims.quantity import NotDecidableError
 from study.claims.question import Effect, Question, Seeds, mean, require_exact
 from study.outputs.records import CellRecord
 from study.report.frames import Frames
@@ -29,7 +29,7 @@ def rank_correlation(question: Question) -> Effect:
     columns = [(first.values[c.directory], second.values[c.directory]) for c in side.all]
     shared = mean([seeds for column in columns for seeds in column])
     values = {seed: _spearman([(x[seed], y[seed]) for x, y in columns]) for seed in shared}
-    return Effect(values, tuple(side.all))
+    return Effect(values, tuple(side.all), 1.0)
 
 
 def _spearman(pairs: Sequence[tuple[float, float]]) -> float:
@@ -55,7 +55,7 @@ def disagreement(question: Question) -> Effect:
                 "image: name one level on each side"
             )
         samples.append(_disagreement(question.frames, cells[0], others[0]))
-    return Effect(mean(samples), (*first.all, *second.all))
+    return Effect(mean(samples), (*first.all, *second.all), 100.0)
 
 
 def _disagreement(frames: Frames, one: CellRecord, other: CellRecord) -> Seeds:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from study.claims.quantities import NotDecidableError
+from study.claims.quantity import NotDecidableError
 from study.errors import InputError, unknown
 from study.keys import GROUPS
 from study.outputs.records import CellRecord
@@ -15,7 +15,7 @@ Levels = Mapping[str, tuple[str, ...]]
 RATE = "lr"
 """In place of a factor: the learning rate instead of each cell's chosen one."""
 NAMED = 3
-"""How many cells a reason names."""
+"""How many cells, or factors that do not vary, a message names."""
 
 Key = tuple[str, ...]
 
@@ -29,9 +29,20 @@ def resolved(where: Levels, known: Mapping[str, Sequence[str]]) -> dict[str, tup
     found = {}
     for factor, levels in where.items():
         if factor not in known:
-            raise unknown("factor", factor, known)
+            raise _unknown_factor(factor, known)
         found[factor] = tuple(_whole(factor, level, known[factor]) for level in levels)
     return found
+
+
+def _unknown_factor(name: str, known: Mapping[str, Sequence[str]]) -> InputError:
+    """Lists the factors that vary, and some of the many that are the same in all cells."""
+    error = str(unknown("factor", name, known)).partition("; choose from")[0]
+    varying = [factor for factor, levels in known.items() if len(levels) > 1]
+    fixed = [factor for factor in known if factor not in varying]
+    some = ", ".join(fixed[:NAMED]) + (", ..." if len(fixed) > NAMED else "")
+    same = f"the same in all cells: {some}" if fixed else ""
+    choices = f"choose from: {', '.join(varying)}" if varying else ""
+    return InputError("; ".join(part for part in (error, choices, same) if part))
 
 
 def _whole(factor: str, text: str, known: Sequence[str]) -> str:

@@ -10,12 +10,15 @@ from study.claims.schema import Claim, parse_claims
 from study.configuration import plain
 from study.errors import InputError
 from study.report.factors import level_text
+from study.report.origins import SPLIT_KEYS
 from study.tasks import task_of
 
 if TYPE_CHECKING:
     from study.sweep import PlannedCell
 
 Known = Mapping[str, Sequence[str]]
+IMAGES = ("name", "root", *SPLIT_KEYS)
+"""The keys of `data` by which cells have the same test and validation images."""
 
 
 def check_claims(
@@ -58,6 +61,7 @@ def _checked(
     check_claim(claim)
     if claim.over is not None:
         resolved({claim.over: ()}, known)
+    _require_one_split(claim, cells, known, axes)
     lacking = []
     for change in ({}, *claim.wheres[1:]):
         whole = _whole({**claim.cells, **change}, known, axes)
@@ -71,6 +75,31 @@ def _checked(
         f"claim {claim.id} is not decidable by this launch: no cell has {text}"
         for text in lacking[:1]
     ]
+
+
+def _require_one_split(
+    claim: Claim, cells: Sequence["PlannedCell"], known: Known, axes: Mapping[str, Any]
+) -> None:
+    """InputError where errors of other images would be set against each other."""
+    if not claim.is_of_data:
+        return
+    for wheres in claim.compared:
+        whole = [_whole(where, known, axes) for where in wheres]
+        found = [cell for cell in cells if any(_matches(cell, where) for where in whole)]
+        settings = dict.fromkeys(
+            tuple(cell.config["data"].get(k) for k in IMAGES) for cell in found
+        )
+        if len(settings) > 1:
+            first, second, *_ = settings
+            apart = [
+                f"data.{key}={level_text(one)} and {level_text(other)}"
+                for key, one, other in zip(IMAGES, first, second, strict=True)
+                if one != other
+            ]
+            raise InputError(
+                f"it sets errors of other images against each other ({', '.join(apart)}): name one "
+                "data set and split, or compare differences (difference of differences)"
+            )
 
 
 def _one_level_each(where: Levels) -> list[Levels]:

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Sequence
 
-from study.claims.cells import Key, Side, require_pairs
-from study.claims.quantities import NotDecidableError
+from study.claims.cells import require_pairs
+from study.claims.quantity import NotDecidableError
 from study.claims.question import (
     Effect,
     Question,
@@ -12,6 +12,7 @@ from study.claims.question import (
     by_pair,
     contrast,
     identity,
+    largest_of,
     mean,
     minus,
     require_exact,
@@ -38,9 +39,17 @@ def difference_of_differences(question: Question) -> Effect:
     """First minus second, minus the same difference elsewhere: an interaction of two factors."""
     here = contrast(question, identity)
     there = contrast(question, identity, question.claim.elsewhere)
-    if here.beyond or there.beyond:
-        raise NotDecidableError("numbers of some cells are lower bounds only")
-    return Effect(minus(here.values, there.values), (*here.cells, *there.cells))
+    if here.beyond and here.beyond == there.beyond:
+        raise NotDecidableError(
+            "some numbers of both differences are bounds only, so that the effect may be larger or "
+            "smaller"
+        )
+    return Effect(
+        minus(here.values, there.values),
+        (*here.cells, *there.cells),
+        max(here.largest, there.largest),
+        here.beyond or -there.beyond,
+    )
 
 
 def range_over_levels(question: Question) -> Effect:
@@ -53,7 +62,8 @@ def range_over_levels(question: Question) -> Effect:
     if question.claim.against is None:
         return first
     second = _range(question, question.claim.against)
-    return Effect(minus(first.values, second.values), (*first.cells, *second.cells))
+    values, largest = minus(first.values, second.values), max(first.largest, second.largest)
+    return Effect(values, (*first.cells, *second.cells), largest)
 
 
 def _range(question: Question, *changes: Where | None) -> Effect:
@@ -63,9 +73,12 @@ def _range(question: Question, *changes: Where | None) -> Effect:
     ]
     for side in sides[1:]:
         require_pairs(sides[0], side)
-    samples = [_exact(question, side) for side in sides]
+    numbers = [question.numbers(side) for side in sides]
+    require_exact(*numbers)
+    samples = [by_pair(side, each) for side, each in zip(sides, numbers, strict=True)]
     ranges = [_spread([by_key[key] for by_key in samples]) for key in samples[0]]
-    return Effect(mean(ranges), tuple(cell for side in sides for cell in side.all))
+    cells = tuple(cell for side in sides for cell in side.all)
+    return Effect(mean(ranges), cells, largest_of(*numbers))
 
 
 def _spread(levels: Sequence[Seeds]) -> Seeds:
@@ -74,13 +87,6 @@ def _spread(levels: Sequence[Seeds]) -> Seeds:
         seed: max(each[seed] for each in levels) - min(each[seed] for each in levels)
         for seed in mean(levels)
     }
-
-
-def _exact(question: Question, side: Side) -> dict[Key, Seeds]:
-    """The numbers of a side by what pairs it with the others."""
-    numbers = question.numbers(side)
-    require_exact(numbers)
-    return by_pair(side, numbers)
 
 
 def _levels(question: Question, over: str) -> list[str]:

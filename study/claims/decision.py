@@ -7,7 +7,8 @@ from typing import Any
 from study.claims.cells import known_levels, matches, resolved
 from study.claims.expectation import check_unit
 from study.claims.measures import MEASURES, check_claim
-from study.claims.quantities import NotDecidableError, Quantity
+from study.claims.origins import require_one_origin
+from study.claims.quantity import NotDecidableError, Quantity
 from study.claims.question import Effect, Question
 from study.claims.rerun import rerun_command
 from study.claims.schema import Claim, claim_name, parse_claim
@@ -39,14 +40,14 @@ def decide(frames: Frames) -> tuple[Verdict, ...]:
     """A verdict for each claim in the study's ledger, in its order.
 
     Effects and bounds are in the direction that a claim expects: `lower by` of what is 3 lower
-    has the effect 3. Bounds and p are adjusted over all claims that are decidable. A claim that
-    is not says why: a cell that is not finished, one seed alone, a level that no cell has.
+    has the effect 3. Bounds and p are adjusted over all claims, so that none widens when a study
+    goes on. A claim that is not decidable says why: a cell that is not finished, one seed alone.
     """
     known = known_levels(frames.cells, frames.factors)
     values = enumerate(frames.ledger.claims, 1)
     asked = [_ask(frames, known, value, place) for place, value in values]
     decidable = [each for each in asked if each.effect]
-    found = rules.judge([_estimated(each) for each in decidable])
+    found = rules.judge([_estimated(each) for each in decidable], family=len(asked))
     judged = {each.place: each_found for each, each_found in zip(decidable, found, strict=True)}
     return tuple(_verdict(frames, known, each, judged.get(each.place)) for each in asked)
 
@@ -85,7 +86,7 @@ def _quantity(frames: Frames, claim: Claim) -> Quantity:
         {recorded_task(cell.result or {}) for cell in frames.finished if matches(cell, where)}
     )
     quantity = claim.quantity
-    if len(tasks) > 1 and quantity.task_bound:
+    if len(tasks) > 1 and quantity.of_data:
         raise NotDecidableError(f"{claim.of} is not one thing in cells of {' and '.join(tasks)}")
     quantity = quantity.of_task(tasks[0]) if tasks else quantity
     if tasks:
@@ -96,6 +97,7 @@ def _quantity(frames: Frames, claim: Claim) -> Quantity:
 def _effect(question: Question) -> Effect:
     """The effect, in the direction that the claim expects."""
     claim = question.claim
+    require_one_origin(question)
     effect = MEASURES[claim.measure].effect(question)
     if len(effect.values) < 2:
         seeds = counted(len(effect.values), "seed")
@@ -103,7 +105,8 @@ def _effect(question: Question) -> Effect:
     sign = claim.expect.sign
     oriented = {seed: sign * value + 0.0 for seed, value in effect.values.items()}
     distinct = {cell.directory: cell for cell in effect.cells}
-    return Effect(oriented, tuple(distinct.values()), sign * effect.beyond)
+    cells = tuple(distinct.values())
+    return replace(effect, values=oriented, cells=cells, beyond=sign * effect.beyond)
 
 
 def _estimated(asked: _Asked) -> rules.Effect:
@@ -111,11 +114,13 @@ def _estimated(asked: _Asked) -> rules.Effect:
     assert asked.claim is not None
     estimate, error = mean_and_error(list(asked.effect.values.values()))
     assert error is not None
+    error = error if asked.effect.has_spread else 0.0
     degrees = len(asked.effect.values) - 1
     expect = asked.claim.expect
     # 0.15 - 0.10 is to count as 0.05.
     smallest = expect.smallest * (1 - 1e-9)
-    return rules.Effect(estimate, error, degrees, smallest, expect.kind)
+    beyond = asked.effect.beyond
+    return rules.Effect(estimate, error, degrees, smallest, expect.kind, beyond < 0, beyond > 0)
 
 
 def _verdict(
@@ -148,22 +153,24 @@ def _verdict(
 
 
 def _outcome(asked: _Asked, judged: rules.Judgement | None) -> tuple[Outcome, str]:
-    """The outcome and the reason for it, where the numbers alone are none."""
+    """The outcome, and what must be known of it beside the numbers."""
     if judged is None or asked.effect is None or asked.claim is None:
         return "not decidable", asked.reason
-    beyond = asked.effect.beyond
-    one_sided = asked.claim.expect.kind != "same"
-    could_be_larger = beyond > 0 and not (one_sided and judged.outcome == "supported")
-    could_be_smaller = beyond < 0 and not (one_sided and judged.outcome == "refuted")
-    if could_be_larger or could_be_smaller:
-        side = "larger" if could_be_larger else "smaller"
-        cause = (
-            "an error was not reached in the epochs trained"
-            if asked.claim.target is not None
-            else "the highest learning rate of the grid was still good"
-        )
-        return "undecided", f"the true effect may be {side}: {cause}"
-    return judged.outcome, ""
+    effect, reasons = asked.effect, []
+    if judged.p is None:
+        seeds = f"all {len(effect.values)} seeds"
+        reasons.append(f"{seeds} have the same effect: no spread, so neither interval nor p")
+    if effect.beyond:
+        side = "larger" if effect.beyond > 0 else "smaller"
+        reasons.append(f"the true effect may be {side}: {_cause(asked.claim)}")
+    return judged.outcome, "; ".join(reasons)
+
+
+def _cause(claim: Claim) -> str:
+    """Why some numbers are bounds only."""
+    if claim.target is not None:
+        return "an error was not reached in the epochs trained"
+    return "the grid of learning rates ends where they are still good, or best"
 
 
 def _said(value: Any, key: str) -> str:

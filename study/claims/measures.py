@@ -12,7 +12,7 @@ from study.claims.contrasts import (
 )
 from study.claims.expectation import check_unit
 from study.claims.partners import check_partner
-from study.claims.quantities import POINTS, Quantity
+from study.claims.quantity import POINTS, Quantity
 from study.claims.question import Effect, Question
 from study.claims.rates import largest_rate
 from study.claims.schema import PREFLIGHT, Claim

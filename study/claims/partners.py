@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from study.claims.quantities import NotDecidableError, Numbers, find_quantity, seeds_of
+from study.claims.quantities import find_quantity
+from study.claims.quantity import NotDecidableError, Numbers, seeds_of
 from study.errors import InputError
 from study.keys import KEYS
 from study.outputs.records import CellRecord
@@ -19,13 +20,23 @@ FLAGS = "preflight.flags"
 
 def check_partner(name: str) -> None:
     """InputError unless `name` is a quantity, a key with numbers, or one of this module's own."""
-    if name in OWN or (name in KEYS and "." in name) or name == "batch_size":
+    if not _is_quantity(name):
         return
     try:
         find_quantity(name)
     except InputError as error:
         others = ", ".join((*OWN, "a swept key with numbers, as data.train_size"))
         raise InputError(f"with: {str(error).removeprefix('of: ')}; or {others}") from None
+
+
+def is_of_data(name: str) -> bool:
+    """Whether it is an error or a loss, or hangs on one."""
+    return _is_quantity(name) and find_quantity(name).of_data
+
+
+def _is_quantity(name: str) -> bool:
+    """Whether each seed has its own number, not each cell."""
+    return name not in OWN and not (name in KEYS and "." in name) and name != "batch_size"
 
 
 def read_partner(

@@ -6,11 +6,11 @@ An effect is computed seed by seed and never from means over seeds: what a seed 
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from study.claims.cells import Key, Side, require_pairs, side_of
 from study.claims.partners import flight_of
-from study.claims.quantities import NotDecidableError, Numbers, Quantity, seeds_of
+from study.claims.quantity import NotDecidableError, Numbers, Quantity, seeds_of
 from study.claims.schema import PREFLIGHT, Claim, Where
 from study.outputs.records import CellRecord
 from study.report.frames import Frames
@@ -19,19 +19,29 @@ from study.report.measured import summed_up
 Seeds = dict[int, float]
 """{seed: number}."""
 Transform = Callable[[float], float]
+ROUNDING = 1e-12
+"""Effects that differ by no more, relative to the numbers behind them, are one and the same."""
 
 
 @dataclass(frozen=True)
 class Effect:
     """The effect of each seed, and the cells behind it.
 
-    `beyond`: 1 where some true effects may be larger than the numbers (an error that no epoch
-    reached), -1 where they may be smaller, else 0.
+    `largest`: the largest absolute number that it was computed from. `beyond`: 1 where some true
+    effects may be larger than the numbers (an error that no epoch reached), -1 where they may be
+    smaller, else 0.
     """
 
     values: Seeds
     cells: tuple[CellRecord, ...]
+    largest: float
     beyond: int = 0
+
+    @property
+    def has_spread(self) -> bool:
+        """Whether the seeds have different effects, by more than rounding."""
+        effects = self.values.values()
+        return max(effects) - min(effects) > ROUNDING * self.largest
 
 
 @dataclass(frozen=True)
@@ -74,20 +84,36 @@ def minus(first: Seeds, second: Seeds) -> Seeds:
     return {seed: number - second[seed] for seed, number in first.items() if seed in second}
 
 
-def by_pair(side: Side, numbers: Numbers, transform: Transform = identity) -> dict[Key, Seeds]:
-    """By what pairs the sides the mean over the cells that have it, of each seed."""
-    taken = {
+def transformed(numbers: Numbers, transform: Transform) -> Numbers:
+    """Each number transformed, by a function that keeps their order."""
+    values = {
         directory: {seed: transform(number) for seed, number in seeds.items()}
         for directory, seeds in numbers.values.items()
     }
+    return replace(numbers, values=values)
+
+
+def largest_of(*numbers: Numbers) -> float:
+    """The largest absolute number."""
+    return max(
+        abs(number)
+        for each in numbers
+        for seeds in each.values.values()
+        for number in seeds.values()
+    )
+
+
+def by_pair(side: Side, numbers: Numbers) -> dict[Key, Seeds]:
+    """By what pairs the sides the mean over the cells that have it, of each seed."""
     return {
-        key: mean([taken[cell.directory] for cell in cells]) for key, cells in side.cells.items()
+        key: mean([numbers.values[cell.directory] for cell in cells])
+        for key, cells in side.cells.items()
     }
 
 
-def of_side(side: Side, numbers: Numbers, transform: Transform) -> Seeds:
+def of_side(side: Side, numbers: Numbers) -> Seeds:
     """By seed the mean over the side's cells, those that pair with one cell taken together."""
-    return mean(list(by_pair(side, numbers, transform).values()))
+    return mean(list(by_pair(side, numbers).values()))
 
 
 def contrast(question: Question, transform: Transform, *changes: Where | None) -> Effect:
@@ -95,34 +121,34 @@ def contrast(question: Question, transform: Transform, *changes: Where | None) -
 
     `changes` replace levels on both sides.
     """
+    against = question.claim.against
     first = question.side(*changes)
-    numbers = question.numbers(first)
-    values = of_side(first, numbers, transform)
-    if question.claim.against is None:
-        predicted = of_side(first, _predicted(question, first), transform)
-        return Effect(minus(values, predicted), tuple(first.all), int(bool(numbers.bounds)))
-    second = question.side(*changes, question.claim.against)
+    second = first if against is None else question.side(*changes, against)
     require_pairs(first, second)
-    others = question.numbers(second)
-    difference = minus(values, of_side(second, others, transform))
-    return Effect(difference, (*first.all, *second.all), _beyond(numbers, others))
+    numbers = transformed(question.numbers(first), transform)
+    others = _predicted(question, first) if against is None else question.numbers(second)
+    others = transformed(others, transform)
+    values = minus(of_side(first, numbers), of_side(second, others))
+    cells = (*first.all, *second.all)
+    return Effect(values, cells, largest_of(numbers, others), _beyond(numbers, others))
 
 
 def _beyond(first: Numbers, second: Numbers) -> int:
     """In which direction the true effect may lie beyond the numbers."""
-    if first.bounds and second.bounds:
-        one, other = min(first.bounds), min(second.bounds)
+    larger, smaller = first.at_least | second.at_most, first.at_most | second.at_least
+    if larger and smaller:
         raise NotDecidableError(
-            f"numbers of both sides are lower bounds only, those of {one} and {other} among them"
+            f"some numbers of {min(larger)} and of {min(smaller)} are bounds only, so that the "
+            "effect may be larger or smaller"
         )
-    return int(bool(first.bounds)) - int(bool(second.bounds))
+    return int(bool(larger)) - int(bool(smaller))
 
 
 def require_exact(*numbers: Numbers) -> None:
-    """NotDecidableError where a number is a lower bound only."""
+    """NotDecidableError where a number is a bound only."""
     for each in numbers:
-        if each.bounds:
-            raise NotDecidableError(f"numbers of {min(each.bounds)} are lower bounds only")
+        for directory in sorted(each.at_least | each.at_most)[:1]:
+            raise NotDecidableError(f"numbers of {directory} are bounds only")
 
 
 def _predicted(question: Question, side: Side) -> Numbers:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from study.claims.quantities import NotDecidableError, Numbers, Quantity
+from study.claims.quantity import NotDecidableError, Numbers, Quantity
 from study.claims.question import Effect, Question, Seeds, contrast, identity
 from study.outputs.records import CellRecord
 from study.report.frames import Frames
@@ -13,7 +13,8 @@ def largest_rate(question: Question) -> Effect:
     """log10 of the largest learning rate whose number is within `within` of the best one's.
 
     A diverged replica is infinitely bad. At the highest rate of a grid it is a lower bound: a
-    larger one may be as good.
+    larger one may be as good. Where the lowest rate alone is the best it is an upper bound: a still
+    lower one may be better, and the distance is counted from the best.
     """
     within = question.claim.within
     assert within is not None
@@ -27,19 +28,26 @@ def largest_rate(question: Question) -> Effect:
 
 def _largest(quantity: Quantity, cells: Sequence[CellRecord], within: float) -> Numbers:
     values: dict[str, Seeds] = {}
-    at_edge = set()
+    at_least, at_most = set(), set()
     for cell in cells:
         by_seed = _by_rate(quantity, cell)
         good = {seed: _largest_good(by_rate, within) for seed, by_rate in by_seed.items()}
         values[cell.directory] = {seed: math.log10(rate) for seed, rate in good.items()}
         if any(rate == max(by_seed[seed]) for seed, rate in good.items()):
-            at_edge.add(cell.directory)
-    return Numbers(values, frozenset(at_edge))
+            at_least.add(cell.directory)
+        if any(_is_best_at_lowest(by_rate) for by_rate in by_seed.values()):
+            at_most.add(cell.directory)
+    return Numbers(values, frozenset(at_least), frozenset(at_most))
 
 
 def _largest_good(by_rate: dict[float, float], within: float) -> float:
     best = min(by_rate.values())
     return max(rate for rate, number in by_rate.items() if number <= best + within)
+
+
+def _is_best_at_lowest(by_rate: dict[float, float]) -> bool:
+    lowest, *others = sorted(by_rate)
+    return all(by_rate[lowest] < by_rate[rate] for rate in others)
 
 
 def _by_rate(quantity: Quantity, cell: CellRecord) -> dict[int, dict[float, float]]:

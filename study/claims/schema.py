@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from study.claims.expectation import Expectation, parse_expectation
-from study.claims.quantities import Quantity, find_quantity
+from study.claims.partners import is_of_data
+from study.claims.quantities import find_quantity
+from study.claims.quantity import Quantity
 from study.configuration import plain
 from study.errors import InputError, unknown
 from study.keys import KEYS
@@ -57,6 +59,22 @@ class Claim:
     def wheres(self) -> tuple[Where, ...]:
         """Every choice of levels as it is written, that of `cells` first."""
         return tuple(where for where in (self.cells, self.against, self.elsewhere) if where)
+
+    @property
+    def is_of_data(self) -> bool:
+        """Whether an error or a loss stands in it: of other images it would be another."""
+        return self.quantity.of_data or (self.partner is not None and is_of_data(self.partner))
+
+    @property
+    def compared(self) -> tuple[tuple[Where, ...], ...]:
+        """The choices of levels whose numbers are set against each other, group by group.
+
+        A difference of differences has two groups: each of its differences.
+        """
+        here = (self.cells, {**self.cells, **(self.against or {})})
+        if self.elsewhere is None:
+            return (here,)
+        return (here, tuple({**where, **self.elsewhere} for where in here))
 
     @property
     def special(self) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from study.claims.cells import where_text
 from study.claims.measures import MEASURES
-from study.claims.quantities import Quantity
+from study.claims.quantity import Quantity
 from study.claims.schema import PREFLIGHT, Claim
 
 

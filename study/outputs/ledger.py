@@ -9,9 +9,9 @@ from typing import Any
 from filelock import FileLock
 
 from study.outputs.files import write_json
-from study.outputs.provenance import git_commit
+from study.outputs.provenance import differs_from_commit, git_commit
 from study.outputs.records import Ledger, LedgerCell, read_ledger
-from study.outputs.sealed import SCHEMA
+from study.outputs.sealed import SCHEMA, read_json
 
 FILE = "study.json"
 LOCK = ".study.json.lock"
@@ -31,6 +31,7 @@ def record_launch(
     A launch of an experiment's file replaces the list of cells; any other launch adds its cells,
     each in the place of one of equal factors (other seeds or learning rates). A list that lost
     cells, or other claims, is kept under `previous`. The thread count is that of the first launch.
+    The same launch once more, as of a second process, changes nothing.
     """
     with FileLock(directory / LOCK):
         old = read_ledger(directory) if (directory / FILE).exists() else None
@@ -45,7 +46,8 @@ def record_launch(
             "cells": [_entry(cell) for cell in merged],
             "previous": _previous(old, merged, fixed),
         }
-        write_json(directory / FILE, content)
+        if old is None or read_json(directory / FILE) != content:
+            write_json(directory / FILE, content)
         return read_ledger(directory)
 
 
@@ -95,10 +97,11 @@ def _entry(cell: LedgerCell) -> dict[str, Any]:
 
 
 def _experiment(path: Path) -> dict[str, Any]:
-    text = path.read_text(encoding="utf-8")
+    text, commit = path.read_text(encoding="utf-8"), git_commit()
     return {
         "name": path.stem,
         "text": text,
         "sha256": hashlib.sha256(text.encode()).hexdigest(),
-        "commit": git_commit(),
+        "commit": commit,
+        "modified": differs_from_commit(path, commit),
     }

@@ -36,6 +36,7 @@ def code_and_machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": _processor(),
+        "processor_model": _processor_model(),
         "command": shlex.join(["study", *sys.argv[1:]]),
     }
 
@@ -44,6 +45,14 @@ def git_commit() -> str | None:
     """The checkout's commit, or `None` outside one."""
     commit = _git("rev-parse", "HEAD")
     return commit.decode().strip() if commit else None
+
+
+def differs_from_commit(path: Path, commit: str | None) -> bool | None:
+    """Whether a text file of the checkout is not as that commit has it; `None` without a commit."""
+    if commit is None:
+        return None
+    committed = _git("show", f"{commit}:./{Path(os.path.relpath(path, ROOT)).as_posix()}")
+    return committed.decode(errors="replace").splitlines() != path.read_text("utf-8").splitlines()
 
 
 def _git_diff_sha256() -> str | None:
@@ -79,9 +88,22 @@ def _version(package: str) -> str | None:
 
 def _processor() -> str:
     """The processor's name as the system gives it."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    return _cpuinfo().get("model name") or platform.processor() or platform.machine()
+
+
+def _processor_model() -> str | None:
+    """What tells processors of one name apart, where the system says it."""
+    numbers = [_cpuinfo().get(name) for name in ("cpu family", "model", "stepping")]
+    return None if None in numbers else "family {}, model {}, stepping {}".format(*numbers)
+
+
+@functools.cache
+def _cpuinfo() -> dict[str, str]:
+    """What Linux says of the first processor."""
+    path = Path("/proc/cpuinfo")
+    if not path.is_file():
+        return {}
+    lines = path.read_text().partition("\n\n")[0].splitlines()
+    return {
+        name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)
+    }

@@ -1,4 +1,4 @@
-"""The probes.csv of finished cells, read only where it is the file that result.json names."""
+"""Files of finished cells, read only where they are those that result.json names; probes.csv."""
 
 import csv
 import hashlib
@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from study.errors import InputError
@@ -28,6 +29,32 @@ Place = tuple[int, float, int, int]
 NONE_TAKEN = "no finished cell has probes: train nets with hidden layers, and probes=default"
 
 
+def sound_content(record: CellRecord, name: str) -> bytes | None:
+    """What a file of a finished cell holds; None if result.json names no such file.
+
+    ValueError, saying why, where the file is not the one that result.json names.
+    """
+    expected = (record.result or {}).get("files", {}).get(name)
+    return None if expected is None else verified(record.path / name, expected)
+
+
+MAY_BE_ABSENT = ("weights.safetensors",)
+"""What a record may name and a directory lack: weights are large, and often not carried along."""
+
+
+def verified(path: Path, expected: str) -> bytes:
+    """What a file holds that result.json names with this SHA-256; ValueError where it is not it."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise ValueError("it is missing, though result.json names it") from None
+    except OSError as error:
+        raise ValueError(f"it cannot be read ({error.strerror})") from None
+    if hashlib.sha256(content).hexdigest() != expected:
+        raise ValueError("its sha256 is not the one in result.json, so it was altered")
+    return content
+
+
 @dataclass(frozen=True)
 class Reading:
     """One probe of one cell: a number at each place, None where the field is empty.
@@ -42,7 +69,7 @@ class Reading:
 def read_probe(record: CellRecord, probe: str) -> Reading:
     """What probes.csv of a cell holds of one probe. Never raises for what the file is or holds."""
     try:
-        content = _sound_content(record)
+        content = _content(record)
         return Reading(None if content is None else _column(content, probe))
     except ValueError as reason:
         return Reading(None, _problem(record, reason))
@@ -65,7 +92,7 @@ def probe_frame(study_dir: str | os.PathLike[str]) -> "pandas.DataFrame":
     parts = []
     for record in require_finished(ledger, read_cells(ledger)):
         try:
-            content = _sound_content(record)
+            content = _content(record)
         except ValueError as reason:
             warnings.warn(_problem(record, reason), stacklevel=2)
             continue
@@ -125,19 +152,11 @@ def _number(text: str) -> float | None:
     return float(text) if text else None
 
 
-def _sound_content(record: CellRecord) -> bytes | None:
+def _content(record: CellRecord) -> bytes | None:
     """What a cell's probes.csv holds, None if it has none; ValueError if it is not sound."""
-    expected = (record.result or {}).get("files", {}).get(FILE)
-    if expected is None:
+    content = sound_content(record, FILE)
+    if content is None:
         return None
-    try:
-        content = (record.path / FILE).read_bytes()
-    except FileNotFoundError:
-        raise ValueError("it is missing, though result.json names it") from None
-    except OSError as error:
-        raise ValueError(f"it cannot be read ({error.strerror})") from None
-    if hashlib.sha256(content).hexdigest() != expected:
-        raise ValueError("its sha256 is not the one in result.json, so it was altered")
     columns = content.partition(b"\n")[0].strip().decode("utf-8", "replace").split(",")
     if not set(ROW) <= set(columns):
         raise ValueError(f"it lacks some of the columns {', '.join(ROW)}")

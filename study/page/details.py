@@ -45,6 +45,17 @@ def details(report: Report) -> dict[str, Any]:
     }
 
 
+def detail_words(num_finished: int) -> str:
+    """Which cells open with less than all, where a study has too many; "" where it has not."""
+    if num_finished <= DETAILED:
+        return ""
+    return (
+        f"Of the {num_finished:,} finished cells {DETAILED} open with curves and probes: those "
+        "that verdicts and figures show, then the first; the others with their numbers and their "
+        "command."
+    )
+
+
 def probe_labels() -> dict[str, tuple[str, str, float]]:
     """What each probe is called, its unit, and what its recorded number is multiplied by for it."""
     return {

@@ -22,6 +22,7 @@ from study.report.factors import (
 )
 from study.report.frames import Frames
 from study.report.metrics import METRICS, OF_TASK, Metric, depends_on_task
+from study.report.origins import by_origin, origin_of
 from study.report.pivot import Pivot, Table
 from study.report.probes import SUMMARIES, find_metric
 from study.tasks import recorded_task
@@ -46,6 +47,7 @@ _LAYERS = "Mean over layers and seeds."
 def explorer(frames: Frames) -> dict[str, Any]:
     """Factors, cells and metrics as plain data, for the page's script."""
     cells = frames.cells
+    origins = list(by_origin(cells))
     varying = varying_factors(cells)
     levels = {factor: all_levels(cells, factor) for factor in varying}
     found = [*_metrics(cells), *_probes(cells)]
@@ -57,6 +59,7 @@ def explorer(frames: Frames) -> dict[str, Any]:
                 "name": cell.directory,
                 "at": [levels[factor].index(cell_level(cell, factor)) for factor in varying],
                 "status": cell.status,
+                "origin": origins.index(origin_of(cell)) if cell.result else None,
             }
             for cell in cells
         ],
@@ -109,6 +112,7 @@ def _heading(name: str, metric: Metric, group: str, help: str) -> dict[str, Any]
         "label": label[0].upper() + label[1:],
         "unit": metric.unit,
         "better": metric.direction,
+        "of_data": depends_on_task(metric),
         "group": group,
         "help": f"{help[0].upper()}{help[1:]}.",
     }

@@ -10,6 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from study.page.fonts import font_faces
+
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = ("start.js", "numbers.js", "explorer.js", "charts.js", "cell.js", "list.js", "page.js")
 """In this order they are one script, inside one function."""
@@ -42,8 +44,8 @@ def script() -> str:
 
 @lru_cache
 def style() -> str:
-    """The page's style sheet."""
-    return "\n".join(map(asset, STYLES))
+    """The page's style sheet, fonts and all."""
+    return "\n".join([font_faces(), *map(asset, STYLES)])
 
 
 @lru_cache

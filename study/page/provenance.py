@@ -28,9 +28,11 @@ def facts(frames: Frames) -> list[tuple[str, str]]:
     """What the study rests on, a name and a text each; of what differs between cells all of it."""
     records = [(cell.result or {}).get("provenance") or {} for cell in frames.finished]
     experiment = frames.ledger.experiment or {}
+    modified = ", with uncommitted changes" if experiment.get("modified") else ""
+    commit = experiment.get("commit")
     first = {
         "experiment": experiment.get("name"),
-        "commit of the experiment's file": experiment.get("commit"),
+        "commit of the experiment's file": commit and f"{commit}{modified}",
         "sha256 of the experiment's file": experiment.get("sha256"),
     }
     found = [(name, str(value)) for name, value in first.items() if value]

@@ -7,10 +7,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from study.page import provenance, tables, verdicts
-from study.page.details import details, probe_labels
+from study.page.details import detail_words, details, probe_labels
 from study.page.explorer import explorer
 from study.page.packing import asset, charting_library, packed, script, script_hash, style
-from study.page.vectors import inline_svg, picture
+from study.page.vectors import inline_svg, picture, share_of_width
 from study.report.parts import Drawn, Report
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -39,6 +39,7 @@ def _content(report: Report) -> dict[str, Any]:
         "question": provenance.question(report.frames),
         "extent": provenance.extent(report.frames),
         "facts": provenance.facts(report.frames),
+        "opened": detail_words(len(report.frames.finished)),
         "experiment": provenance.experiment_text(report.frames),
         "cards": verdicts.cards(report.verdicts),
         "counts": verdicts.counts(report.verdicts),
@@ -78,5 +79,6 @@ def _figure(figure: Drawn, place: int) -> dict[str, Any]:
         "caption": figure.caption,
         "svg": None if svg is None else Markup(svg),
         "png": picture(figure) if svg is None else "",
+        "share": share_of_width(figure),
         "lines": svg is not None and "<image" not in svg,
     }

@@ -10,6 +10,8 @@ from study.report.parts import Drawn
 
 LARGEST = 300_000
 """Bytes of SVG beyond which a figure is shown as the picture it also is."""
+FULL_WIDTH = 504.0
+"""Points of a figure that is as wide as a page."""
 WIDEST = 1200
 COLOURS = 64
 _PROLOG = re.compile(r"^.*?(?=<svg\b)", re.DOTALL)
@@ -20,6 +22,7 @@ _ID = re.compile(r'\bid="([^"]*)"')
 _REFERENCE = re.compile(r'(href="#|url\(#)([^")]*)')
 _NUMBER = re.compile(r"-?\d+\.\d{3,}")
 _DRAWN = re.compile(r'\b(?:d|points|x|y|x1|y1|x2|y2)="[^"]*"|translate\([^)]*\)')
+_WIDTH = re.compile(rb'<svg\b[^>]*? width="([\d.]+)pt"')
 _PATH = re.compile(r' d="([^"]*)"')
 _STYLE = re.compile(r' style="([^"]*)"')
 _ACTIVE = re.compile(r"<(?:script|foreignObject|iframe|a)\b|\bon\w+\s*=|javascript:", re.IGNORECASE)
@@ -41,6 +44,12 @@ def inline_svg(figure: Drawn, prefix: str) -> str | None:
     text = _styled_once(_referenced(text, prefix), prefix)
     text = re.sub(r"\s*\n\s*", "\n", text).strip()
     return None if len(text) > LARGEST else text
+
+
+def share_of_width(figure: Drawn) -> float:
+    """How wide a figure is beside the widest, so that the letters of all are of one size."""
+    found = _WIDTH.search(figure.svg)
+    return min(1.0, round(float(found[1]) / FULL_WIDTH, 3)) if found else 1.0
 
 
 def picture(figure: Drawn) -> str:

@@ -11,13 +11,15 @@ from dataclasses import dataclass
 class Probe:
     """What one column of probes.csv holds: a number of one layer of one replica at one moment.
 
-    `unit` is "%" for a share, which is recorded as a fraction.
+    `unit` is "%" for a share, which is recorded as a fraction. `always`: every net has it at every
+    moment, so that an empty field is a number that is not finite.
     """
 
     name: str
     label: str
     help: str
     unit: str = ""
+    always: bool = True
 
 
 _ALL = (
@@ -67,6 +69,7 @@ _ALL = (
         "as dead_fraction, but over every training image, in evaluation mode; taken at the end "
         "alone",
         "%",
+        always=False,
     ),
     Probe(
         "saturated_fraction",
@@ -104,6 +107,7 @@ _ALL = (
         "mean singular value of the Jacobian",
         "mean singular value of a layer's activations differentiated by its inputs (Glorot & "
         "Bengio 2010, section 4.2.1), over a few examples; of a convolution, at its centre",
+        always=False,
     ),
     Probe(
         "distinct_units",
@@ -115,12 +119,14 @@ _ALL = (
         "update_ratio",
         "update-to-weight ratio",
         "norm of the last update of a layer's weights over the norm of these weights before it",
+        always=False,
     ),
     Probe("weight_norm", "norm of the weights", "Frobenius norm of a layer's weights"),
     Probe(
         "effective_rank",
         "effective rank of the weights",
         "exp of the entropy of the singular values' shares of their sum (Roy & Vetterli 2007)",
+        always=False,
     ),
     Probe(
         "input_shift",
@@ -128,11 +134,22 @@ _ALL = (
         "distance of each input unit's distribution from the one at the last probe "
         "(2-Wasserstein, of normals with their means and variances), averaged over units, over "
         "the root mean square of their standard deviations there: internal covariate shift",
+        always=False,
     ),
-    Probe("gamma_mean", "mean gamma", "mean of BatchNorm's gamma"),
-    Probe("gamma_std", "spread of gamma", "standard deviation of BatchNorm's gamma over units"),
-    Probe("beta_mean", "mean beta", "mean of BatchNorm's beta"),
-    Probe("beta_std", "spread of beta", "standard deviation of BatchNorm's beta over units"),
+    Probe("gamma_mean", "mean gamma", "mean of BatchNorm's gamma", always=False),
+    Probe(
+        "gamma_std",
+        "spread of gamma",
+        "standard deviation of BatchNorm's gamma over units",
+        always=False,
+    ),
+    Probe("beta_mean", "mean beta", "mean of BatchNorm's beta", always=False),
+    Probe(
+        "beta_std",
+        "spread of beta",
+        "standard deviation of BatchNorm's beta over units",
+        always=False,
+    ),
 )
 
 PROBES: dict[str, Probe] = {probe.name: probe for probe in _ALL}

@@ -1,43 +1,28 @@
 """From saved outputs to a report: everything that is said about a study, in memory."""
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from study.errors import InputError
-from study.outputs.records import read_cell, read_ledger, require_finished, stale_directories
 from study.report.caption import coverage
-from study.report.frames import Frames
+from study.report.comparisons import usable_comparisons
+from study.report.frames import Advance, Frames, quiet
 from study.report.joined import FACTOR, JoinedFrames, join, origin_remarks
 from study.report.origins import by_origin
 from study.report.parts import Drawn, Report, Verdict
 from study.report.pivot import Pivot
 from study.report.published import published_sheets
 from study.report.requests import DEFAULT, Settings, make_pivots, settings_of
+from study.report.settings import CONFIG, data_settings
 from study.report.sheets import make_sheets
 
-Advance = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and of how much."""
 NUM_LISTED = 20
-
-
-def quiet(stage: str, done: int, total: int) -> None:
-    """An `Advance` that says nothing."""
-
-
-def read_frames(directory: str, advance: Advance = quiet) -> Frames:
-    """The study in a directory; InputError if it is none or has no finished cell."""
-    ledger = read_ledger(directory)
-    cells = []
-    for place, entry in enumerate(ledger.cells):
-        advance("cells", place, len(ledger.cells))
-        cells.append(read_cell(ledger.directory / entry.directory, entry))
-    return Frames(ledger, require_finished(ledger, cells), stale_directories(ledger))
 
 
 def read_studies(directories: Sequence[str], advance: Advance = quiet) -> Frames:
     """One study, or several joined; InputError where these cannot be compared."""
-    parts = [read_frames(directory, advance) for directory in directories]
+    parts = [Frames.read(directory, advance) for directory in directories]
     return parts[0] if len(parts) == 1 else join(parts)
 
 
@@ -46,7 +31,8 @@ def build_report(frames: Frames, advance: Advance = quiet) -> Report:
     settings, problems = _settings(frames)
     advance("tables", 0, 1)
     pivots, left_out = _pivots(frames, settings)
-    sheets = make_sheets(frames, settings.targets, advance)
+    compare, unmatched = usable_comparisons(frames, settings.compare)
+    sheets = make_sheets(frames, replace(settings, compare=tuple(compare)), advance)
     advance("claims", 0, 1)
     verdicts, warnings = _verdicts(frames)
     advance("figures", 0, 1)
@@ -54,7 +40,7 @@ def build_report(frames: Frames, advance: Advance = quiet) -> Report:
     return Report(
         frames=frames,
         title=frames.name,
-        remarks=(*header(frames), *problems, *left_out, *warnings),
+        remarks=(*header(frames), *problems, *left_out, *unmatched, *warnings),
         verdicts=tuple(verdicts),
         pivots=tuple(pivots),
         sheets=tuple(sheets),
@@ -75,19 +61,39 @@ def header(frames: Frames) -> list[str]:
             f"{diverged} of them {'has' if diverged == 1 else 'have'} diverged replicas at the "
             "chosen learning rate: a median stands for them, without an interval."
         )
-    return [*lines, *_problems(frames), *_seeds(frames), *origin_remarks(frames)]
+    return [
+        *lines,
+        *_problems(frames),
+        *_unsound(frames),
+        *_seeds(frames),
+        *origin_remarks(frames),
+    ]
 
 
 def _problems(frames: Frames) -> list[str]:
-    """Every file that is not used, and how many more there are than can be listed."""
+    """Every result.json that is not used."""
     problems = [problem for cell in frames.cells for problem in cell.problems]
-    if not problems:
-        return []
     what = "result.json is" if len(problems) == 1 else "files result.json are"
-    listed = problems[:NUM_LISTED]
-    more = len(problems) - len(listed)
-    rest = [f"and {more} more (study status --json lists all)"] if more else []
-    return [f"{len(problems)} {what} not used, and the cells are skipped:", *listed, *rest]
+    return _listed(f"{what} not used, and the cells are skipped:", problems)
+
+
+def _unsound(frames: Frames) -> list[str]:
+    """Every other file that was asked for and is not used."""
+    for cell in frames.finished:
+        if not data_settings(cell):
+            frames.sound(cell, CONFIG)
+    lines = [f"{place} is not used: {reason}" for place, reason in sorted(frames.unsound.items())]
+    what = "file beside result.json is" if len(lines) == 1 else "files beside result.json are"
+    return _listed(f"{what} not used:", lines)
+
+
+def _listed(heading: str, lines: Sequence[str]) -> list[str]:
+    """The lines under their number and heading, and how many more there are than can be listed."""
+    if not lines:
+        return []
+    more = len(lines) - NUM_LISTED
+    rest = [f"and {more} more"] if more > 0 else []
+    return [f"{len(lines)} {heading}", *lines[:NUM_LISTED], *rest]
 
 
 def _seeds(frames: Frames) -> list[str]:

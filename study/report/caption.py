@@ -66,7 +66,11 @@ def caption(pivot: Pivot, table: Table, study: str) -> str:
 def notes(pivot: Pivot, bold: str) -> list[str]:
     """What stands beside the numbers, the legend of the marks, and the metric's glossary line."""
     entries = pivot.entries
-    lines = [*reference_lines(pivot.metric, pivot.cells), _comparison_note(pivot, bold)]
+    lines = [
+        *reference_lines(pivot.metric, pivot.cells),
+        _comparison_note(pivot, bold),
+        _not_compared_note(pivot),
+    ]
     if any(CHOSEN_MARK in marks(pivot, entry) for entry in entries):
         lines.append(f"{CHOSEN_MARK}: the learning rate that validation chose.")
     if any(entry.edges for entry in entries):
@@ -134,6 +138,16 @@ def _averaged(pivot: Pivot) -> str:
         return ""
     first = "" if pivot.metric.per_cell else ": first for each seed, then over seeds"
     return f", averaged over {' and '.join(over)}{first}"
+
+
+def _not_compared_note(pivot: Pivot) -> str:
+    if not pivot.not_compared:
+        return ""
+    several = "; ".join(origin.words for origin in pivot.not_compared)
+    return (
+        f"Nothing is marked in a {pivot.compared} of several data or splits ({several}): its "
+        "numbers are not of the same images."
+    )
 
 
 def _comparison_note(pivot: Pivot, bold: str) -> str:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from study.arguments import Parser, show
 from study.program import command
-from study.report.build import Advance, build_report, read_studies
+from study.report.build import build_report, read_studies
 from study.report.documents import stale_documents
 from study.report.folder import PAGE, differences, files_of, write_folder
+from study.report.frames import Advance
 from study.report.parts import Report
 
 _EPILOG = """\
@@ -45,7 +46,7 @@ def main(arguments: list[str]) -> int:
 
 def _check(options: Namespace) -> int:
     """Says what is stale: the quotations of documents, and the report if a study is named."""
-    lines = [f"{name}: stale; run `make published`" for name in stale_documents()]
+    lines = stale_documents()
     if options.directories:
         directory = _directory(options)
         again = command("report", *options.directories)
@@ -82,11 +83,10 @@ def _directory(options: Namespace) -> Path:
     """Where the report goes: into the study, or beside the first of several."""
     if options.output:
         return Path(options.output)
-    first, *others = (Path(directory) for directory in options.directories)
-    if not others:
-        return first / "report"
-    names = [path.resolve().name for path in (first, *others)]
-    return first.parent / "+".join(names) / "report"
+    if len(options.directories) == 1:
+        return Path(options.directories[0]) / "report"
+    paths = [Path(directory).resolve() for directory in options.directories]
+    return paths[0].parent / "+".join(path.name for path in paths) / "report"
 
 
 @contextlib.contextmanager

@@ -1,12 +1,13 @@
-"""Learning curves of a cell at its chosen learning rate, read where the record names the file."""
+"""Learning curves of a cell at its chosen learning rate, from the file that its record names."""
 
 import csv
-import hashlib
 import math
 from dataclasses import dataclass
 
 from study.outputs.records import CellRecord
-from study.report.protocol import settings_of_cell
+from study.report.frames import Frames
+from study.report.protocol import training_images
+from study.report.settings import batch_size, data_settings
 
 FILE = "curves.csv"
 
@@ -23,13 +24,13 @@ class Curve:
     seconds: tuple[float, ...]
 
 
-def chosen_curves(cell: CellRecord) -> dict[int, Curve]:
+def chosen_curves(frames: Frames, cell: CellRecord) -> dict[int, Curve]:
     """By seed the curves at the chosen learning rate; none if curves.csv is not sound.
 
     An error that is not finite is infinite.
     """
     result = cell.result or {}
-    content = _sound(cell)
+    content = frames.content(cell, FILE)
     if content is None:
         return {}
     header, *rows = csv.reader(content.decode("utf-8").splitlines())
@@ -51,15 +52,5 @@ def updates_per_epoch(cell: CellRecord, num_epochs: int) -> float | None:
     steps = ((cell.result or {}).get("probes") or {}).get("end", {}).get("step")
     if isinstance(steps, int) and num_epochs:
         return steps / num_epochs
-    config = settings_of_cell(cell)
-    size = config.get("data", {}).get("train_size")
-    return max(1, size // config["batch_size"]) if size else None
-
-
-def _sound(cell: CellRecord) -> bytes | None:
-    known = (cell.result or {}).get("files", {}).get(FILE)
-    path = cell.path / FILE
-    if known is None or not path.exists():
-        return None
-    content = path.read_bytes()
-    return content if hashlib.sha256(content).hexdigest() == known else None
+    size, batch = training_images(data_settings(cell)), batch_size(cell)
+    return max(1, size // batch) if size and batch else None

@@ -1,12 +1,14 @@
 """One entry of a table: the replicas of one cell, or of several averaged, as one number."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from study.errors import InputError
 from study.outputs.records import CellRecord
 from study.report.metrics import Metric
+from study.report.origins import Origin, origin_of
 from study.report.statistics import distinguishable, mean_interval, median
 
 Replica = Mapping[str, Any]
@@ -36,7 +38,7 @@ class Entry:
     the study). `values` has one number per seed, {None: number} for a metric of the whole cell.
     `chosen`: the replicas are those at the chosen learning rate; only then, and where the metric
     follows training, are `edges` filled. `best`: best, tied (not distinguishable from the best)
-    or "".
+    or "". `origins`: which images a loss or an error was measured on; empty for other metrics.
     """
 
     status: str
@@ -54,6 +56,7 @@ class Entry:
     edges: tuple[str, ...] = ()
     chosen: bool = False
     best: str = ""
+    origins: frozenset[Origin] = frozenset()
 
     @property
     def num_seeds(self) -> int:
@@ -82,6 +85,7 @@ def make_entry(sources: Sequence[Source], expected: set[tuple[str, ...]], metric
         num_replicas=len(replicas),
         num_combinations=len(finished),
         num_expected=len(expected),
+        origins=_origins(finished, metric),
         **_learning_rates(finished),
     )
     if not metric.follows_training:
@@ -95,14 +99,32 @@ def mark_best(entries: Sequence[Entry], direction: str) -> list[Entry]:
 
     Best is the best mean among complete entries without diverged replicas. Another is tied when
     the 95 % t interval of the difference paired by seed holds 0; entries that share fewer than
-    two seeds are not compared.
+    two seeds are not compared, and nothing is marked where the entries have several origins.
     """
     sign = {"lower": 1.0, "higher": -1.0}.get(direction)
     rivals = [entry for entry in entries if entry.status == "done" and entry.mean is not None]
     if sign is None or not rivals or sum(entry.status != "absent" for entry in entries) < 2:
         return list(entries)
+    if len(origins_of(entries)) > 1:
+        return list(entries)
     best = min(rivals, key=lambda entry: sign * (entry.mean or 0.0))
     return [_mark(entry, best) if entry.status == "done" else entry for entry in entries]
+
+
+def origins_of(entries: Iterable[Entry]) -> set[Origin]:
+    """The origins of all entries."""
+    return {origin for entry in entries for origin in entry.origins}
+
+
+def check_origins(entries: Iterable[Entry], metric: Metric, over: Sequence[str]) -> None:
+    """InputError if averaging `over` factors gave an entry losses or errors of several origins."""
+    for entry in entries:
+        if len(entry.origins) > 1:
+            first, second, *_ = sorted(origin.words for origin in entry.origins)
+            raise InputError(
+                f"--over {' --over '.join(over)} averages {metric.name} of several data or splits "
+                f"({first}; {second}), which are not pooled; choose the cells of one with --where"
+            )
 
 
 def edge_of(result: Mapping[str, Any]) -> str:
@@ -127,6 +149,12 @@ def _mark(entry: Entry, best: Entry) -> Entry:
 def _taken(source: Source, metric: Metric) -> Source:
     """The source with those of its replicas of which the metric was measured."""
     return replace(source, replicas=tuple(filter(metric.is_measured, source.replicas)))
+
+
+def _origins(finished: Sequence[Source], metric: Metric) -> frozenset[Origin]:
+    if not metric.is_of_data:
+        return frozenset()
+    return frozenset(origin_of(source.cell) for source in finished)
 
 
 def _values(source: Source, metric: Metric) -> dict[int | None, float]:

@@ -12,6 +12,7 @@ from study.outputs.records import CellRecord, factor_names
 # where the metric is a probe and layer is a factor of the table.
 INNER = ("lr", "seed", "layer")
 DEFAULT_LEVEL = "(default)"
+_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False)
 _PARTS = re.compile(r" (?=\w+=)")
 PREFERRED = ("activation", "init", "norm", "pretraining", "model", "optimizer", "schedule", "data")
 
@@ -22,7 +23,7 @@ def level_text(level: Any) -> str:
         return level
     if isinstance(level, float):
         return f"{level:.12g}"
-    return json.dumps(level, sort_keys=True, ensure_ascii=False)
+    return str(level) if type(level) is int else _ENCODER.encode(level)
 
 
 def cell_level(record: CellRecord, factor: str) -> str:

@@ -1,22 +1,32 @@
 """A study as it is saved, read once: for statistics, claims, figures and the page."""
 
-import json
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from study.outputs.cell import read_predictions
-from study.outputs.files import sha256
+from study.outputs.readings import sound_content
 from study.outputs.records import (
     CellRecord,
     Ledger,
     factor_names,
-    read_cells,
+    read_cell,
     read_ledger,
     require_finished,
     stale_directories,
 )
+from study.outputs.sealed import check_schema, check_seal, read_json
+
+Advance = Callable[[str, int, int], None]
+"""Told what is being done, how much of it is done, and of how much."""
+PREFLIGHT = "preflight.json"
+
+
+def quiet(stage: str, done: int, total: int) -> None:
+    """An `Advance` that says nothing."""
 
 
 @dataclass(frozen=True)
@@ -24,17 +34,23 @@ class Frames:
     """One study: its ledger, a record for each cell of it, and files that are read when asked for.
 
     Nothing here writes. A file that is not what its cell's record says is never used.
+    `verdicts_on_files` is filled as files are asked for: why each cannot be used, "" if it can.
     """
 
     ledger: Ledger
     cells: list[CellRecord]
     stale: list[str]
+    verdicts_on_files: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def read(cls, directory: str | os.PathLike[str]) -> "Frames":
+    def read(cls, directory: str | os.PathLike[str], advance: Advance = quiet) -> "Frames":
         """The study in a directory; InputError if it is none or has no finished cell."""
         ledger = read_ledger(directory)
-        return cls(ledger, require_finished(ledger, read_cells(ledger)), stale_directories(ledger))
+        cells = []
+        for place, entry in enumerate(ledger.cells):
+            advance("cells", place, len(ledger.cells))
+            cells.append(read_cell(ledger.directory / entry.directory, entry))
+        return cls(ledger, require_finished(ledger, cells), stale_directories(ledger))
 
     @property
     def name(self) -> str:
@@ -53,21 +69,55 @@ class Frames:
 
     @cached_property
     def preflight(self) -> dict[str, Any] | None:
-        """preflight.json, if `study preflight` was run."""
+        """preflight.json, if `study preflight` was run and the file is whole."""
+        path = self.ledger.directory / PREFLIGHT
         try:
-            text = (self.ledger.directory / "preflight.json").read_text(encoding="utf-8")
-        except OSError:
+            return _sealed(path)
+        except FileNotFoundError:
             return None
-        return dict(json.loads(text))
+        except (OSError, ValueError) as reason:
+            self.verdicts_on_files[PREFLIGHT] = str(reason)
+            return None
+
+    def content(self, cell: CellRecord, name: str) -> bytes | None:
+        """What a file of a finished cell holds; None if its record names none, or another."""
+        place = _place(cell, name)
+        if self.verdicts_on_files.get(place):
+            return None
+        try:
+            content = sound_content(cell, name)
+        except ValueError as reason:
+            self.verdicts_on_files[place] = str(reason)
+            return None
+        if content is not None:
+            self.verdicts_on_files[place] = ""
+        return content
 
     def sound(self, cell: CellRecord, name: str) -> bool:
         """Whether a file of a finished cell is the one that its record names."""
-        path = cell.path / name
-        known = (cell.result or {}).get("files", {}).get(name)
-        return known is not None and path.exists() and sha256(path) == known
+        verdict = self.verdicts_on_files.get(_place(cell, name))
+        return self.content(cell, name) is not None if verdict is None else not verdict
+
+    @property
+    def unsound(self) -> dict[str, str]:
+        """Of the files asked for so far, those that cannot be used, and why."""
+        return {place: reason for place, reason in self.verdicts_on_files.items() if reason}
 
     def predictions(self, cell: CellRecord) -> dict[int, Any] | None:
         """By seed the predicted test classes at the chosen learning rate; None if not sound."""
         if not self.sound(cell, "predictions.npz"):
             return None
         return read_predictions(cell.path)[1]
+
+
+def _place(cell: CellRecord, name: str) -> str:
+    return f"{cell.directory}/{name}"
+
+
+def _sealed(path: Path) -> dict[str, Any]:
+    """A sealed JSON file of this version; ValueError says what is wrong with it."""
+    content = read_json(path)
+    check_schema(content)
+    if not check_seal(content):
+        raise ValueError("its sha256 does not fit its content, so it was altered")
+    return content

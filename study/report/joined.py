@@ -6,15 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from study.errors import InputError
 from study.outputs.records import CellRecord, Ledger, LedgerCell
 from study.report.frames import Frames
 from study.report.origins import by_origin
-
-if TYPE_CHECKING:
-    pass
 
 FACTOR = "study"
 
@@ -34,6 +31,16 @@ class JoinedFrames(Frames):
         """None: each study has its own."""
         return None
 
+    @property
+    def unsound(self) -> dict[str, str]:
+        """Those of all studies, each under its study's name."""
+        of_parts = {
+            f"{name}/{place}": reason
+            for name, part in zip(self.names, self.parts, strict=True)
+            for place, reason in part.unsound.items()
+        }
+        return {**of_parts, **super().unsound}
+
 
 def join(parts: Sequence[Frames]) -> JoinedFrames:
     """The studies as one; InputError if they have no data in common, and cannot be compared.
@@ -48,7 +55,7 @@ def join(parts: Sequence[Frames]) -> JoinedFrames:
     title = " + ".join(names)
     ledger = Ledger(Path(), title, None, None, [], entries, [])
     stale = [f"{n}/{each}" for n, part in zip(names, parts, strict=True) for each in part.stale]
-    joined = JoinedFrames(ledger, cells, stale, tuple(parts), tuple(names))
+    joined = JoinedFrames(ledger, cells, stale, parts=tuple(parts), names=tuple(names))
     _check_comparable(joined)
     return joined
 

@@ -16,21 +16,6 @@ Numbers = Mapping[Place, float | None]
 Layers = dict[int, dict[tuple[int, float], float | None]]
 """{layer: {(seed, lr): number}} of one cell at one moment, layers in order."""
 
-NOT_ALWAYS_TAKEN = frozenset(
-    {
-        "dead_fraction_train",
-        "jacobian_singular_value",
-        "effective_rank",
-        "update_ratio",
-        "input_shift",
-        "gamma_mean",
-        "gamma_std",
-        "beta_mean",
-        "beta_std",
-    }
-)
-"""Probes that some moments or nets lack; of any other an empty field is a number not finite."""
-
 
 def with_probe(records: Sequence[CellRecord], metric: ProbeMetric) -> list[CellRecord]:
     """The records with `metric.name` in each replica of which it was measured, None: not finite.
@@ -91,7 +76,7 @@ def _at_moment(record: CellRecord, numbers: Numbers, metric: ProbeMetric) -> Lay
             layers.setdefault(layer, {})[seed, lr] = number
     assert record.result is not None
     lost = bool(step) and all(r["status"] == "diverged" for r in record.result["replicas"])
-    always = lost or metric.probe not in NOT_ALWAYS_TAKEN
+    always = lost or PROBES[metric.probe].always
     return {
         layer: found
         for layer, found in sorted(layers.items())

@@ -33,6 +33,11 @@ class Metric:
         return None if number is None else float(number)
 
     @property
+    def is_of_data(self) -> bool:
+        """Whether the number is a loss or an error: of other images it would be another."""
+        return self.name.endswith(("_error", "_loss"))
+
+    @property
     def follows_training(self) -> bool:
         """Whether training, and so its learning rate, changes the number."""
         return True
@@ -141,4 +146,4 @@ OF_TASK: dict[str, dict[str, Metric]] = {
 
 def depends_on_task(metric: Metric) -> bool:
     """Whether a number of one task cannot stand beside one of another."""
-    return metric.name.endswith(("_error", "_loss"))
+    return metric.is_of_data

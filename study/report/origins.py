@@ -1,19 +1,15 @@
 """Which images a cell was trained, validated and tested on: what may be compared with what."""
 
-import functools
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from study.outputs.files import sha256
 from study.outputs.records import CellRecord
+from study.report.settings import data_settings
 from study.tasks import recorded_task
 
 SPLIT_KEYS = ("val_size", "test_size", "split_seed")
 """The keys of `data` that decide which images validate and test."""
-_DATA = re.compile(r"^data:\n((?:[ -].*\n)+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -52,28 +48,6 @@ def by_origin(cells: Sequence[CellRecord]) -> dict[Origin, list[CellRecord]]:
         if cell.result:
             groups.setdefault(origin_of(cell), []).append(cell)
     return groups
-
-
-def data_settings(cell: CellRecord) -> Mapping[str, Any]:
-    """The `data` keys of a cell's config.yaml; none if the file is not what the record names."""
-    known = (cell.result or {}).get("files", {}).get("config.yaml")
-    return {} if known is None else _data_settings(cell.path / "config.yaml", known)
-
-
-@functools.lru_cache(maxsize=100_000)
-def _data_settings(path: Path, known: str) -> Mapping[str, Any]:
-    if not path.exists() or sha256(path) != known:
-        return {}
-    found = _DATA.search(path.read_text(encoding="utf-8"))
-    return _parsed(found[1]) if found else {}
-
-
-@functools.lru_cache
-def _parsed(block: str) -> Mapping[str, Any]:
-    # One block stands in thousands of cells: it is parsed once.
-    import yaml
-
-    return dict(yaml.safe_load(block) or {})
 
 
 def _text(value: Any) -> str:

@@ -8,9 +8,19 @@ from functools import cached_property
 from study.errors import InputError
 from study.outputs.records import CellRecord, factor_names
 from study.report import factors
-from study.report.entries import ABSENT, Entry, Replica, Source, make_entry, mark_best
+from study.report.entries import (
+    ABSENT,
+    Entry,
+    Replica,
+    Source,
+    check_origins,
+    make_entry,
+    mark_best,
+    origins_of,
+)
 from study.report.factors import INNER, all_levels, cell_level, level_text
 from study.report.metrics import Metric
+from study.report.origins import Origin
 from study.report.probes import find_metric
 from study.report.tasks import metric_of
 
@@ -77,6 +87,16 @@ class Pivot:
         return numbers.pop() if len(numbers) == 1 else None
 
     @cached_property
+    def not_compared(self) -> list[Origin]:
+        """The origins of the first line that has several, and in which nothing is marked."""
+        for table in self.tables:
+            for line in _lines(self, table):
+                found = origins_of(table.entries[at] for at in line)
+                if len(found) > 1 and self.metric.direction != "none":
+                    return sorted(found, key=lambda origin: origin.words)
+        return []
+
+    @cached_property
     def entries(self) -> list[Entry]:
         """The entries of all tables."""
         return [entry for table in self.tables for entry in table.entries.values()]
@@ -88,7 +108,8 @@ def make_pivot(records: Sequence[CellRecord], request: Request) -> Pivot:
     The replicas of the records carry the metric (a probe's: `measured.with_probe`).
 
     Rows and columns default to the first two varying factors (columns: the first). Every other
-    varying factor splits into tables, unless it is averaged over; nothing is pooled otherwise.
+    varying factor splits into tables, unless it is averaged over; nothing is pooled otherwise, and
+    losses or errors of several origins never.
     """
     metric = request.find_metric()
     where = factors.parse_where(records, request.where)
@@ -106,6 +127,7 @@ def make_pivot(records: Sequence[CellRecord], request: Request) -> Pivot:
     grouped = _group(cells, [*split, *axes], levels, where, over)
     expected = _expected(cells, over, levels)
     entries = {key: make_entry(found, expected, metric) for key, found in grouped.items()}
+    check_origins(entries.values(), metric, over)
     tables = _tables(entries, split, (rows, columns), levels)
     if not tables:
         raise InputError(f"no finished cell has {factors.where_text(where)}; leave out a --where")
@@ -259,14 +281,19 @@ def _tables(
     return tables
 
 
-def _mark(pivot: Pivot, table: Table) -> Table:
-    """The table with the best of each line marked."""
+def _lines(pivot: Pivot, table: Table) -> list[list[tuple[str, str]]]:
+    """The places of each line along which the best is looked for."""
     lines = {
         "row": [[(row, column) for column in table.column_levels] for row in table.row_levels],
         "column": [[(row, column) for row in table.row_levels] for column in table.column_levels],
     }
+    return lines.get(pivot.compared, [])
+
+
+def _mark(pivot: Pivot, table: Table) -> Table:
+    """The table with the best of each line marked."""
     entries = dict(table.entries)
-    for line in lines.get(pivot.compared, []):
+    for line in _lines(pivot, table):
         marked = mark_best([entries[at] for at in line], pivot.metric.direction)
         entries.update(zip(line, marked, strict=True))
     return replace(table, entries=entries)

@@ -1,32 +1,27 @@
 """How a cell was trained, in the words of a paper's table of settings."""
 
-import functools
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from study.outputs.files import sha256
 from study.outputs.records import CellRecord
+from study.report.settings import settings_of_cell
 
-
-def settings_of_cell(cell: CellRecord) -> Mapping[str, Any]:
-    """A cell's config.yaml; nothing where it is not the file that its record names."""
-    known = (cell.result or {}).get("files", {}).get("config.yaml")
-    return {} if known is None else _settings(cell.path / "config.yaml", known)
-
-
-@functools.lru_cache(maxsize=10_000)
-def _settings(path: Path, known: str) -> Mapping[str, Any]:
-    import yaml
-
-    if not path.exists() or sha256(path) != known:
-        return {}
-    return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+TRAINING_IMAGES = {
+    "mnist": 60_000,
+    "fashion_mnist": 60_000,
+    "kmnist": 60_000,
+    "cifar10": 50_000,
+    "cifar100": 50_000,
+}
+"""The images of each data set, by `data.name`, of which training and validation are taken."""
+TEST_IMAGES = 10_000
+"""Those of the test set of each of them."""
 
 
 def protocol_of(cell: CellRecord) -> dict[str, str]:
-    """{network, training images, optimizer, batch, length, regularization, seeds}: what is known.
+    """{network, training images, optimizer, batch, ..., seeds}: what a cell's record says.
 
     The names are those of `protocol` in published.yaml.
     """
@@ -35,20 +30,47 @@ def protocol_of(cell: CellRecord) -> dict[str, str]:
 
 
 def protocol_differences(theirs: Mapping[str, str], ours: Mapping[str, str]) -> list[str]:
-    """What both state, and differs: `network 5 x 1000, here 5 x 64`."""
-    return [
+    """What both state and differs, `network 5 x 1000, here 5 x 64`; what one side does not state.
+
+    Of a source of which nothing is known, that alone.
+    """
+    if not theirs:
+        return ["the source's protocol is not recorded"]
+    lines = [
         f"{name} {told}, here {ours[name]}"
         for name, told in theirs.items()
         if name in ours and ours[name] != told
     ]
+    for where, names in (("there", ours.keys() - theirs), ("here", theirs.keys() - ours)):
+        if names:
+            ordered = [name for name in (*ours, *theirs) if name in names]
+            lines.append(f"not stated {where}: {', '.join(ordered)}")
+    return lines or ["nothing"]
+
+
+def training_images(data: Mapping[str, Any]) -> int | None:
+    """How many images train a network with these keys of `data`; None where that is not known."""
+    if data.get("train_size"):
+        return int(data["train_size"])
+    total, held_out = TRAINING_IMAGES.get(data.get("name", "")), data.get("val_size", 0)
+    if total is None:
+        return None
+    return total - (int(held_out) if held_out >= 1 else math.floor(held_out * total + 0.5))
+
+
+def test_images(data: Mapping[str, Any]) -> int | None:
+    """How many images test a network with these keys of `data`; None where that is not known."""
+    whole = TEST_IMAGES if data.get("name") in TRAINING_IMAGES else None
+    return data.get("test_size") or whole
 
 
 def _known(config: Mapping[str, Any], cell: CellRecord) -> Iterator[tuple[str, str]]:
     assert cell.result is not None
     data, optimizer = config["data"], config["optimizer"]
     yield "network", network_words(config["model"])
-    size = data["train_size"]
-    yield "training images", f"{size:,}" if size else "all but the validation split"
+    for name, size in (("training", training_images(data)), ("test", test_images(data))):
+        if size is not None:
+            yield f"{name} images", f"{size:,}"
     yield "optimizer", str(optimizer["name"])
     yield "batch", str(config["batch_size"])
     yield "length", _length(config, cell.result)

@@ -9,24 +9,30 @@ from typing import Any
 
 from study.outputs.records import CellRecord
 from study.report.factors import level_text
-from study.report.origins import data_settings
 from study.report.parts import Sheet
-from study.report.protocol import protocol_differences, protocol_of
+from study.report.protocol import (
+    TEST_IMAGES,
+    TRAINING_IMAGES,
+    protocol_differences,
+    protocol_of,
+    test_images,
+)
+from study.report.settings import data_settings
 from study.report.sheets.scores import Score, Scores, all_scores, signed
 from study.statistics.intervals import mean_and_error
 from study.tasks import CLASSIFICATION
 
 FILE = Path(__file__).with_name("published.yaml")
-TEST_IMAGES = 10_000
 _READ = {"paper": "", "copy": " (read in a copy)"}
-_OTHER_KEYS = ("error", "spread")
+_OTHER_KEYS = ("error", "spread", "components")
 
 
 @dataclass(frozen=True)
 class Published:
     """A number of a paper: `error` in % or squared error, and the cells that it stands beside.
 
-    `spread`: the ± of the paper, if it has one; `num_images`: of its test set.
+    `spread`: the ± of the paper, if it has one; `num_images`: of its test set. `components`: the
+    number is that of a PCA with so many, and stands beside the study's own PCA.
     """
 
     paper: str
@@ -37,15 +43,17 @@ class Published:
     error: float
     spread: float | None
     num_images: int
+    components: int | None
 
     @property
     def setting(self) -> str:
-        """Such as `tanh, xavier_uniform, mnist`."""
-        return ", ".join(
+        """Such as `mnist, mlp, tanh, xavier_uniform`."""
+        levels = [
             f"{key}={level_text(level)}" if "." in key else str(level)
             for key, level in self.of.items()
             if level != "none"
-        )
+        ]
+        return ", ".join([*levels, *([f"PCA-{self.components}"] if self.components else [])])
 
 
 @functools.cache
@@ -59,15 +67,26 @@ def published_numbers() -> tuple[Published, ...]:
             paper=table["paper"],
             read=table["read"],
             task=table.get("task", CLASSIFICATION),
-            of=table["of"] | {k: level for k, level in value.items() if k not in _OTHER_KEYS},
-            protocol={name: str(text) for name, text in table["protocol"].items()},
+            of=(of := table["of"] | {k: v for k, v in value.items() if k not in _OTHER_KEYS}),
+            protocol=_protocol(table, of),
             error=value["error"],
             spread=value.get("spread"),
             num_images=table.get("test_images", TEST_IMAGES),
+            components=value.get("components"),
         )
         for table in tables
         for value in table["values"]
     )
+
+
+def _protocol(table: Mapping[str, Any], of: Mapping[str, Any]) -> dict[str, str]:
+    """What the source says of how it was trained, if it says anything, and its images."""
+    known = {name: str(text) for name, text in table["protocol"].items()}
+    if not known:
+        return {}
+    if of.get("data.train_size"):
+        known["training images"] = f"{of['data.train_size']:,}"
+    return {**known, "test images": f"{table.get('test_images', TEST_IMAGES):,}"}
 
 
 def published_sheets(cells: Sequence[CellRecord]) -> list[Sheet]:
@@ -100,10 +119,12 @@ _COLUMNS = (
 )
 _NOTES = (
     "in standard errors: the difference over the root of the squared standard errors of ours (over "
-    "seeds) and, of a share of misclassified images, of both test sets (binomial); what the paper "
-    "varied over seeds counts where it says so. It tells chance from a difference, not its cause: "
-    "the protocols differ.",
-    "An element of the protocol that the paper or the record does not state is not compared.",
+    "seeds) and of the shares of misclassified images of both test sets (binomial). It tells "
+    "chance from a difference, not its cause: the protocols differ. A ± is shown as it is printed, "
+    "and not counted: it is not recorded of what it is.",
+    "Of a squared error no standard errors are given: errors are not kept image by image, so the "
+    "chance in drawing the test images is not known.",
+    "not stated there, here: what is known of one protocol alone.",
 )
 
 
@@ -122,25 +143,24 @@ def _has_levels(number: Published, cell: CellRecord) -> bool:
 
 def _has_settings(number: Published, cell: CellRecord) -> bool:
     """The same of the keys of `data`, which its configuration holds."""
-    settings = {key.partition(".")[2]: level for key, level in number.of.items() if "." in key}
-    return all(data_settings(cell).get(key) == level for key, level in settings.items())
+    wanted = {key.partition(".")[2]: level for key, level in number.of.items() if "." in key}
+    return wanted.items() <= data_settings(cell).items()
 
 
 def standard_errors(number: Published, score: Score, scale: float) -> float | None:
     """How far ours lies above theirs, in standard errors; None where no error is known.
 
-    The variance of the difference: s^2 / n over our seeds, plus p (1 - p) / N of either test set
-    if the numbers are shares of its images, plus the paper's own spread squared.
+    The variance of the difference: s^2 / n over our seeds, plus p (1 - p) / N of either test set.
+    Only of shares of misclassified images: of other errors the chance in the test set is not known.
     """
     mean, error = mean_and_error(list(score.values.values()))
-    if error is None:
+    if error is None or number.task != CLASSIFICATION:
         return None
-    variance = (error * scale) ** 2 + (number.spread or 0.0) ** 2
-    if number.task == CLASSIFICATION:
-        ours = data_settings(score.cell).get("test_size") or TEST_IMAGES
-        shares = ((mean, ours), (number.error / scale, number.num_images))
-        variance += scale**2 * sum(share * (1 - share) / images for share, images in shares)
-    return (mean * scale - number.error) / math.sqrt(variance) if variance else None
+    ours = test_images(data_settings(score.cell)) or number.num_images
+    shares = ((mean, ours), (number.error / scale, number.num_images))
+    chance = sum(share * (1 - share) / images for share, images in shares)
+    variance = error**2 + chance
+    return (mean - number.error / scale) / math.sqrt(variance) if variance else None
 
 
 def _rows(scores: Scores) -> Iterator[tuple[str, ...]]:
@@ -148,11 +168,28 @@ def _rows(scores: Scores) -> Iterator[tuple[str, ...]]:
     for number in published_numbers():
         if number.task != scores.origin.task:
             continue
+        if number.components:
+            yield from _pca_row(number, scores)
+            continue
         groups = (group for group in alike if _has_levels(number, group[0].cell))
         found = [s for group in groups for s in group if _has_settings(number, s.cell)]
         if found:
             best = min(found, key=_validation_error)
             yield _row(number, best, scores, len(found))
+
+
+def _pca_row(number: Published, scores: Scores) -> Iterator[tuple[str, ...]]:
+    """Beside the PCA that the first such cell's record holds, of as many components."""
+    for cell in scores.cells:
+        own = ((cell.result or {}).get("references") or {}).get("pca") or {}
+        if own.get("components") == number.components and matches(number, cell):
+            ours = {name: t for name, t in protocol_of(cell).items() if name in number.protocol}
+            data = data_settings(cell)
+            if not data["train_size"] and data["name"] in TRAINING_IMAGES:
+                ours["training images"] = f"{TRAINING_IMAGES[data['name']]:,}"
+            words = f"PCA-{number.components} of the training and validation images"
+            yield _compared(number, scores, words, own["test_error"], None, ours)
+            return
 
 
 def _by_levels(scores: Sequence[Score]) -> list[list[Score]]:
@@ -166,19 +203,32 @@ def _by_levels(scores: Sequence[Score]) -> list[list[Score]]:
 
 
 def _row(number: Published, score: Score, scores: Scores, num: int) -> tuple[str, ...]:
+    distance = standard_errors(number, score, scores.metric.scale)
+    words = score.words + (f" (of {num})" if num > 1 else "")
+    ours = protocol_of(score.cell)
+    return _compared(number, scores, words, score.mean, distance, ours)
+
+
+def _compared(
+    number: Published,
+    scores: Scores,
+    words: str,
+    error: float,
+    distance: float | None,
+    ours: Mapping[str, str],
+) -> tuple[str, ...]:
+    """A row: theirs beside the error of ours, and how far they are apart."""
     metric = scores.metric
-    distance = standard_errors(number, score, metric.scale)
     spread = f" ± {number.spread:g}" if number.spread else ""
-    differing = protocol_differences(number.protocol, protocol_of(score.cell))
     return (
         number.paper + _READ[number.read],
         number.setting,
         f"{number.error:.2f}{spread}",
-        score.words + (f" (of {num})" if num > 1 else ""),
-        metric.text(score.mean),
-        signed(metric, score.mean - number.error / metric.scale),
+        words,
+        metric.text(error),
+        signed(metric, error - number.error / metric.scale),
         "–" if distance is None else f"{distance:+.1f}",
-        "; ".join(differing) or "nothing that both state",
+        "; ".join(protocol_differences(number.protocol, ours)),
     )
 
 

@@ -22,11 +22,24 @@ PRINTERS: dict[str, Printer] = {"study table": printed}
 
 
 def quotations(kind: str) -> re.Pattern[str]:
-    """Finds `<!-- KIND ARGUMENTS -->`, what is quoted there, and `<!-- end -->`."""
-    return re.compile(rf"(<!-- {re.escape(kind)} (.*?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+    """Finds `<!-- KIND ARGUMENTS -->`, what is quoted there, and `<!-- end -->`, however spaced."""
+    return re.compile(
+        rf"(<!--\s*{_spaced(kind)}\s+([^<>]*?)\s*-->[ \t]*\n)(.*?)(<!--\s*end\s*-->)", re.DOTALL
+    )
 
 
-QUOTATION = quotations("study table")
+def broken_marks(text: str) -> list[str]:
+    """The first line of each comment that starts as a quotation's mark and is not one."""
+    found = []
+    for kind in PRINTERS:
+        whole = {match.start() for match in quotations(kind).finditer(text)}
+        marks = re.finditer(rf"<!-*\s*{_spaced(kind)}\b[^\n]*", text, re.IGNORECASE)
+        found += [mark[0] for mark in marks if mark.start() not in whole]
+    return found
+
+
+def _spaced(kind: str) -> str:
+    return r"\s+".join(map(re.escape, kind.split()))
 
 
 def refreshed(text: str, printers: Mapping[str, Printer] = PRINTERS) -> str:

@@ -1,13 +1,15 @@
 """Which tables a report has: those that the experiment's file asks for, or a default."""
 
+import math
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
-from study.errors import InputError
+from study.errors import InputError, unknown
 from study.outputs.records import CellRecord, Ledger
+from study.report.comparisons import Comparison, parse_comparisons
 from study.report.measured import with_probe
 from study.report.pivot import Pivot, Request, make_pivot
 from study.report.probes import ProbeMetric
@@ -22,11 +24,15 @@ class Settings:
     """What an experiment's file says of its report, under `report`.
 
     `tables`: arguments of `study table`, a text each; `targets`: validation errors, as they are
-    recorded (shares, if the task is classification), of which the time to reach them is told.
+    recorded (shares, if the task is classification), of which the time to reach them is told;
+    `margin`: the difference of test errors, as recorded, within which two cells count as the same;
+    `compare`: pairs of cells to compare, whatever else is compared.
     """
 
     tables: tuple[str, ...] = ()
     targets: tuple[float, ...] = ()
+    margin: float | None = None
+    compare: tuple[Comparison, ...] = ()
 
 
 def settings_of(ledger: Ledger) -> Settings:
@@ -44,16 +50,24 @@ def settings_of(ledger: Ledger) -> Settings:
 
 def parse_settings(report: Any) -> Settings:
     """The settings of a `report` key; InputError says what it takes."""
-    if not isinstance(report, dict) or set(report) - {"tables", "targets"}:
-        raise InputError("report: it takes tables (a list of `study table` arguments) and targets")
+    names = [field.name for field in fields(Settings)]
+    if not isinstance(report, dict):
+        raise InputError(f"report: it takes {', '.join(names)}, not {report!r}")
+    for name in report:
+        if name not in names:
+            raise unknown("key of report", name, names)
     tables, targets = report.get("tables") or [], report.get("targets") or []
+    margin = report.get("margin")
     if not isinstance(tables, list) or not all(isinstance(text, str) for text in tables):
         raise InputError("report.tables: it takes a list of texts, as --rows init --columns norm")
     if not isinstance(targets, list) or not all(_is_positive(number) for number in targets):
         raise InputError("report.targets: it takes a list of errors above 0, as [0.05]")
+    if margin is not None and not _is_positive(margin):
+        raise InputError("report.margin: it takes a difference above 0, as 0.005 (half a point)")
     for text in tables:
         parse_request(text)
-    return Settings(tuple(tables), tuple(float(number) for number in targets))
+    compare = parse_comparisons(report.get("compare") or [])
+    return Settings(tuple(tables), tuple(map(float, targets)), margin, compare)
 
 
 def parse_request(text: str) -> Request:
@@ -75,12 +89,16 @@ def make_pivots(
 ) -> tuple[list[Pivot], list[str]]:
     """The pivots asked for (none: the default ones) and a remark for each that cannot be made."""
     pivots, remarks = [], []
+    known = {problem for cell in cells for problem in cell.problems}
     for text in tables or DEFAULT:
         try:
-            pivots.append(_pivot(cells, parse_request(text)))
+            pivot = _pivot(cells, parse_request(text))
         except InputError as error:
             remarks.append(f"Table {text}: {error}.")
-    return pivots, remarks
+            continue
+        pivots.append(pivot)
+        remarks += [line for cell in pivot.cells for line in cell.problems if line not in known]
+    return pivots, list(dict.fromkeys(remarks))
 
 
 def pivot_names(pivots: Sequence[Pivot]) -> list[str]:
@@ -105,4 +123,5 @@ def _pivot(cells: Sequence[CellRecord], request: Request) -> Pivot:
 
 
 def _is_positive(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and 0 < value < math.inf

@@ -5,7 +5,14 @@ from collections.abc import Collection
 from study.statistics.intervals import Interval
 from study.statistics.intervals import t_interval as mean_interval
 
-__all__ = ["Interval", "distinguishable", "mean_interval", "median", "paired_difference"]
+__all__ = [
+    "Interval",
+    "distinguishable",
+    "has_spread",
+    "mean_interval",
+    "median",
+    "paired_difference",
+]
 
 
 def paired_difference(
@@ -33,8 +40,21 @@ def distinguishable(
     interval = paired_difference(first, second, confidence=confidence)
     assert interval.low is not None
     assert interval.high is not None
-    rounding = 1e-12 * max(abs(float(value)) for value in (*first, *second))
+    rounding = _rounding(first, second)
     return interval.low > rounding or interval.high < -rounding
+
+
+def has_spread(first: Collection[float], second: Collection[float]) -> bool:
+    """Whether first - second (shape [seeds] each) is not the same for all seeds, but for rounding.
+
+    Without spread a t test has nothing to measure the difference by.
+    """
+    differences = [float(a) - float(b) for a, b in zip(first, second, strict=True)]
+    return max(differences) - min(differences) > _rounding(first, second)
+
+
+def _rounding(first: Collection[float], second: Collection[float]) -> float:
+    return 1e-12 * max(abs(float(value)) for value in (*first, *second))
 
 
 def median(values: Collection[float]) -> float:

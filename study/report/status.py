@@ -2,10 +2,14 @@
 
 import itertools
 import json
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from study.arguments import Parser, show
+from study.outcome import Failure
+from study.outputs.reached import reached_epoch
 from study.outputs.records import (
     CellRecord,
     Ledger,
@@ -63,6 +67,8 @@ def as_record(ledger: Ledger, cells: Sequence[CellRecord], stale: list[str]) -> 
                 "diverged_replicas": cell.num_diverged,
                 "error": cell.error,
                 "problems": list(cell.problems),
+                "owner": asdict(cell.owner) if cell.owner else None,
+                "checkpoint_epoch": None if cell.result else reached_epoch(cell.path),
             }
             for cell in cells
         ],
@@ -142,15 +148,31 @@ def _legend(
 
 
 def _unfinished(cells: Sequence[CellRecord]) -> list[str]:
-    lines = []
+    lines, missing = [], []
     for cell in cells:
-        if cell.status in ("failed", "running"):
-            lines.append(
-                f"{cell.status}: {cell.directory}{f'  {cell.error}' if cell.error else ''}"
-            )
+        facts = _facts(cell)
+        if cell.status in ("failed", "running") or facts:
+            lines.append(f"{cell.status}: {cell.directory}{f'  {facts}' if facts else ''}")
+        elif cell.status == "missing":
+            missing.append(cell.directory)
         lines += [f"{cell.status}: {problem}" for problem in cell.problems]
-    missing = [cell.directory for cell in cells if cell.status == "missing"]
+    failures = [Failure.recorded(cell.directory, cell.error) for cell in cells if cell.error]
+    kinds = Counter(failure.words for failure in failures)
+    if kinds.total() > 1:
+        counts = (f"{count} x {words}" for words, count in kinds.most_common())
+        lines.append(f"failed by kind: {'; '.join(counts)}")
     return [*lines, f"missing: {_listed(missing)}"] if missing else lines
+
+
+def _facts(cell: CellRecord) -> str:
+    """What is to be said of a cell that is not done: who trains it, how far it is, its error."""
+    facts = []
+    if cell.owner:
+        facts.append(cell.owner.words)
+        facts += [f"since {cell.owner.started}"] if cell.owner.started else []
+    if cell.result is None and (epoch := reached_epoch(cell.path)) is not None:
+        facts.append(f"checkpoint after epoch {epoch}")
+    return ", ".join([*facts, *([cell.error] if cell.error else [])])
 
 
 def _listed(names: Sequence[str]) -> str:

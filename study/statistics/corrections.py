@@ -51,19 +51,21 @@ def holm_steps(pvalues: Sequence[float], alpha: float) -> list[int]:
 def bounds_at(estimate: float, standard_error: float, degrees: int, alpha: float) -> Bounds:
     """The two-sided t interval with `alpha` outside: estimate +- t_dof(1 - alpha / 2) error.
 
+    `standard_error` is above 0: without spread there is no such interval.
+
     Source: Student (1908), Biometrika 6.
     """
     # The lower tail keeps its digits where 1 - alpha / 2 rounds to 1.
     from scipy.special import stdtrit
 
-    half_width = -float(stdtrit(degrees, alpha / 2)) * standard_error if standard_error else 0.0
+    half_width = -float(stdtrit(degrees, alpha / 2)) * standard_error
     return Bounds(estimate - half_width, estimate + half_width)
 
 
 def upper_p(estimate: float, standard_error: float, degrees: int, threshold: float = 0.0) -> float:
     """The one-sided p of effect <= threshold: P(T_dof >= (estimate - threshold) / standard_error).
 
-    Without any spread it is 0 above the threshold and 1 elsewhere.
+    `standard_error` is above 0.
 
     Source: Student (1908), Biometrika 6.
     """
@@ -73,12 +75,10 @@ def upper_p(estimate: float, standard_error: float, degrees: int, threshold: flo
 def lower_p(estimate: float, standard_error: float, degrees: int, threshold: float = 0.0) -> float:
     """The one-sided p of effect >= threshold: P(T_dof <= (estimate - threshold) / standard_error).
 
-    Without any spread it is 0 below the threshold and 1 elsewhere.
+    `standard_error` is above 0.
 
     Source: Student (1908), Biometrika 6.
     """
-    if standard_error == 0:
-        return float(estimate >= threshold)
     from scipy.special import stdtr
 
     return float(stdtr(degrees, (estimate - threshold) / standard_error))

@@ -173,7 +173,9 @@ def bootstrap_interval(
         method="BCa",
         rng=np.random.default_rng(seed),
     ).confidence_interval
-    return Bootstrap(float(interval.low), float(interval.high), approximate)
+    # A mean of equal values rounds, and would lie beyond all of them.
+    low, high = max(float(interval.low), ordered[0]), min(float(interval.high), ordered[-1])
+    return Bootstrap(low, high, approximate)
 
 
 def mean_and_error(values: Collection[float]) -> tuple[float, float | None]:

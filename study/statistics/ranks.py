@@ -1,6 +1,6 @@
-"""Sign and rank tests of paired differences, which say nothing below ten seeds.
+"""The signed-rank test of paired differences, which says nothing below ten seeds.
 
-With n seeds the smallest two-sided p that either can give is 2 / 2^n: 0.0625 with 5 seeds, so that
+With n seeds the smallest two-sided p that it can give is 2 / 2^n: 0.0625 with 5 seeds, so that
 no difference however large is ever found there, and none survives a correction before 10.
 """
 
@@ -37,21 +37,3 @@ def signed_rank_test(first: Collection[float], second: Collection[float]) -> Ran
 
     found = stats.wilcoxon(differences)
     return RankTest(float(found.statistic), float(found.pvalue), len(differences))
-
-
-def sign_test(first: Collection[float], second: Collection[float]) -> RankTest | None:
-    """The sign test of first - second (shape [seeds] each); None below 10 seeds.
-
-    The statistic is the number of positive differences among those that are not 0, which is
-    Binomial(., 1/2) if neither cell is better; p is exact.
-
-    Source: Arbuthnott (1710), Phil. Trans. Royal Society 27; scipy.stats.binomtest.
-    """
-    pairs = [(float(a), float(b)) for a, b in zip(first, second, strict=True)]
-    if len(pairs) < MIN_SEEDS:
-        return None
-    from scipy import stats
-
-    greater, unequal = sum(a > b for a, b in pairs), sum(a != b for a, b in pairs)
-    p = float(stats.binomtest(greater, unequal).pvalue) if unequal else 1.0
-    return RankTest(float(greater), p, len(pairs))

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 class TimeToTarget:
     """Medians over seeds, inf where too few reach the target; `by_seed` has the epochs.
 
-    `seconds` are the population's, which trains all its replicas together.
+    NaN where the target was reached at a time that nobody recorded. `seconds` are the population's,
+    which trains all its replicas together.
     """
 
     epochs: float
@@ -31,8 +32,8 @@ def time_to_target(
     """When the error first is at most `target`: epochs, updates and seconds, medians over seeds.
 
     `errors`: shape [seeds, epochs], after each epoch (NaN is above every target); `updates`,
-    `seconds`: shape [epochs], what had been done and had passed by then. Epochs count from 1. The
-    first time decides, whatever comes after. ValueError without a seed.
+    `seconds`: shape [epochs], what had been done and had passed by then (NaN: not known). Epochs
+    count from 1. The first time decides, whatever comes after. ValueError without a seed.
 
     Source: Dahl et al. (2023), Benchmarking neural network training algorithms (AlgoPerf): time to
     target, infinite for a miss, and the median over repetitions.
@@ -48,8 +49,8 @@ def time_to_target(
     epochs = _times(places, range(1, reached.shape[1] + 1))
     return TimeToTarget(
         epochs=median(epochs),
-        updates=median(_times(places, updates)),
-        seconds=median(_times(places, seconds)),
+        updates=_median(_times(places, updates)),
+        seconds=_median(_times(places, seconds)),
         num_reached=sum(place is not None for place in places),
         num=len(places),
         by_seed=tuple(epochs),
@@ -58,3 +59,9 @@ def time_to_target(
 
 def _times(places: Sequence[int | None], clock: Sequence[float]) -> list[float]:
     return [math.inf if place is None else float(clock[place]) for place in places]
+
+
+def _median(times: Sequence[float]) -> float:
+    """The median; NaN where it hangs on a time that is not known, which is finite all the same."""
+    earliest = median([0.0 if math.isnan(time) else time for time in times])
+    return math.nan if math.isfinite(earliest) and any(map(math.isnan, times)) else earliest

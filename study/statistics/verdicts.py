@@ -1,5 +1,6 @@
 """The rule that turns a family of estimated effects into verdicts, with the bounds it used."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -10,26 +11,37 @@ Kind = Literal["greater", "at least", "same"]
 
 
 class Effect(NamedTuple):
-    """A claim's estimate (in the claimed direction), its error, and the smallest that matters."""
+    """A claim's estimate (in the claimed direction), its error, and the smallest that matters.
+
+    `standard_error` is 0 where all seeds have one effect. `open_low`, `open_high`: the true effects
+    of some seeds may lie below their numbers, or above them (an error that no epoch reached).
+    """
 
     estimate: float
     standard_error: float
     degrees: int
     smallest: float = 0.0
     kind: Kind = "greater"
+    open_low: bool = False
+    open_high: bool = False
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """`p`: Holm-adjusted and two-sided; at most alpha exactly where the bounds pass."""
+    """`p`: Holm-adjusted and two-sided; at most alpha exactly where the bounds pass.
+
+    Without spread there is neither. An open end's bound is infinite.
+    """
 
     outcome: Literal["supported", "refuted", "undecided"]
-    low: float
-    high: float
-    p: float
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
 
 
-def judge(effects: Sequence[Effect], *, alpha: float = 0.05) -> list[Judgement]:
+def judge(
+    effects: Sequence[Effect], *, family: int | None = None, alpha: float = 0.05
+) -> list[Judgement]:
     """A verdict on each claim of a family (shape [claims]), in the given order.
 
     With d = `smallest` and bounds that Holm adjusts over the family:
@@ -41,52 +53,84 @@ def judge(effects: Sequence[Effect], *, alpha: float = 0.05) -> list[Judgement]:
     Supporting every claim is one family of tests, refuting every claim another, each at alpha / 2:
     any wrong verdict in a file is at most alpha likely. Where a claim of sameness is refuted, its
     bounds are Bonferroni-adjusted for the two sides; where it is undecided they are the wider pair.
-    `p` is of what supporting rejects. ValueError for a smallest effect below 0, or of 0 for same.
+    `p` is of what supporting rejects. `family`: how many claims there are, those without an effect
+    yet among them; each counts as a test with p = 1, so that bounds never widen when one gets its
+    effect. ValueError for a smallest effect below 0, or of 0 for same.
+
+    Equal effects of all seeds leave a claim undecided: a t interval needs their spread, and of so
+    few seeds a spread of 0 says only that the measure's steps are wider than it. At an open end the
+    mean of the numbers bounds that of the true effects from the other side, so what rests on the
+    bound of that side holds whatever the true effects are, and nothing else is decided.
 
     Source: Holm (1979), Scandinavian Journal of Statistics 6; Schuirmann (1987), A comparison of
-    the two one-sided tests procedure, J. Pharmacokinetics and Biopharmaceutics 15.
+    the two one-sided tests procedure, J. Pharmacokinetics and Biopharmaceutics 15; open ends:
+    Manski (2003), Partial Identification of Probability Distributions, chapter 1 (bounds of a mean
+    of which some values are only known to lie beyond a number).
     """
     for effect in effects:
         if effect.smallest < 0 or (effect.kind == "same" and not effect.smallest):
             least = "above 0" if effect.kind == "same" else "0 or above"
             raise ValueError(f"smallest effect {effect.smallest} of kind {effect.kind!r}: {least}")
-    support, against = [_support_p(e) for e in effects], [_against_p(e) for e in effects]
+    unmeasured = [1.0] * ((family or len(effects)) - len(effects))
+    support = [*map(_support_p, effects), *unmeasured]
+    against = [*map(_against_p, effects), *unmeasured]
     adjusted = [min(1.0, 2 * p) for p in holm(support)]
     ups, downs = holm_steps(support, alpha / 2), holm_steps(against, alpha / 2)
     return [
         _judge(effect, alpha / up, alpha / down, p)
-        for effect, up, down, p in zip(effects, ups, downs, adjusted, strict=True)
+        for effect, up, down, p in zip(effects, ups, downs, adjusted, strict=False)
     ]
 
 
 def _support_p(effect: Effect) -> float:
-    if effect.kind == "greater":
-        return upper_p(*effect[:3])
-    above = upper_p(*effect[:3], -effect.smallest)
-    return above if effect.kind == "at least" else max(above, lower_p(*effect[:3], effect.smallest))
+    margin = 0.0 if effect.kind == "greater" else effect.smallest
+    above = _above_p(effect, -margin)
+    return max(above, _below_p(effect, margin)) if effect.kind == "same" else above
 
 
 def _against_p(effect: Effect) -> float:
     if effect.kind == "greater":
-        return lower_p(*effect[:3], effect.smallest)
-    below = lower_p(*effect[:3], -effect.smallest)
+        return _below_p(effect, effect.smallest)
+    below = _below_p(effect, -effect.smallest)
     if effect.kind == "at least":
         return below
-    return min(1.0, 2 * min(below, upper_p(*effect[:3], effect.smallest)))
+    return min(1.0, 2 * min(below, _above_p(effect, effect.smallest)))
+
+
+def _above_p(effect: Effect, threshold: float) -> float:
+    """Of effect <= threshold; 1 where nothing can reject that."""
+    testable = effect.standard_error > 0 and not effect.open_low
+    return upper_p(*effect[:3], threshold) if testable else 1.0
+
+
+def _below_p(effect: Effect, threshold: float) -> float:
+    """Of effect >= threshold; 1 where nothing can reject that."""
+    testable = effect.standard_error > 0 and not effect.open_high
+    return lower_p(*effect[:3], threshold) if testable else 1.0
 
 
 def _judge(effect: Effect, up: float, down: float, p: float) -> Judgement:
     """The verdict when supporting is tested at `up`, refuting at `down` (both two-sided)."""
-    d, row = effect.smallest, effect[:3]
+    if not effect.standard_error:
+        return Judgement("undecided")
+    d = effect.smallest
     if effect.kind == "same":
-        return _judge_same(d, bounds_at(*row, up), bounds_at(*row, down / 2), p)
-    low, high = bounds_at(*row, up).low, bounds_at(*row, down).high
+        return _judge_same(d, _bounds(effect, up), _bounds(effect, down / 2), p)
+    low, high = _bounds(effect, up).low, _bounds(effect, down).high
     threshold = -d if effect.kind == "at least" else 0.0
     enough = effect.kind == "at least" or effect.estimate >= d
     if low > threshold and enough:
         return Judgement("supported", low, high, p)
     refuted = high < (-d if effect.kind == "at least" else d)
     return Judgement("refuted" if refuted else "undecided", low, high, p)
+
+
+def _bounds(effect: Effect, alpha: float) -> Bounds:
+    low, high = bounds_at(*effect[:3], alpha)
+    return Bounds(
+        -math.inf if effect.open_low else low,
+        math.inf if effect.open_high else high,
+    )
 
 
 def _judge_same(margin: float, within: Bounds, outside: Bounds, p: float) -> Judgement:

@@ -4,7 +4,15 @@ const loadCharts = once(async () => {
   return window.Plotly;
 });
 
-const inkOf = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+/** A colour of the style sheet as it is in the present theme: `rgb(11, 95, 149)`. */
+function inkOf(name) {
+  const sample = element("i", { hidden: true });
+  sample.style.color = `var(${name})`;
+  document.body.append(sample);
+  const ink = getComputedStyle(sample).color;
+  sample.remove();
+  return ink;
+}
 
 /** Draws a chart; where a browser cannot unpack the library, a line of text stands for it. */
 async function draw(place, traces, { x = {}, y = {}, label }) {
@@ -57,7 +65,7 @@ function banded(x, [mean, low, high], name, ink, dash = "solid") {
   ];
 }
 
-const faded = (ink) => `${ink}2b`;
+const faded = (ink) => ink.replace(/^rgb\((.*)\)$/, "rgba($1, 0.17)");
 
 function drawCurves(place, curves, quantity, unit) {
   const name = quantity === "error" ? `error${unit ? `, ${unit}` : ""}` : "loss";
@@ -65,7 +73,7 @@ function drawCurves(place, curves, quantity, unit) {
     place,
     [
       ...banded(curves.epochs, curves[`train_${quantity}`], "training", inkOf("--second"), "dash"),
-      ...banded(curves.epochs, curves[`val_${quantity}`], "validation", inkOf("--accent-ink")),
+      ...banded(curves.epochs, curves[`val_${quantity}`], "validation", inkOf("--accent")),
     ],
     {
       x: { title: "epoch" },
@@ -80,7 +88,7 @@ function drawRates(place, rates, unit) {
     place,
     [
       ...banded(rates.lr, rates.test_error, "test", inkOf("--second"), "dash"),
-      ...banded(rates.lr, rates.val_error, "validation", inkOf("--accent-ink")),
+      ...banded(rates.lr, rates.val_error, "validation", inkOf("--accent")),
       {
         x: [rates.chosen],
         y: [rates.val_error[0][rates.lr.indexOf(rates.chosen)]],
@@ -88,7 +96,7 @@ function drawRates(place, rates, unit) {
         mode: "markers",
         type: "scatter",
         hoverinfo: "skip",
-        marker: { size: 12, symbol: "circle-open", color: inkOf("--accent-ink"), line: { width: 2 } },
+        marker: { size: 12, symbol: "circle-open", color: inkOf("--accent"), line: { width: 2 } },
       },
     ],
     {
@@ -109,7 +117,7 @@ function drawProbe(place, [start, end], steps, [name, unit]) {
   });
   const traces = [];
   if (start) traces.push(trace(start, "at initialization", inkOf("--second"), "dash", "circle-open"));
-  if (end) traces.push(trace(end, `after ${steps[1]} updates`, inkOf("--accent-ink"), "solid", "circle"));
+  if (end) traces.push(trace(end, `after ${steps[1]} updates`, inkOf("--accent"), "solid", "circle"));
   return draw(place, traces, {
     x: { title: "layer", dtick: layers.length > 12 ? null : 1, range: [0.7, layers.length + 0.3] },
     y: {

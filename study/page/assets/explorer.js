@@ -1,4 +1,6 @@
 const NONE = "none";
+/** Levels that a desktop shows across without scrolling. */
+const MOST_ACROSS = 9;
 /** From this strength on the other ink has more contrast, in either theme. */
 const OTHER_INK = 0.68;
 /** The factors down and across (-1: none), the metric, and a level of each other factor. */
@@ -7,9 +9,11 @@ const chosen = { rows: 0, columns: -1, metric: "", fixed: [] };
 function startExplorer(openCell) {
   const tested = metricNamed("test_error");
   chosen.metric = (tested ?? data.metrics[0])?.name;
-  // As the tables: the first factor across, the second down.
   chosen.rows = data.factors.length > 1 ? 1 : data.factors.length - 1;
   chosen.columns = data.factors.length > 1 ? 0 : -1;
+  // As the tables, the first factor across; but more levels than fit stand below each other.
+  const [across, down] = data.factors.map(({ levels }) => levels.length);
+  if (across > MOST_ACROSS && down < across) [chosen.rows, chosen.columns] = [0, 1];
   chosen.fixed = data.factors.map(() => 0);
   const place = byId("heat");
   place.addEventListener("click", (event) => {
@@ -86,7 +90,7 @@ function metricControl() {
 function showGrid() {
   const metric = metricNamed(chosen.metric);
   if (!metric) return;
-  const scale = scaleOf(metric);
+  const scaleAt = scalesOf(metric);
   const [rows, columns] = [usedLevels(chosen.rows), usedLevels(chosen.columns)];
   const table = element("table", { className: "heat", role: "grid", "aria-label": gridLabel(metric) });
   table.classList.toggle("dense", columns.length > 7);
@@ -102,7 +106,7 @@ function showGrid() {
   for (const row of rows) {
     const text = row < 0 ? data.study : data.factors[chosen.rows].levels[row];
     const line = element("tr", { role: "row" }, element("th", { scope: "row", textContent: text }));
-    for (const column of columns) line.append(gridCell(metric, scale, cellAt(row, column)));
+    for (const column of columns) line.append(gridCell(metric, scaleAt, cellAt(row, column)));
     body.append(line);
   }
   table.append(body);
@@ -110,7 +114,7 @@ function showGrid() {
   byId("heat-caption").textContent = [metric.label, ...fixedLevels()].join(", ");
   const first = table.querySelector("button");
   if (first) makeCurrent(first);
-  showLegend(metric, scale);
+  showLegend(metric, scaleAt);
 }
 
 /** The levels of a factor that some cell has beside the levels that are fixed; -1: no factor. */
@@ -139,7 +143,7 @@ function cellAt(row, column) {
   return cellsByPlace().get(at.join()) ?? -1;
 }
 
-function gridCell(metric, scale, cell) {
+function gridCell(metric, scaleAt, cell) {
   if (cell < 0) {
     return element("td", { role: "gridcell", className: "absent", textContent: "–" });
   }
@@ -159,7 +163,7 @@ function gridCell(metric, scale, cell) {
   );
   if (value === null) button.classList.add("unknown");
   else {
-    const strength = scale.strength(value);
+    const strength = scaleAt(cell).strength(value);
     button.style.setProperty("--t", strength.toFixed(3));
     button.classList.toggle("strong", strength > OTHER_INK);
   }
@@ -169,29 +173,27 @@ function gridCell(metric, scale, cell) {
 
 const gridLabel = (metric) => `${metric.label} by cell; arrow keys move, Enter opens a cell`;
 
-function showLegend(metric, scale) {
-  const ends = scale.known.length ? endsOf(metric) : null;
+/** What the metric is and what its colours mean; of several scales side by side none is shown. */
+function showLegend(metric, scaleAt) {
+  const shown = data.cells.map((_, cell) => cell).filter((cell) => isFixed(data.cells[cell]));
+  const scales = new Set(shown.filter((cell) => metric.values[cell] !== null).map(scaleAt));
   const better = metric.better === "none" ? "" : `, ${metric.better} is better`;
   const unit = metric.unit ? ` in ${metric.unit}` : "";
-  byId("metric-help").textContent = `${metric.label}${unit}${better}. ${metric.help}`;
+  const apart = scales.size > 1 ? " These cells are of different data or splits: colours compare only within one." : "";
+  byId("metric-help").textContent = `${metric.label}${unit}${better}. ${metric.help}${apart}`;
   const legend = byId("legend");
-  legend.hidden = !ends;
-  if (!ends) return;
+  legend.hidden = scales.size !== 1;
+  if (legend.hidden) return;
+  const [{ ends, logarithmic }] = scales;
+  const [weakest, strongest] = ends.map((cell) => numberParts(metric, cell).number);
+  const several = new Set(data.cells.map(({ origin }) => origin).filter((each) => each !== null)).size > 1;
+  const over = metric.of_data && several ? "all cells of these data" : "all cells";
   legend.replaceChildren(
-    element("span", { textContent: ends[0] }),
+    element("span", { textContent: weakest }),
     element("i", { "aria-hidden": "true" }),
-    element("span", { textContent: ends[1] }),
-    element("em", { textContent: scale.logarithmic ? "all cells, log scale" : "all cells" }),
+    element("span", { textContent: strongest }),
+    element("em", { textContent: logarithmic ? `${over}, log scale` : over }),
   );
-}
-
-/** The texts of the weakest and of the strongest colour. */
-function endsOf(metric) {
-  const known = metric.values.map((value, cell) => [value, cell]).filter(([v]) => v !== null);
-  known.sort((first, second) => first[0] - second[0]);
-  const text = ([, cell]) => numberParts(metric, cell).number;
-  const ends = [text(known[0]), text(known[known.length - 1])];
-  return metric.better === "lower" ? ends.reverse() : ends;
 }
 
 function makeCurrent(button) {

@@ -15,18 +15,40 @@ function numberParts(metric, cell) {
 const wholeText = (metric, cell) => [metric.texts[cell], ...metric.marks[cell]].join(" ");
 
 /**
- * How strongly each cell is coloured, 0 to 1, over all cells of the study: fully where it is best
- * (or largest, if neither is better). Logarithmic where the numbers span more than a decade.
+ * The cells that share a cell's colours: all of the study, or, of errors and losses, those that were
+ * measured on the same images. No number that is not among them is set beside them.
  */
-function scaleOf(metric) {
-  const known = metric.values.filter((value) => value !== null);
-  const logarithmic = Math.min(...known) > 0 && Math.max(...known) > 10 * Math.min(...known);
+const comparedWith = (metric, cell) =>
+  data.cells
+    .map((_, other) => other)
+    .filter((other) => !metric.of_data || data.cells[other].origin === data.cells[cell].origin)
+    .filter((other) => metric.values[other] !== null);
+
+/**
+ * How strongly each of these cells is coloured, 0 to 1: fully where it is best (or largest, if
+ * neither is better). Logarithmic where the numbers span more than a decade. `ends` are the cells
+ * with the weakest and the strongest colour.
+ */
+function scaleOf(metric, cells) {
+  const sorted = [...cells].sort((first, second) => metric.values[first] - metric.values[second]);
+  const ends = [sorted[0], sorted[sorted.length - 1]];
+  const [least, most] = ends.map((cell) => metric.values[cell]);
+  const logarithmic = least > 0 && most > 10 * least;
   const place = (value) => (logarithmic ? Math.log10(value) : value);
-  const low = place(Math.min(...known));
-  const length = place(Math.max(...known)) - low;
+  const length = place(most) - place(least);
   const strength = (value) => {
-    const share = length ? (place(value) - low) / length : 0.5;
+    const share = length ? (place(value) - place(least)) / length : 0.5;
     return metric.better === "lower" ? 1 - share : share;
   };
-  return { logarithmic, known, strength };
+  return { logarithmic, ends: metric.better === "lower" ? ends.reverse() : ends, strength };
+}
+
+/** The scale of each cell that has a number, made once for all cells that share it. */
+function scalesOf(metric) {
+  const made = new Map();
+  return (cell) => {
+    const key = metric.of_data ? data.cells[cell].origin : "all";
+    if (!made.has(key)) made.set(key, scaleOf(metric, comparedWith(metric, cell)));
+    return made.get(key);
+  };
 }

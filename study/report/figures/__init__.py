@@ -1,6 +1,7 @@
 """The figures of a report: what they show is chosen so that they stay readable, and said so."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from study.report.figures import (
     curves,
@@ -32,4 +33,7 @@ FIGURES: dict[str, Callable[[Shown], list[Drawn]]] = {
 def figures(frames: Frames) -> list[Drawn]:
     """Every figure that a study has the data for, in the order of the registry."""
     shown = Shown(frames)
-    return [drawn for draw in FIGURES.values() for drawn in draw(shown)]
+    every = [drawn for draw in FIGURES.values() for drawn in draw(shown)]
+    if not shown.left_out:
+        return every
+    return [replace(drawn, caption=f"{drawn.caption} {shown.left_out}") for drawn in every]

@@ -43,9 +43,11 @@ def _draw(
         if points:
             band(axes, list(curve), points, line)
 
+    beyond: list[str] = []
+
     def finish(axes: Axes) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-        error_axis(axes)
+        beyond.append(error_axis(axes))
 
     label = f"{words.partition(',')[0]}{f' ({unit})' if unit else ''}"
     figure = draw_panels(layout, fill, x_label="epoch", y_label=label, finish=finish)
@@ -55,6 +57,7 @@ def _draw(
         first,
         layout,
         more,
+        *beyond,
         interval_words(cells),
         lacking_words(len(cells), len(layout.cells), "usable curves"),
     )

@@ -11,7 +11,7 @@ from study.probes.names import PROBES
 from study.report.figures.layout import Layout
 from study.report.figures.panels import band, draw_panels, extent, finished, plain_decades
 from study.report.figures.points import Point, point
-from study.report.figures.shown import Shown
+from study.report.figures.shown import Shown, of_probes
 from study.report.figures.words import caption, interval_words, lacking_words
 from study.report.parts import Drawn
 from study.words import counted
@@ -27,10 +27,7 @@ EMPTY = "0 or not finite"
 
 def draw(shown: Shown) -> list[Drawn]:
     """A figure for each of QUANTITIES; nothing without probes, or with one hidden layer."""
-    layout = shown.probed_layout
-    if layout is None:
-        return []
-    return [drawn for name in QUANTITIES for drawn in _draw(shown, layout, name)]
+    return of_probes(shown, QUANTITIES, _draw)
 
 
 def _draw(shown: Shown, layout: Layout, probe: str) -> list[Drawn]:

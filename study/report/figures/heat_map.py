@@ -24,10 +24,10 @@ from study.report.parts import Drawn
 from study.report.tasks import metric_of
 
 MOST = Most(lines=4, rows=20, columns=10)
-MOST_TEXTS = 420
+MOST_TEXTS = 300
 """More entries than these have no numbers: the tables have them."""
-COLORS = "cividis_r"
-"""Ordered by lightness, so it is the same map in grey; the darker, the higher the error."""
+COLORS = "cividis"
+"""Ordered by lightness, so it is the same map in grey; the darker, the lower the error."""
 
 Entries = Mapping[tuple[str, str], Entry]
 """{(row, column): entry} of one panel."""
@@ -174,8 +174,10 @@ def _frame_best(axes: Axes, layout: Layout, entries: Entries) -> None:
         for x, column in enumerate(layout.of(layout.columns)):
             entry = entries.get((row, column))
             if entry and entry.best == "best":
-                box = Rectangle((x + 0.03, y + 0.03), 0.94, 0.94, fill=False, lw=1.6, ec="black")
-                axes.add_patch(box)
+                # Black within white is seen on dark fields and on light ones.
+                for color, width in (("white", 3.2), ("black", 1.4)):
+                    look: dict[str, Any] = {"fill": False, "lw": width, "ec": color}
+                    axes.add_patch(Rectangle((x + 0.03, y + 0.03), 0.94, 0.94, **look))
 
 
 def _color_bar(
@@ -202,7 +204,7 @@ def _caption(layout: Layout, metric: Metric) -> str:
     cells = list(layout.cells.values())
     unit = f" in {metric.unit}" if metric.unit else ""
     first = f"{metric.label[0].upper()}{metric.label[1:]}{unit}"
-    darker = "Darker is higher; frame: the lowest of its panel"
+    darker = "Darker is lower; frame: the lowest of its panel"
     if seeds_words(cells) == "n = 1 seed":
         said = f"one seed (n = 1), so no interval. {AT_CHOSEN} {darker}."
         return caption(f"{first}: {said}", layout)

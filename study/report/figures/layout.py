@@ -14,7 +14,7 @@ from study.words import counted
 
 MOST_LINES = 5
 MOST_ROWS = 3
-MOST_COLUMNS = 5
+MOST_COLUMNS = 4
 MOST_PANELS = 16
 """Of one factor, whose panels are wrapped."""
 

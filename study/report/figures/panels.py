@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib
 from matplotlib import font_manager
 from matplotlib.axes import Axes
+from matplotlib.collections import FillBetweenPolyCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
@@ -24,6 +25,10 @@ from study.report.parts import Drawn
 WIDTH = 7.0
 PER_ROW = 4
 """Panels in a row where one factor's levels are wrapped."""
+
+USUAL = 0.95
+BEYOND = 10.0
+"""Centres more than so many times the USUAL quantile of all of them leave their axis."""
 
 _DASHES: tuple[Any, ...] = (
     "solid",
@@ -106,6 +111,9 @@ def grid(layout: Layout, *, square: bool = False) -> tuple[Figure, dict[tuple[st
         )
     for axes in every[len(places) :]:
         axes.remove()
+    for axes in every[: len(places)]:
+        # The room that ticks need is theirs already: an edge that asks for it makes them twice.
+        axes.spines[:].set_in_layout(False)
     return figure, dict(zip(places, every, strict=False))
 
 
@@ -121,6 +129,9 @@ def label(
         for place, ((row, column), axes) in enumerate(panels.items()):
             below = place + per_row >= len(panels)
             axes.tick_params(labelbottom=below)
+            # Axes without texts move nothing, and their ticks need not be made to find that out.
+            axes.xaxis.set_in_layout(below)
+            axes.yaxis.set_in_layout(place % per_row == 0)
             if below:
                 axes.set_xlabel(x_label)
             side = level_words(layout.rows, row, rows, width)
@@ -160,36 +171,61 @@ def band(
 ) -> None:
     """The centres as a line with markers, and the intervals as a band around it."""
     centers, low, high = zip(*((each.center, each.low, each.high) for each in points), strict=True)
-    axes.fill_between(places, low, high, color=line["color"], alpha=0.18, linewidth=0, zorder=2)
+    area(axes, places, low, high, color=line["color"], alpha=0.18, zorder=2)
     every = max(1, math.ceil(len(places) / 8))
     axes.plot(places, centers, markevery=every, zorder=3, **line)
 
 
-def extent(panels: Axes) -> tuple[float, float]:
-    """The smallest and the largest centre drawn on all axes that share this one's y."""
+def area(
+    axes: Axes, places: Sequence[float], low: Sequence[float], high: Sequence[float], **look: Any
+) -> None:
+    """What lies between two curves, filled; it has no part in finding the axes' limits."""
+    import numpy as np
+
+    lower, upper = np.ma.masked_invalid([low, high])
+    if (lower + upper).count():
+        at = np.asarray(places, dtype=float)
+        between = FillBetweenPolyCollection("x", at, lower, upper, linewidth=0, **look)
+        between.set_in_layout(False)
+        axes.add_collection(between, autolim=False)
+
+
+def centers(panels: Axes) -> list[float]:
+    """The finite centres drawn on all axes that share this one's y, sorted."""
     shared = panels.get_shared_y_axes().get_siblings(panels)
-    numbers = [
-        float(y)
-        for axes in shared
-        for line in axes.lines
-        for y in line.get_ydata()
-        if math.isfinite(y)
-    ]
-    return (min(numbers), max(numbers)) if numbers else (math.nan, math.nan)
+    numbers = (float(y) for axes in shared for line in axes.lines for y in line.get_ydata())
+    return sorted(filter(math.isfinite, numbers))
 
 
-def error_axis(axes: Axes) -> None:
-    """Errors or losses: logarithmic where they spread, and never far beyond the centres."""
-    low, high = extent(axes)
-    if not math.isfinite(low):
-        return
-    if low > 0 and high > 4 * low:
+def extent(panels: Axes) -> tuple[float, float]:
+    """The smallest and the largest of the centres; NaN where there are none."""
+    numbers = centers(panels)
+    return (numbers[0], numbers[-1]) if numbers else (math.nan, math.nan)
+
+
+def error_axis(axes: Axes) -> str:
+    """Errors or losses: logarithmic where they spread, and never far beyond the centres.
+
+    Nor far beyond most of them: a net that explodes for an epoch would flatten all others. What
+    is above the axis then is said in the words that are returned.
+    """
+    numbers = centers(axes)
+    if not numbers:
+        return ""
+    low, high = numbers[0], numbers[-1]
+    most = BEYOND * numbers[math.floor(USUAL * (len(numbers) - 1))]
+    words = ""
+    if low > 0 and high > max(most, 4 * low):
+        high = max(most, 4 * low)
+        words = f"What is above {short(high)} is not shown."
+    if low > 0 and high >= 4 * low:
         axes.set_yscale("log")
         axes.set_ylim(low / 1.25, high * 1.25)
         plain_decades(axes.yaxis, high / low)
     else:
         room = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
         axes.set_ylim(low - 3 * room, high + 3 * room)
+    return words
 
 
 def plain_decades(axis: Any, ratio: float) -> None:
@@ -227,7 +263,9 @@ def finished(
     """The figure as bytes, the same wherever and whenever it is drawn."""
     with styled():
         # The layout is the slowest part, and the same for both formats: it is found once.
-        figure.draw_without_rendering()
+        engine = figure.get_layout_engine()
+        assert engine is not None
+        engine.execute(figure)
         with matplotlib.rc_context({"figure.constrained_layout.use": False}):
             figure.set_layout_engine(None)
             svg, png = (_bytes(figure, name, kind) for kind in ("svg", "png"))

@@ -11,6 +11,7 @@ from study.outputs.records import CellRecord
 from study.report.factors import varying_factors
 from study.report.figures.layout import Most, arrange
 from study.report.figures.panels import (
+    area,
     band,
     finished,
     grid,
@@ -91,7 +92,7 @@ def _fill(axes: Axes, curves: Curves) -> None:
     high, _, low = (curves[name] for name in PERCENTILES)
     steps = list(high)
     inside = [low[step].center for step in steps], [high[step].center for step in steps]
-    axes.fill_between(steps, *inside, color="#EEEEEE", linewidth=0, zorder=1)
+    area(axes, steps, *inside, color="#EEEEEE", zorder=1)
     for place, name in enumerate(PERCENTILES):
         band(axes, steps, [curves[name][step] for step in steps], _style(place))
 

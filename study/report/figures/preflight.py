@@ -39,7 +39,7 @@ Entry = Mapping[str, Any]
 
 def draw(shown: Shown) -> list[Drawn]:
     """A panel for each of QUANTITIES, a point a layer; nothing without a sound preflight.json."""
-    known = {cell.signature: cell for cell in shown.frames.cells}
+    known = {cell.signature: cell for cell in shown.cells}
     entries = [entry for entry in _entries(shown.frames) if entry.get("signature") in known]
     entries = [entry for entry in entries if any(_all_points(entry))]
     if not entries:

@@ -42,12 +42,14 @@ def draw(shown: Shown) -> list[Drawn]:
         cross = {"color": line["color"], "marker": "x", "linestyle": "none"}
         axes.plot(lost, [points[rate].center for rate in lost], markersize=8, zorder=4, **cross)
 
+    beyond: list[str] = []
+
     def finish(axes: Axes) -> None:
         axes.set_xscale("log")
         plain_decades(axes.xaxis, rates[-1] / rates[0])
         if len(rates) <= MOST_TICKS:
             axes.xaxis.set_major_locator(FixedLocator(rates))
-        error_axis(axes)
+        beyond.append(error_axis(axes))
 
     unit = f" ({metric.unit})" if metric.unit else ""
     y_label = f"{metric.label.partition(',')[0]}{unit}"
@@ -57,6 +59,7 @@ def draw(shown: Shown) -> list[Drawn]:
         "marks the learning rate that validation chose, a cross one at which replicas diverged: "
         "there the median.",
         layout,
+        *beyond,
         interval_words(cells),
     )
     return [finished(figure, "learning_rates", "Learning-rate curves", text, cells)]

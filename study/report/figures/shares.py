@@ -10,7 +10,7 @@ from study.probes.names import PROBES
 from study.report.figures.layout import Layout
 from study.report.figures.panels import band, draw_panels, extent, finished, updates_axis
 from study.report.figures.points import Point, point
-from study.report.figures.shown import Curve, Shown
+from study.report.figures.shown import Curve, Shown, of_probes
 from study.report.figures.words import AT_CHOSEN, UPDATES, caption, interval_words, lacking_words
 from study.report.parts import Drawn
 
@@ -19,10 +19,7 @@ QUANTITIES = ("dead_fraction", "saturated_fraction")
 
 def draw(shown: Shown) -> list[Drawn]:
     """A figure for each of QUANTITIES that some cell was probed for at two moments."""
-    layout = shown.probed_layout
-    if layout is None:
-        return []
-    return [drawn for name in QUANTITIES for drawn in _draw(shown, layout, name)]
+    return of_probes(shown, QUANTITIES, _draw)
 
 
 def _draw(shown: Shown, layout: Layout, probe: str) -> list[Drawn]:

@@ -1,7 +1,7 @@
 """What figures are drawn from: a study's frames, and what several figures read of a cell."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -10,9 +10,10 @@ from study.outputs.cell import read_curves
 from study.outputs.measurements import FILE
 from study.outputs.readings import Reading, read_probe
 from study.outputs.records import CellRecord
-from study.report.figures.layout import Layout, arrange, line_axes
+from study.report.figures.layout import Layout, arrange, counted_cells, line_axes
 from study.report.frames import Frames
-from study.tasks import recorded_task
+from study.report.origins import Origin, by_origin, origin_of
+from study.report.parts import Drawn
 
 Curve = Mapping[float, Mapping[int, float]]
 """{epoch or updates: {seed: number}} of one cell at its chosen learning rate."""
@@ -27,16 +28,33 @@ class Shown:
     _probes: dict[tuple[str, str], Reading] = field(default_factory=dict, repr=False)
 
     @cached_property
+    def _origin(self) -> Origin:
+        """The origin of most finished cells, the first of equals."""
+        origins = by_origin(self.frames.finished)
+        return max(origins, key=lambda origin: len(origins[origin]))
+
+    @cached_property
     def cells(self) -> list[CellRecord]:
-        """All cells but those finished ones of another task than most: errors do not compare."""
-        finished = self.frames.finished
-        tasks = [recorded_task(cell.result or {}) for cell in finished]
-        most = max(dict.fromkeys(tasks), key=tasks.count)
-        return [
-            cell
-            for cell in self.frames.cells
-            if cell.result is None or recorded_task(cell.result) == most
-        ]
+        """The cells that are not finished, and the finished ones of the largest origin.
+
+        Losses and errors of several origins are not of the same images: no axis, colour scale or
+        mean may hold both.
+        """
+        cells = self.frames.cells
+        return [c for c in cells if c.result is None or origin_of(c) == self._origin]
+
+    @cached_property
+    def left_out(self) -> str:
+        """Which cells are not shown since they are of another origin; "" where there is one."""
+        rest = len(self.frames.finished) - self.num_finished
+        if not rest:
+            return ""
+        others = len(by_origin(self.frames.finished)) - 1
+        whose = "another origin" if others == 1 else f"{others} other origins"
+        return (
+            f"Only cells of one origin ({self._origin.words}) are shown; {counted_cells(rest)} of "
+            f"{whose} {'is' if rest == 1 else 'are'} left out: their errors do not compare."
+        )
 
     @cached_property
     def num_finished(self) -> int:
@@ -85,6 +103,14 @@ class Shown:
             layer: dict(sorted(found.items(), key=lambda item: item[0]))
             for layer, found in sorted(layers.items())
         }
+
+
+def of_probes(
+    shown: Shown, probes: Iterable[str], draw: Callable[[Shown, Layout, str], list[Drawn]]
+) -> list[Drawn]:
+    """What `draw` makes of each of the probes; nothing where no cell has probes."""
+    layout = shown.probed_layout
+    return [] if layout is None else [each for name in probes for each in draw(shown, layout, name)]
 
 
 def chosen_lr(cell: CellRecord) -> float:

@@ -1,10 +1,11 @@
 """The analyses of a report, each a table of text with its notes."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from study.report.frames import Frames
+from study.report.frames import Advance, Frames
 from study.report.parts import Sheet
+from study.report.requests import Settings
 from study.report.sheets.effects import effects
 from study.report.sheets.glossary import glossary
 from study.report.sheets.learning_rates import learning_rates, one_rate
@@ -16,26 +17,21 @@ from study.report.sheets.scores import Scores, all_scores
 from study.report.sheets.seeds import seeds
 from study.report.sheets.targets import time_to_target
 
-Advance = Callable[[str, int, int], None]
 Analysis = Callable[[Scores, str], Sheet | None]
 
 
-def make_sheets(frames: Frames, targets: Sequence[float], advance: Advance) -> list[Sheet]:
-    """Every analysis of every origin of the study's cells that has something to say.
-
-    `targets`: validation errors, the time to which is told; none: the median of the
-    cells' own.
-    """
+def make_sheets(frames: Frames, settings: Settings, advance: Advance) -> list[Sheet]:
+    """Every analysis of every origin of the study's cells that has something to say."""
     analyses: tuple[Analysis, ...] = (
         ranking,
         effects,
         levels,
-        pairs,
+        functools.partial(pairs, compare=settings.compare, margin=settings.margin),
         seeds,
         learning_rates,
         one_rate,
-        functools.partial(time_to_target, targets=targets),
-        functools.partial(mcnemar_sheet, frames=frames),
+        functools.partial(time_to_target, frames=frames, targets=settings.targets),
+        functools.partial(mcnemar_sheet, frames=frames, compare=settings.compare),
     )
     groups = all_scores(frames.cells)
     steps = [(a, group, place) for place, group in enumerate(groups) for a in analyses]

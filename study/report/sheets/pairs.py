@@ -1,15 +1,18 @@
-"""Pairs of cells that differ in one factor alone: what each step of a factor does."""
+"""Pairs of cells that differ in one factor alone, and pairs that are asked for."""
 
+import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from study.report.comparisons import Comparison
 from study.report.factors import cell_level, varying_factors
 from study.report.parts import Sheet
 from study.report.sheets.scores import (
     SHOWN,
     Score,
     Scores,
+    asked_pairs,
     count_text,
     interval_text,
     left_out,
@@ -18,10 +21,12 @@ from study.report.sheets.scores import (
     signed,
     unit_words,
 )
+from study.report.statistics import has_spread
 from study.statistics.corrections import holm
-from study.statistics.equivalence import smallest_margin
-from study.statistics.intervals import PairedDifference, mean_and_error, paired, t_test
+from study.statistics.equivalence import smallest_margin, tost
+from study.statistics.intervals import mean_and_error, paired, t_test
 from study.statistics.power import seeds_to_resolve
+from study.statistics.ranks import MIN_SEEDS, signed_rank_test
 from study.statistics.robust import probability_of_improvement
 
 COLUMNS = (
@@ -35,20 +40,28 @@ COLUMNS = (
     "95 % Welch",
     "correlation",
     "P(better)",
-    "same within",
+    "signed rank",
     "seeds to tell",
+    "same within",
 )
+ASKED = "*"
+ALPHA = 0.05
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two cells that differ in `factor` alone; `values` are those of their common seeds."""
+    """Two cells that differ in `factors` alone; `values` are those of their common seeds."""
 
-    factor: str
+    factors: tuple[str, ...]
     levels: tuple[str, str]
     first: Score
     second: Score
     values: tuple[tuple[float, ...], tuple[float, ...]]
+
+    @property
+    def factor(self) -> str:
+        """What they differ in, in words."""
+        return " / ".join(self.factors)
 
     @property
     def differences(self) -> list[float]:
@@ -61,10 +74,16 @@ class Pair:
         return math.fsum(self.differences) / len(self.differences)
 
     @property
-    def p(self) -> float:
-        """The two-sided p of no difference, paired by seed."""
+    def has_spread(self) -> bool:
+        """Whether the seeds differ in the difference."""
+        return has_spread(*self.values)
+
+    @property
+    def p(self) -> float | None:
+        """The two-sided p of no difference, paired by seed; None without spread."""
         mean, error = mean_and_error(self.differences)
-        assert error is not None
+        if error is None or not self.has_spread:
+            return None
         return t_test(mean, error, len(self.differences) - 1)
 
 
@@ -86,28 +105,69 @@ def _pairs_along(
     for place, score in enumerate(scores.scores):
         surroundings = tuple(levels[other][place] for other in factors if other != factor)
         level, base = first.setdefault(surroundings, (short[place], score))
-        seeds = [seed for seed in base.values if seed in score.values]
-        if base is not score and len(seeds) >= 2:
-            values = tuple(tuple(each.values[s] for s in seeds) for each in (base, score))
-            yield Pair(factor, (level, short[place]), base, score, (values[0], values[1]))
+        values = _shared(base, score)
+        if base is not score and len(values[0]) >= 2:
+            yield Pair((factor,), (level, short[place]), base, score, values)
 
 
-def pairs(scores: Scores, suffix: str = "") -> Sheet | None:
-    """The pairs, the largest differences first; None if there is none."""
-    found = pairs_of(scores)
-    if not found:
-        return None
-    adjusted = holm([pair.p for pair in found])
-    order = sorted(range(len(found)), key=lambda place: -abs(found[place].difference))
+def pairs_asked(scores: Scores, compare: Sequence[Comparison]) -> list[Pair]:
+    """The pairs that the experiment's file asks for; without two seeds in common, none."""
     factors = varying_factors(scores.cells)
+    found = []
+    for first, second in asked_pairs(scores, compare):
+        sides = [[cell_level(each.cell, f) for f in factors] for each in (first, second)]
+        apart = [a != b for a, b in zip(*sides, strict=True)]
+        levels = [" / ".join(itertools.compress(side, apart)) for side in sides]
+        values = _shared(first, second)
+        if len(values[0]) >= 2:
+            differing = tuple(itertools.compress(factors, apart))
+            found.append(Pair(differing, (levels[0], levels[1]), first, second, values))
+    return found
+
+
+def _shared(first: Score, second: Score) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The values of both at the seeds that both have."""
+    seeds = [seed for seed in first.values if seed in second.values]
+    return tuple(first.values[s] for s in seeds), tuple(second.values[s] for s in seeds)
+
+
+def pairs(
+    scores: Scores,
+    suffix: str = "",
+    *,
+    compare: Sequence[Comparison] = (),
+    margin: float | None = None,
+) -> Sheet | None:
+    """The pairs asked for, then the others, the largest differences first; None if there is none.
+
+    `margin`: the difference within which two cells count as the same, as recorded.
+    """
+    asked = _tested(pairs_asked(scores, compare), ASKED)
+    others = sorted(_tested(pairs_of(scores)), key=lambda line: -abs(line.pair.difference))
+    shown = [*asked, *others][:SHOWN]
+    if not shown:
+        return None
+    factors = varying_factors(scores.cells)
+    rows = [_row(scores, line, factors) for line in shown]
+    within, alike = _within(scores, [line.pair for line in shown], margin)
     return Sheet(
         name=f"pairs{suffix}",
-        title=f"One factor at a time{scores.where}",
+        title=f"Cells in pairs{scores.where}",
         caption=f"Difference of {unit_words(scores.metric)} between two cells that differ in one "
-        "factor alone, second minus first, the largest first.",
-        columns=COLUMNS,
-        rows=tuple(_row(scores, found[at], adjusted[at], factors) for at in order[:SHOWN]),
-        notes=(*left_out(len(found), "pairs"), *_NOTES),
+        "factor alone, second minus first, the largest first"
+        + (
+            f"; before them ({ASKED}) the pairs that the experiment's file asks for."
+            if asked
+            else "."
+        ),
+        columns=(*COLUMNS, *within),
+        rows=tuple((*row, *text) for row, text in zip(rows, alike, strict=True)),
+        notes=(
+            *left_out(len(asked) + len(others), "pairs"),
+            *_lost(len(asked_pairs(scores, compare)) - len(asked)),
+            *_NOTES,
+            *(_MARGIN_NOTE for _ in within),
+        ),
     )
 
 
@@ -115,41 +175,93 @@ _NOTES = (
     "95 % paired: the t interval of the differences seed by seed; this one decides. 95 % Welch: "
     "as if the seeds did not pair the cells; correlation: of the two cells over seeds; where it "
     "is positive, pairing helps.",
-    "p (Holm): of no difference, paired, corrected over all pairs of this study.",
+    "p (Holm): of no difference, paired, corrected over all pairs of this study that differ in "
+    "one factor, or over those that the experiment's file asks for. Where all seeds have the same "
+    "difference there is no spread, and so neither interval nor p.",
     "P(better): the probability that a replica of the second cell beats one of the first "
     "(a tie counts half), over all pairs of seeds, with its 95 % interval (Newcombe 2006).",
-    "same within: the smallest margin within which these seeds show the two to be the same (two "
-    "one-sided t tests at 5 %).",
+    f"signed rank: p of Wilcoxon's test of the differences, uncorrected, for those who doubt that "
+    f"they are normal; below {MIN_SEEDS} seeds it can show nothing. It decides nothing here.",
     "seeds to tell: how many seeds would show this difference four times in five (paired t test "
     "at 5 %), if its size and spread are as measured.",
+    "same within: the smallest margin within which these seeds show the two to be the same (two "
+    "one-sided t tests at 5 %).",
+)
+_MARGIN_NOTE = (
+    "within: whether two one-sided t tests (5 %) show the difference to be smaller than the margin "
+    "that the experiment's file states; p corrected (Holm) over the rows of this table. Not shown "
+    "does not mean that they differ."
 )
 
 
-def _row(scores: Scores, pair: Pair, adjusted: float, factors: list[str]) -> tuple[str, ...]:
-    metric = scores.metric
+@dataclass(frozen=True)
+class _Line:
+    """A pair, its p corrected over its family, and what marks it."""
+
+    pair: Pair
+    p: float | None
+    mark: str
+
+
+def _tested(pairs: Sequence[Pair], mark: str = "") -> list[_Line]:
+    """The pairs of one family."""
+    found = [pair.p for pair in pairs]
+    adjusted = iter(holm([p for p in found if p is not None]))
+    return [
+        _Line(pair, None if p is None else next(adjusted), mark)
+        for pair, p in zip(pairs, found, strict=True)
+    ]
+
+
+def _row(scores: Scores, line: _Line, factors: Sequence[str]) -> tuple[str, ...]:
+    metric, pair = scores.metric, line.pair
     first, second = pair.values
     difference = paired(second, first)
-    others = [cell_level(pair.first.cell, factor) for factor in factors if factor != pair.factor]
+    low, high = (difference.low, difference.high) if pair.has_spread else (None, None)
+    others = [cell_level(pair.first.cell, f) for f in factors if f not in pair.factors]
     return (
-        pair.factor,
+        f"{pair.factor} {line.mark}".strip(),
         *pair.levels,
         " / ".join(others) or "–",
         signed(metric, difference.mean),
-        interval_text(difference.low, difference.high, metric.text),
-        p_text(adjusted),
+        interval_text(low, high, metric.text),
+        p_text(line.p),
         interval_text(difference.welch.low, difference.welch.high, metric.text),
         "–" if difference.correlation is None else f"{difference.correlation:.2f}",
-        *_robust(scores, pair, difference),
+        *_beside(scores, pair),
     )
 
 
-def _robust(scores: Scores, pair: Pair, difference: PairedDifference) -> tuple[str, str, str]:
+def _beside(scores: Scores, pair: Pair) -> tuple[str, str, str, str]:
     first, second = pair.values
     better = probability_of_improvement(second, first)
-    margin = smallest_margin(second, first)
-    needed = seeds_to_resolve(second, first, difference.mean)
+    ranks = signed_rank_test(second, first)
+    margin = smallest_margin(second, first) if pair.has_spread else None
+    needed = seeds_to_resolve(second, first, pair.difference) if pair.has_spread else None
     return (
         f"{better.value:.2f} {interval_text(better.low, better.high, '{:.2f}'.format)}",
-        "–" if margin is None else scores.metric.text(margin),
+        f"n < {MIN_SEEDS}" if ranks is None else p_text(ranks.p),
         "–" if needed is None else count_text(needed.num),
+        "–" if margin is None else scores.metric.text(margin),
     )
+
+
+def _lost(num: int) -> list[str]:
+    """The note on pairs asked for that nothing can be said of."""
+    return [f"{num} of the pairs asked for share fewer than two sound seeds."] if num else []
+
+
+def _within(
+    scores: Scores, pairs: Sequence[Pair], margin: float | None
+) -> tuple[list[str], list[list[str]]]:
+    """The column about the margin, if there is one: whether each pair is shown to be the same."""
+    if margin is None:
+        return [], [[] for _ in pairs]
+    tests = [tost(*pair.values, margin) if pair.has_spread else None for pair in pairs]
+    adjusted = iter(holm([test.p for test in tests if test]))
+    texts = ["–" if test is None else _verdict(next(adjusted)) for test in tests]
+    return [f"within {scores.metric.text(margin)}"], [[text] for text in texts]
+
+
+def _verdict(p: float) -> str:
+    return f"{'same' if p < ALPHA else 'not shown'} (p {p_text(p)})"

@@ -1,6 +1,7 @@
 """The headline: cells by their error at the chosen learning rate, and how sure the order is."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from study.report.caption import EDGE_MARKS
 from study.report.entries import edge_of
@@ -16,11 +17,18 @@ from study.report.sheets.scores import (
     signed,
     unit_words,
 )
-from study.report.statistics import median
+from study.report.statistics import has_spread, median
 from study.statistics.corrections import holm
 from study.statistics.intervals import mean_and_error, t_interval, t_test
 
 COLUMNS = ("error", "seeds", "behind the best", "95 % interval", "p (Holm)", "learning rate")
+
+
+class _Behind(NamedTuple):
+    """For each common seed how far a cell lies behind the best, and whether the seeds differ."""
+
+    differences: list[float]
+    has_spread: bool
 
 
 def ranking(scores: Scores, suffix: str = "") -> Sheet:
@@ -28,10 +36,10 @@ def ranking(scores: Scores, suffix: str = "") -> Sheet:
     ranked = scores.ranked
     others = [score for score in scores.scores if not score.values]
     others.sort(key=lambda score: median(score.all_values.values()))
-    differences = behind_best(ranked)
-    adjusted = _adjusted(differences)
+    behind = _behind_best(ranked)
+    adjusted = _adjusted(behind)
     rows = [
-        (str(place + 1), score.words, *_row(scores, score, differences, adjusted))
+        (str(place + 1), score.words, *_row(scores, score, behind, adjusted))
         for place, score in enumerate(ranked[:SHOWN])
     ]
     rows += [("–", score.words, *_diverged_row(scores, score)) for score in others]
@@ -47,43 +55,44 @@ def ranking(scores: Scores, suffix: str = "") -> Sheet:
     )
 
 
-def behind_best(ranked: Sequence[Score]) -> dict[str, list[float]]:
-    """By directory, how far every other cell lies behind the best one, for each common seed."""
-    differences = {}
+def _behind_best(ranked: Sequence[Score]) -> dict[str, _Behind]:
+    """By directory, how far every other cell lies behind the best one, paired by seed."""
+    found = {}
     for score in ranked[1:]:
         seeds = [seed for seed in ranked[0].values if seed in score.values]
         if seeds:
-            best, own = ranked[0].values, score.values
-            differences[score.cell.directory] = [own[seed] - best[seed] for seed in seeds]
-    return differences
+            own, best = ([each.values[seed] for seed in seeds] for each in (score, ranked[0]))
+            differences = [a - b for a, b in zip(own, best, strict=True)]
+            found[score.cell.directory] = _Behind(differences, has_spread(own, best))
+    return found
 
 
-def _adjusted(differences: Mapping[str, Sequence[float]]) -> dict[str, float]:
+def _adjusted(behind: Mapping[str, _Behind]) -> dict[str, float]:
     """Holm's adjusted p by directory, over all comparisons with the best."""
     pvalues = {}
-    for name, values in differences.items():
-        mean, error = mean_and_error(values)
-        if error is not None:
-            pvalues[name] = t_test(mean, error, len(values) - 1)
+    for name, (differences, spread) in behind.items():
+        mean, error = mean_and_error(differences)
+        if error is not None and spread:
+            pvalues[name] = t_test(mean, error, len(differences) - 1)
     return dict(zip(pvalues, holm(list(pvalues.values())), strict=True))
 
 
 def _row(
     scores: Scores,
     score: Score,
-    differences: Mapping[str, Sequence[float]],
+    behind: Mapping[str, _Behind],
     adjusted: Mapping[str, float],
 ) -> tuple[str, ...]:
     metric = scores.metric
     own = t_interval(score.values.values())
     half = "" if own.half_width is None else f" ± {metric.text(own.half_width)}"
-    behind = differences.get(score.cell.directory)
-    found = None if behind is None else t_interval(behind)
+    differences, spread = behind.get(score.cell.directory, _Behind([], False))
+    found = t_interval(differences) if differences else None
     return (
         metric.text(own.mean) + half,
         str(own.num),
         "–" if found is None else signed(metric, found.mean),
-        "–" if found is None else interval_text(found.low, found.high, metric.text),
+        interval_text(found.low, found.high, metric.text) if found and spread else "–",
         p_text(adjusted.get(score.cell.directory)),
         _rate(score),
     )
@@ -107,6 +116,9 @@ def _notes(scores: Scores, total: int) -> list[str]:
     notes = left_out(total, "cells")
     if any(len(score.values) < 2 for score in scores.ranked):
         notes.append("A cell with fewer than 2 seeds has no interval and is not tested.")
+    others = _behind_best(scores.ranked).values()
+    if any(len(each.differences) > 1 and not each.has_spread for each in others):
+        notes.append("Where all seeds are equally far behind, there is neither interval nor p.")
     return [
         *notes,
         "p (Holm): of no difference to the first cell, corrected over all cells that are compared "

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from study.outputs.records import CellRecord
+from study.report.comparisons import Comparison, cell_pairs
 from study.report.factors import cell_level, shared_parts, varying_factors, without_parts
 from study.report.metrics import METRICS, OF_TASK, Metric
 from study.report.origins import Origin, by_origin
@@ -89,6 +90,13 @@ def all_scores(cells: Sequence[CellRecord], name: str = "test_error") -> list[Sc
         )
         for origin, found in groups.items()
     ]
+
+
+def asked_pairs(scores: Scores, compare: Sequence[Comparison]) -> list[tuple[Score, Score]]:
+    """The scores of each two cells of this origin that a comparison is of, each two once."""
+    found = [pair for each in compare for pair in cell_pairs(scores.cells, each)]
+    names = dict.fromkeys((first.directory, second.directory) for first, second in found)
+    return [(scores.by_directory[a], scores.by_directory[b]) for a, b in names]
 
 
 def _metric(origin: Origin, name: str) -> Metric:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from study.report.curves import Curve, chosen_curves, updates_per_epoch
+from study.report.frames import Frames
 from study.report.parts import Sheet
 from study.report.sheets.scores import SHOWN, Score, Scores, count_text, left_out
 from study.report.statistics import median
@@ -12,21 +13,24 @@ from study.statistics.targets import time_to_target as time_of
 
 
 def time_to_target(
-    scores: Scores, suffix: str = "", *, targets: Sequence[float] = ()
+    scores: Scores, suffix: str = "", *, frames: Frames, targets: Sequence[float] = ()
 ) -> Sheet | None:
-    """Median epochs, updates and seconds to each target; None where no cell has curves."""
+    """Median epochs, updates and seconds to each target; None where no cell has curves.
+
+    `targets`: validation errors; none: the median of the cells' own.
+    """
     validation = scores.by("val_error")
     chosen = targets or default_targets(validation)
     found = [
         (target, score, time)
         for score in validation.scores
-        if (curves := chosen_curves(score.cell))
+        if (curves := chosen_curves(frames, score.cell))
         for target in chosen
         if (time := _time(score, curves, target))
     ]
     if not found:
         return None
-    found.sort(key=lambda row: (row[0], row[2].epochs, row[2].seconds))
+    found.sort(key=lambda row: (row[0], row[2].epochs))
     text = validation.metric.text
     unit = f" {validation.metric.unit}" if validation.metric.unit else ""
     source = "asked for by the experiment's file" if targets else "the median of the cells' own"
@@ -85,10 +89,15 @@ def _time(score: Score, curves: dict[int, Curve], target: float) -> TimeToTarget
 
 def _row(time: TimeToTarget) -> tuple[str, ...]:
     updates = "–" if math.isnan(time.updates) else count_text(time.updates)
-    seconds = "∞" if math.isinf(time.seconds) else f"{time.seconds:.1f}"
     return (
         f"{time.epochs:g}" if math.isfinite(time.epochs) else "∞",
         updates,
-        seconds,
+        _seconds_text(time.seconds),
         f"{time.num_reached}/{time.num}",
     )
+
+
+def _seconds_text(seconds: float) -> str:
+    if math.isnan(seconds):
+        return "–"
+    return "∞" if math.isinf(seconds) else f"{seconds:.1f}"

@@ -1,0 +1,86 @@
+"""Panels: their places, what their axes hold, and what is said of the rest."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from figure_studies import drawn, make_full_study
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+
+from study.report.figures import panels
+from study.report.figures.panels import style
+from study.report.figures.points import Point
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("full") / "study"
+    make_full_study(directory, {"activation": ["relu", "tanh"], "norm": ["none", "batch"]})
+    return directory
+
+
+def test_finding_the_layout_alone_places_panels_as_drawing_does(
+    full: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = figures_of(full, monkeypatch)
+    assert len(kept) == 11
+    # That of a colour bar is no law: it is narrower each time.
+    for figure in (each for each in kept if not any(hasattr(a, "_colorbar") for a in each.axes)):
+        before = [axes.get_position().bounds for axes in figure.axes]
+        for axes in figure.axes:
+            for part in (axes.xaxis, axes.yaxis, *axes.spines.values()):
+                part.set_in_layout(True)
+        figure.set_layout_engine("constrained")
+        figure.draw_without_rendering()
+        after = [axes.get_position().bounds for axes in figure.axes]
+        # What was left out of the layout is ticks, and they are a few points long.
+        assert np.array(before) == pytest.approx(np.array(after), abs=0.02)
+
+
+def test_nothing_is_cut_by_the_figures_edge(full: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for figure in figures_of(full, monkeypatch):
+        box = figure.get_tightbbox()
+        width, height = figure.get_size_inches()
+        # A text's box has room below its letters, which nothing is written in.
+        assert min(box.x0, box.y0, width - box.x1, height - box.y1) > -0.02
+
+
+def figures_of(directory: Path, monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures of a study as matplotlib has them when they are written."""
+    kept: list[Figure] = []
+
+    def keep(figure: Figure, _name: str, kind: str) -> bytes:
+        if kind == "png":
+            kept.append(figure)
+        return b""
+
+    monkeypatch.setattr(panels, "_bytes", keep)
+    drawn(directory)
+    return kept
+
+
+def test_one_exploded_net_does_not_flatten_the_others() -> None:
+    for factor, words in ((1.0, ""), (1e9, "What is above 20 is not shown.")):
+        axes = Figure().subplots()
+        axes.plot(range(40), [2.0] * 39 + [2 * factor])
+        axes.plot(range(40), np.geomspace(2, 0.1, 40))
+        assert panels.error_axis(axes) == words
+        assert 2 <= axes.get_ylim()[1] < 30
+
+
+@given(st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=60))
+def test_what_is_above_an_axis_is_said(heights: list[float]) -> None:
+    axes = Figure().subplots()
+    axes.plot(range(len(heights)), heights)
+    words = panels.error_axis(axes)
+    low, high = axes.get_ylim()
+    assert low <= min(heights)
+    assert bool(words) == (max(heights) > high)
+
+
+def test_a_wide_interval_moves_no_axis() -> None:
+    axes = Figure().subplots()
+    panels.band(axes, [0, 1], [Point(1, -1e9, 1e9), Point(2, -1e9, 1e9)], style(0))
+    assert axes.get_ylim()[1] < 3
