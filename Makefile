@@ -9,7 +9,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --fork-str
 LOCK = $(COMPILE) --generate-hashes --constraints requirements/versions.txt
 
 .NOTPARALLEL:
-.PHONY: help study tensorboard setup check format test bench published lock clean distclean
+.PHONY: help study tensorboard setup check format test bench clusters published lock clean distclean
 
 help:  ## list the targets (default)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -41,10 +41,15 @@ bench: setup  ## measure speed (half an hour on a free machine), then the tables
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.summary README.md docs/benchmarks.md docs/probes.md
 
+clusters:  ## one study by joblib, Slurm and Ray on this machine (Debian), compared; 5 minutes; ARGS
+	@$(PYTHON) -m study setup joblib ray submitit
+	$(BIN)/python -m clusters $(ARGS)
+
 published: setup  ## write the tables that README.md and docs/ quote from saved outputs and measurements
 	$(BIN)/python -m study.report.quoted README.md docs/studies.md
 	$(BIN)/python -m benchmarks.summary README.md docs/benchmarks.md docs/probes.md
 	$(BIN)/python -m study.activation_sheet.document docs/activations.md
+	$(BIN)/python -m study.proof.effects docs/reproducibility.md
 
 lock:  ## remake requirements/ from pyproject.toml; UPGRADE=--upgrade takes newer releases, UV names a uv
 	$(COMPILE) pyproject.toml --all-extras --group build --output-file requirements/versions.txt

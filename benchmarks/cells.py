@@ -16,6 +16,7 @@ from statistics import median
 from typing import Any
 from unittest.mock import patch
 
+import study.attempt
 import study.cell
 from benchmarks.growth import TINY, planned, sweep
 from benchmarks.turns import write
@@ -49,14 +50,15 @@ STEPS = ("training", "evaluation")
 PARTS: dict[str, Sequence[tuple[Any, str]]] = {
     "training": [(Population, "training_step")],
     "evaluation": [(Engine, "evaluate")],
-    "networks": [(study.cell, "build_population")],
-    "Trainer": [(study.cell, "make_trainer")],
+    "networks": [(study.attempt, "build_population")],
+    "Trainer": [(study.attempt, "make_trainer")],
     "TensorBoard": [
         (study.cell, "open_writer"),
         (study.cell, "write_summary"),
         (EpochCurves, "on_validation_end"),
     ],
     "records": [
+        (study.cell, "read_checkpoint"),
         (study.cell, "clear_unfinished"),
         (study.cell, "write_config"),
         (study.cell, "finished_replicas"),

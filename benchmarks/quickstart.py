@@ -22,7 +22,8 @@ from benchmarks.turns import write
 from study.cell import data_of
 from study.compose import hydra_ready
 from study.data import Data
-from study.launch import LaunchCell, available_threads, identify, run, summary
+from study.launch import LaunchCell, available_threads, identify, run
+from study.outcome import summary
 from study.population import Replica
 from study.population.build import initial_network, replicas_of
 from study.sweep import plan

@@ -17,6 +17,9 @@ COMMANDS = {
     "table": ("study.report.table", "pivots a metric by one or two factors"),
     "preflight": ("study.preflight.command", "predicts and measures signals; trains nothing"),
     "activations": ("study.activation_sheet.command", "the lecture's checklist, computed"),
+    "reproduce": ("study.proof.reproduce", "trains a saved cell again and compares it"),
+    "verify": ("study.proof.verify", "checks the integrity of a study's files"),
+    "clean": ("study.cleaning.command", "lists, or removes, what a study needs no more"),
     "list": ("study.catalogue", "prints every experiment, level and key"),
     "data": ("study.data.fetch", "fetches and verifies data sets"),
     "tensorboard": ("study.board", "opens a study in TensorBoard, on this machine alone"),
@@ -53,6 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        from study.outputs.files import unwritable
+
+        if (line := unwritable(error)) is None:
+            raise
+        print("study:", line, file=sys.stderr)
+        return 2
 
 
 def _dispatch(arguments: list[str]) -> int:

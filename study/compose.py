@@ -262,7 +262,7 @@ def one_line(error: Exception, overrides: Sequence[str]) -> str:
         cause = str(error.__cause__ or "").partition("\n")[0]
         reason = f"it takes {key_of.kind.expects}" if key_of else cause
         return f"{lines[0]}: {reason}".removesuffix(": ")
-    if launcher := re.search(r"Could not find 'hydra/launcher/(\w+)'", message):
+    if launcher := re.search(r"Could not (?:find|load) 'hydra/launcher/(\w+)'", message):
         return (
             f"hydra/launcher={launcher[1]} is not installed: `{command('setup', 'joblib')}` (or "
             "submitit, ray) installs the launchers of that name"

@@ -2,14 +2,10 @@
 
 import functools
 import os
-import traceback
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from study.cell import train_cell
 from study.configuration import Config, directory_name, signature, with_fingerprint
@@ -23,29 +19,34 @@ from study.memory import (
     num_replicas,
 )
 from study.networks import needs_sample
-from study.outputs.cell import write_error
+from study.outcome import Failure, Outcome, all_alike
 from study.outputs.records import CellRecord, LedgerCell, read_cell
 from study.population.build import check_network
+from study.pretraining.cache import cache_directory, pretraining_signature, weights_path
 from study.pretraining.checks import check_pretraining
-from study.pretraining.stage import epochs_of
+from study.pretraining.stage import epochs_of, is_pretrained
 from study.probes.moments import check_steps
 from study.progress import SweepProgress
+from study.sharing import Sharing, Tick
 from study.sweep import PlannedCell
 from study.trainer import check_precision, device_of
-from study.words import cell_words, counted
-
-FINISHED = ("done", "diverged")
+from study.words import cell_words
 
 
 @dataclass(frozen=True)
 class LaunchCell:
-    """One cell of a launch: what to train, where, under what name in the ledger and in print."""
+    """One cell of a launch: what to train, where, under what name in the ledger and in print.
+
+    `pretraining` are the files, below the study's directory, of the weights that its seeds start
+    from.
+    """
 
     planned: PlannedCell
     entry: LedgerCell
     words: str
     epochs: int
     pretraining_epochs: int = 0
+    pretraining: tuple[Path, ...] = ()
 
     @property
     def config(self) -> Config:
@@ -56,23 +57,6 @@ class LaunchCell:
         """Epochs of all replicas, and of their pretraining: the unit of the progress bar."""
         seeds = len(self.config["seeds"])
         return num_replicas(self.config) * self.epochs + seeds * self.pretraining_epochs
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A cell that failed: its directory, and the kind and text of its error."""
-
-    directory: str
-    kind: str
-    message: str
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The cells that failed, and how many were not tried because all before had failed alike."""
-
-    failures: list[Failure]
-    num_untried: int = 0
 
 
 def identify(cells: Sequence[PlannedCell]) -> list[LaunchCell]:
@@ -119,7 +103,15 @@ def _identified(cell: PlannedCell, words: str) -> LaunchCell:
     epochs = epochs_of(config, network, num_train=num_train, num_whole=num_whole)
     batch = min(config["batch_size"], num_train)
     check_steps(config["probes"], last=num_train // batch * epochs[0])
-    return LaunchCell(cell, entry, words, *epochs)
+    return LaunchCell(cell, entry, words, *epochs, _starting_weights(config, fingerprint))
+
+
+def _starting_weights(config: Config, fingerprint: str) -> tuple[Path, ...]:
+    if not is_pretrained(config):
+        return ()
+    digest = pretraining_signature(config, fingerprint)
+    directory = cache_directory(Path(), config["pretraining"]["name"], digest)
+    return tuple(weights_path(directory, seed) for seed in config["seeds"])
 
 
 def _without_measuring(config: Config) -> Config:
@@ -169,91 +161,31 @@ def run(
 ) -> Outcome:
     """Trains the cells that are not finished, in turn; returns those that failed.
 
-    A cell that another process holds is passed over and looked at again at the end. Stops early
-    when `max_failures` cells failed, none succeeded, and all with the same error.
+    Any number of processes may run the same cells: each cell is trained by one of them. One that
+    another process owns is passed over and looked at again, until it is finished or its owner dead;
+    one that another process has failed at meanwhile counts as failed here as well. Stops early when
+    `max_failures` cells failed, none succeeded, and all with the same error.
     """
-    failures: list[Failure] = []
     progress = progress or SweepProgress(len(cells), sum(cell.replica_epochs for cell in cells))
+
+    def train(cell: LaunchCell, directory: Path, tick: Tick) -> dict[str, Any]:
+        own = cell.config["trainer"]["threads"] or threads
+        return train_cell(
+            cell.config, directory, factors=cell.entry.factors, threads=own, tick=tick
+        )
+
+    failures: list[Failure] = []
+    done, num_left = 0, len(cells)
     with progress:
-        waiting, done = list(cells), 0
-        for patience in (0.0, -1.0):
-            locked = []
-            for cell in waiting:
-                try:
-                    failure = _run_locked(study, cell, threads, progress, patience)
-                except Timeout:
-                    locked.append(cell)
-                    continue
-                done += failure is None
-                failures += [failure] if failure else []
-                untried = len(cells) - len(failures)
-                if untried and not done and _all_alike(failures, max_failures):
-                    progress.say(f"stopped: {_first(max_failures)} failed alike")
-                    return Outcome(failures, untried)
-            waiting = locked
-            if waiting:
-                words = counted(len(waiting), "cell")
-                progress.say(f"waiting for {words} that another process trains")
+        for failure in Sharing(study, progress, train).each(cells):
+            done += failure is None
+            failures += [failure] if failure else []
+            num_left -= 1
+            if num_left and not done and all_alike(failures, max_failures):
+                progress.say(f"stopped: {_first(max_failures)} failed alike")
+                return Outcome(failures, num_left)
     return Outcome(failures)
-
-
-def _all_alike(failures: Sequence[Failure], limit: int) -> bool:
-    errors = {(failure.kind, failure.message) for failure in failures}
-    return len(failures) >= limit and len(errors) == 1
 
 
 def _first(number: int) -> str:
     return "the first cell" if number == 1 else f"the first {number} cells all"
-
-
-def _run_locked(
-    study: Path, cell: LaunchCell, threads: int, progress: SweepProgress, patience: float
-) -> Failure | None:
-    """Trains one cell under its lock, unless it is finished by then.
-
-    Raises `filelock.Timeout` after `patience` seconds without the lock (-1 waits for ever).
-    """
-    directory = study / cell.entry.directory
-    lock = directory / "lock"
-    try:
-        directory.mkdir(exist_ok=True)
-    except OSError as error:
-        return _failure(cell, error, progress)
-    with FileLock(lock, timeout=patience), progress.cell(cell) as tick:
-        try:
-            if status_of(study, cell).status in FINISHED:
-                return None
-            threads = cell.config["trainer"]["threads"] or threads
-            record = train_cell(
-                cell.config, directory, factors=cell.entry.factors, threads=threads, tick=tick
-            )
-        except Exception as error:
-            write_error(directory, traceback.format_exc())
-            return _failure(cell, error, progress)
-        finally:
-            lock.unlink(missing_ok=True)
-        progress.finished(cell, record)
-    return None
-
-
-def _failure(cell: LaunchCell, error: Exception, progress: SweepProgress) -> Failure:
-    """Says that a cell failed, and why."""
-    message = str(error).split("\n")[0]
-    progress.say(f"failed: {cell.words}: {message}")
-    return Failure(cell.entry.directory, type(error).__name__, message)
-
-
-def summary(study: Path, outcome: Outcome) -> str:
-    """What failed, by kind of error."""
-    failures = outcome.failures
-    errors = Counter(f"{failure.kind}: {failure.message}" for failure in failures)
-    untried = outcome.num_untried
-    rest = f", {counted(untried, 'cell')} not tried" if untried else ""
-    lines = [
-        f"{counted(len(failures), 'cell')} failed{rest}; what is done is kept. "
-        "The same command tries again."
-    ]
-    for error, count in errors.most_common():
-        first = next(each for each in failures if f"{each.kind}: {each.message}" == error)
-        lines.append(f"  {count} x {error} (see {study / first.directory / 'error.txt'})")
-    return "\n".join(lines)

@@ -3,25 +3,27 @@
 What a launcher says of its jobs is not believed: a cell is done when its result.json is there.
 """
 
+import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.types import HydraContext, RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from study.compose import composed, one_line
+from study.awaiting import await_jobs
+from study.compose import one_line
 from study.errors import InputError
-from study.launch import FINISHED, Failure, LaunchCell, Outcome, identify, run, status_of
-from study.outputs.records import Ledger, read_ledger
-from study.progress import SweepProgress
-from study.sweep import planned_cell
-from study.words import cell_words
+from study.job import Job
+from study.launch import Failure, LaunchCell, Outcome, available_threads, status_of
+from study.outputs.records import FINISHED, CellRecord, read_ledger
+from study.slurm import SlurmJobs
+from study.trainer import device_of
+from study.words import counted
 
 
 def run_on_launcher(
@@ -30,58 +32,121 @@ def run_on_launcher(
     """Launches a job for each cell and waits; the cells that are not finished then have failed.
 
     `hydra_overrides` choose and set the launcher (`hydra/launcher=joblib`). Every cell is tried:
-    jobs know nothing of each other's failures. Raises `InputError` for a launcher that is not
-    installed.
+    jobs know nothing of each other's failures. When the launcher has returned, or has given up
+    because a job died, cells that are being trained and jobs in Slurm's queue are waited for.
+    Raises `InputError` for a launcher that is not installed.
     """
-    launcher = _launcher(hydra_overrides)
-    jobs = [
-        [text for text in cell.planned.overrides if not text.startswith("hydra")] for cell in cells
-    ]
     print("a launcher tries every cell: sweep.max_failures is not applied", flush=True)
-    if jobs:
-        launcher.launch(jobs, initial_job_idx=0)
+    if not cells:
+        return Outcome([])
+    threads = cells[0].config["trainer"]["threads"] or read_ledger(study).threads or 1
+    launcher, config = _launcher(study, hydra_overrides, threads, cells[0])
+    jobs = _slurm_jobs(config)
+    try:
+        error = _launched(launcher, cells)
+        await_jobs(study, cells, jobs)
+    except KeyboardInterrupt:
+        _say_what_goes_on(jobs)
+        raise
     records = [(cell, status_of(study, cell)) for cell in cells]
     return Outcome(
         [
-            Failure(cell.entry.directory, record.status, record.error or "its job left no result")
-            for cell, record in records
+            _failure(record, error, _last_words(jobs, index, len(cells)))
+            for index, (cell, record) in enumerate(records)
             if record.status not in FINISHED
         ]
     )
 
 
-def _launcher(hydra_overrides: Sequence[str]) -> Any:
+def _launcher(
+    study: Path, hydra_overrides: Sequence[str], threads: int, cell: LaunchCell
+) -> tuple[Any, DictConfig]:
+    """The launcher, set up, and the configuration that set it up.
+
+    Presets see the study's thread count as `trainer.threads` and its name as that of all jobs.
+    """
     from hydra._internal.callbacks import Callbacks
 
     loader = GlobalHydra.instance().config_loader()
+    hydra_dir = (study / ".hydra").absolute()
+    common = [f"hydra.sweep.dir={_quoted(hydra_dir)}", f"hydra.job.name={_quoted(study.name)}"]
+    overrides = [*common, f"trainer.threads={threads}", *hydra_overrides]
     try:
-        config = loader.load_configuration("config", list(hydra_overrides), RunMode.MULTIRUN)
+        config = loader.load_configuration("config", overrides, RunMode.MULTIRUN)
+        _limit_joblib(config.hydra.launcher, threads, cell.config["trainer"]["accelerator"])
         context = HydraContext(config_loader=loader, callbacks=Callbacks(config=config))
-        return Plugins.instance().instantiate_launcher(
-            hydra_context=context, task_function=train_job, config=config
+        job = Job(Path.cwd(), study)
+        launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=context, task_function=job, config=config
         )
     except HydraException as error:
         raise InputError(one_line(error, hydra_overrides)) from None
+    return launcher, config
 
 
-def train_job(config: DictConfig) -> None:
-    """One job: trains its cell unless it is finished; a failure is in the cell's error.txt."""
-    choices = dict(HydraConfig.get().runtime.choices)
-    plain: Any = OmegaConf.to_container(config, resolve=True)
-    cell = identify([planned_cell(composed(plain, choices), ())])[0]
-    study = Path(cell.config["outputs_dir"]) / cell.config["study"]
-    ledger = read_ledger(study)
-    threads = ledger.threads or 1
-    progress = SweepProgress(1, cell.replica_epochs, alone=True)
-    run(study, [_expected(cell, ledger)], threads=threads, max_failures=1, progress=progress)
+def _quoted(text: object) -> str:
+    """A text as a value of Hydra's grammar."""
+    return "'" + str(text).replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def _expected(cell: LaunchCell, ledger: Ledger) -> LaunchCell:
-    """The cell as the launch wrote it into the ledger, where the sweep's own factors are known."""
-    words = cell_words([entry.factors for entry in ledger.cells])
-    for entry, text in zip(ledger.cells, words, strict=True):
-        if entry.signature == cell.entry.signature:
-            return replace(cell, entry=entry, words=text)
-    raise InputError(
-        f"{cell.words}: {ledger.directory}/study.json does not list this cell any more"
-    )
+def _limit_joblib(launcher: DictConfig, threads: int, accelerator: str) -> None:
+    """Makes joblib's `n_jobs=-1` as many jobs as the machine holds: of its GPUs, or its cores."""
+    if not launcher._target_.endswith(".JoblibLauncher") or launcher.n_jobs != -1:
+        return
+    on_gpus = device_of(accelerator).type == "cuda"
+    launcher.n_jobs = torch.cuda.device_count() if on_gpus else available_threads() // threads or 1
+    share = "a GPU each" if on_gpus else f"{counted(threads, 'thread')} each (trainer.threads)"
+    print(f"joblib: {counted(launcher.n_jobs, 'job')} at a time, {share}", flush=True)
+
+
+def _slurm_jobs(config: DictConfig) -> SlurmJobs | None:
+    """The launch's jobs in Slurm, if that is where it launches them."""
+    if not config.hydra.launcher._target_.endswith(".SlurmLauncher"):
+        return None
+    return SlurmJobs(Path(config.hydra.launcher.submitit_folder.partition("%")[0]))
+
+
+def _launched(launcher: Any, cells: Sequence[LaunchCell]) -> Exception | None:
+    """Launches the jobs; returns what made the launcher give up, which other jobs may survive."""
+    jobs = [
+        [
+            *(text for text in cell.planned.overrides if not text.startswith("hydra")),
+            f"hydra.job.name={_quoted(cell.entry.directory)}",
+        ]
+        for cell in cells
+    ]
+    try:
+        launcher.launch(jobs, initial_job_idx=0)
+    except Exception as error:
+        print(f"the launcher gave up: {_first_line(error)}", file=sys.stderr, flush=True)
+        return error
+    return None
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def _say_what_goes_on(jobs: SlurmJobs | None) -> None:
+    numbers = jobs.numbers() if jobs else []
+    if numbers:
+        arrays = " ".join(sorted({number.partition("_")[0] for number in numbers}))
+        print(f"Slurm keeps the jobs of this launch: `scancel {arrays}` ends them", file=sys.stderr)
+
+
+def _last_words(jobs: SlurmJobs | None, index: int, num_cells: int) -> str:
+    """What the Slurm job of a cell said last, where it can be known which job that was."""
+    numbers = jobs.numbers() if jobs else []
+    if jobs is None or len(numbers) != num_cells:
+        return ""
+    return f"Slurm job {numbers[index]}: {jobs.last_words(numbers[index])}"
+
+
+def _failure(record: CellRecord, error: Exception | None, last_words: str) -> Failure:
+    """A cell that is neither finished, nor being trained, nor queued any more."""
+    if record.error:
+        return Failure.recorded(record.directory, record.error)
+    reasons = [last_words, _first_line(error) if error else ""]
+    reason = next(filter(None, reasons), "the launcher said nothing of it")
+    return Failure(record.directory, record.status, f"its job left no result; {reason}")

@@ -1,6 +1,7 @@
 """One progress bar for a whole sweep, with the time left."""
 
 import contextlib
+import errno
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -56,17 +57,34 @@ class SweepProgress:
         self.bar.stop()
 
     def say(self, line: str) -> None:
-        """Prints a line above the bar."""
-        self.console.print(line, markup=False)
+        """Prints a line above the bar; that a full disk cannot take it stops no sweep."""
+        try:
+            self.console.print(line, markup=False)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
 
     @contextlib.contextmanager
     def cell(self, cell: "LaunchCell") -> Iterator[Callable[[int], None]]:
         """The span of one cell; yields what to call after an epoch of some replicas."""
-        self.started += 1
         begun = self.bar.tasks[0].completed
-        self.bar.update(self.task, description=f"cell {self.started}/{self.num_cells}")
-        yield lambda count: self.bar.advance(self.task, count)
+        self._start_another()
+        try:
+            yield lambda count: self.bar.advance(self.task, count)
+        except BaseException:
+            self.started -= 1
+            self.bar.update(self.task, completed=begun)
+            raise
         self.bar.update(self.task, completed=begun + cell.replica_epochs)
+
+    def passed(self, cell: "LaunchCell") -> None:
+        """Counts a cell that ended elsewhere."""
+        self._start_another()
+        self.bar.advance(self.task, cell.replica_epochs)
+
+    def _start_another(self) -> None:
+        self.started += 1
+        self.bar.update(self.task, description=f"cell {self.started}/{self.num_cells}")
 
     def finished(self, cell: "LaunchCell", record: dict[str, Any]) -> None:
         """Prints what a cell came to: the mean over seeds at its chosen learning rate.

@@ -10,19 +10,11 @@ from study.claims import check_claims
 from study.compose import hydra_ready
 from study.configuration import CONF
 from study.estimate import describe
-from study.launch import (
-    FINISHED,
-    LaunchCell,
-    Outcome,
-    available_threads,
-    identify,
-    run,
-    status_of,
-    summary,
-)
+from study.launch import LaunchCell, available_threads, identify, run, status_of
+from study.outcome import Outcome, summary
 from study.outputs.files import writable_directory
 from study.outputs.ledger import record_launch
-from study.outputs.records import read_ledger
+from study.outputs.records import FINISHED, read_ledger
 from study.pages import asks_for_page, hydra_page
 from study.program import command
 from study.report.requests import parse_settings
@@ -60,7 +52,9 @@ def main(arguments: Sequence[str]) -> int:
         if options.dry_run:
             print(describe(study, cells, todo, threads=_threads(study, planned)))
             return 0
-        return _train(study, planned, cells, todo)
+        threads = _recorded(study, planned, cells)
+        print(f"{study}: {counted(len(cells), 'cell')}, {_to_train(todo, options)}")
+        return _train(study, planned, todo, threads)
 
 
 def _parser() -> Parser:
@@ -95,9 +89,16 @@ def _wanted(status: str, options: object) -> bool:
     return status not in FINISHED
 
 
-def _train(study: Path, planned: Plan, cells: list[LaunchCell], todo: list[LaunchCell]) -> int:
-    writable_directory(study)
-    config = planned.base.config
+def _to_train(todo: Sequence[LaunchCell], options: object) -> str:
+    for name in ("failed", "missing"):
+        if getattr(options, name) and not todo:
+            return f"none {name}"
+    return f"{len(todo)} to train"
+
+
+def _recorded(study: Path, planned: Plan, cells: list[LaunchCell]) -> int:
+    """The study's thread count, once the launch stands in its ledger."""
+    writable_directory(study, within=study.parent)
     experiment = CONF / "experiment" / f"{planned.experiment}.yaml" if planned.experiment else None
     ledger = record_launch(
         study,
@@ -105,13 +106,16 @@ def _train(study: Path, planned: Plan, cells: list[LaunchCell], todo: list[Launc
         threads=_threads(study, planned),
         cells=[cell.entry for cell in cells],
         experiment=experiment,
-        claims=config["claims"],
+        claims=planned.base.config["claims"],
     )
-    print(f"{study}: {counted(len(cells), 'cell')}, {len(todo)} to train")
+    return ledger.threads or available_threads()
+
+
+def _train(study: Path, planned: Plan, todo: list[LaunchCell], threads: int) -> int:
     print(f"watch:  {command('tensorboard', study)}", flush=True)
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        outcome = _run(study, planned, todo, ledger.threads or available_threads())
+        outcome = _run(study, planned, todo, threads)
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)
         return 130

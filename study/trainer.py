@@ -13,7 +13,10 @@ from study.errors import InputError
 
 
 def device_of(accelerator: str) -> torch.device:
-    """The device that `trainer.accelerator` means: `auto` is CUDA where there is one, else CPU."""
+    """The device that `trainer.accelerator` means: `auto` is CUDA where there is one, else CPU.
+
+    Of several GPUs it is the process's current one, the first unless `own_gpu` chose another.
+    """
     if accelerator == "auto":
         accelerator = "cuda" if torch.cuda.is_available() else "cpu"
     available = {
@@ -24,7 +27,9 @@ def device_of(accelerator: str) -> torch.device:
     if not available[accelerator]:
         here = ", ".join(name for name, there in available.items() if there)
         raise InputError(f"trainer.accelerator={accelerator}: this machine has none; it has {here}")
-    return torch.device(accelerator, 0) if accelerator == "cuda" else torch.device(accelerator)
+    if accelerator == "cuda":
+        return torch.device("cuda", torch.cuda.current_device())
+    return torch.device(accelerator)
 
 
 def make_trainer(
@@ -40,7 +45,7 @@ def make_trainer(
     set_tf32(precision == "tf32")
     return lightning.Trainer(
         accelerator="gpu" if device.type == "cuda" else device.type,
-        devices=1,
+        devices=[device.index] if device.type == "cuda" else 1,
         max_epochs=max_epochs,
         precision="32-true" if precision == "tf32" else precision,
         deterministic=True,
@@ -75,6 +80,10 @@ def set_tf32(allowed: bool) -> None:
 
 
 def _quieten_lightning() -> None:
-    """Lightning says what it found and what it uses; it also calls PyTorch's old pytree names."""
+    """Lightning says what it found and what it uses, and that it was not started by Slurm's `srun`.
+
+    It also calls PyTorch's old pytree names.
+    """
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", "The `srun` command is available")
     warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)", FutureWarning)

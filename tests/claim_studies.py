@@ -80,8 +80,11 @@ def good_up_to(highest: float) -> Number:
     return lambda seed, lr: 0.1 if lr <= highest else 0.3
 
 
-def write_curves(path: Path, curves: Mapping[int, Sequence[float]]) -> None:
-    """The validation errors of each seed at the chosen learning rate, from epoch 0."""
+def write_curves(path: Path, curves: Mapping[int, Sequence[float]], seconds: Number = 0.0) -> None:
+    """The validation errors of each seed at the chosen learning rate, from epoch 0.
+
+    `seconds`: until an epoch's end, or those by seed and epoch.
+    """
     rate = json.loads((path / "result.json").read_text(encoding="utf-8"))["chosen_lr"]
     stream = io.StringIO()
     names = ["seed", "lr", "epoch", "train_loss", "train_error", "val_loss", "val_error", "seconds"]
@@ -89,7 +92,9 @@ def write_curves(path: Path, curves: Mapping[int, Sequence[float]]) -> None:
     writer.writeheader()
     for seed, curve in curves.items():
         for epoch, error in enumerate(curve):
-            writer.writerow({"seed": seed, "lr": rate, "epoch": epoch, "val_error": error})
+            passed = seconds(seed, epoch) if callable(seconds) else seconds
+            row = {"seed": seed, "lr": rate, "epoch": epoch, "val_error": error}
+            writer.writerow({**row, "seconds": passed})
     _named(path, "curves.csv", stream.getvalue().encode())
 
 

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from lightning.pytorch.plugins.environments import LightningEnvironment
 from safetensors.torch import load_file
 
-from study.cell import weights_sha256
 from study.configuration import signature
 from study.errors import InputError
 from study.outputs.cell import (
@@ -24,6 +23,7 @@ from study.outputs.cell import (
     read_labels,
     read_predictions,
 )
+from study.outputs.digests import tensors_sha256
 from study.outputs.files import sha256
 from study.outputs.results import ReplicaResult
 from study.outputs.sealed import METRIC_KEYS, check_result, check_seal
@@ -62,7 +62,7 @@ def record(cell: Path) -> dict[str, Any]:
 def test_a_cell_leaves_its_files_and_no_other(cell: Path) -> None:
     files = {path.name for path in cell.iterdir()}
     written = {name for name in files if name.startswith("events.out.tfevents.")}
-    assert len(written) == 1
+    assert len(written) == 2
     assert files - written == tiny.CELL_FILES
     assert {path.name for path in cell.parent.iterdir()} == {"cell"}
 
@@ -214,7 +214,7 @@ def test_kept_weights_are_those_of_the_last_epoch(cell: Path, record: dict[str, 
     for seed in (0, 1):
         prefix = f"seed={seed},lr={chosen}/"
         state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-        assert weights_sha256(state) == replica_of(record, seed, chosen)["weights_sha256"]
+        assert tensors_sha256(state) == replica_of(record, seed, chosen)["weights_sha256"]
 
 
 @pytest.mark.parametrize(("keep", "num_kept"), [("all", 2), ("chosen", 1), ("none", 0)])
@@ -294,9 +294,9 @@ def test_a_hash_of_weights_sees_names_shapes_types_and_values() -> None:
         {"a": torch.zeros(2, 3), "b": torch.ones(4).nextafter(torch.tensor(2.0))},
         {"a": -torch.zeros(2, 3), "b": torch.ones(4)},
     ]
-    digests = {weights_sha256(state) for state in [base, *variants]}
+    digests = {tensors_sha256(state) for state in [base, *variants]}
     assert len(digests) == 6
-    assert weights_sha256(dict(reversed(base.items()))) == weights_sha256(base)
+    assert tensors_sha256(dict(reversed(base.items()))) == tensors_sha256(base)
 
 
 def test_auto_is_never_mps_and_an_absent_device_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

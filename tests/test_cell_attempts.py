@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 import tiny
+import yaml
 from synthetic import write_ledger
 
+import study.attempt
 import study.cell
 from study.outputs import read_ledger, stale_directories
+from study.outputs.cell import write_error
 from study.outputs.sealed import check_result
 
 OVERRIDES = ("seeds=2", "optimizer.lr=[0.01,0.05]", "trainer.max_epochs=3", "norm=batch")
@@ -32,6 +35,15 @@ def test_an_unfinished_attempt_is_cleared_and_all_else_kept(root: Path, tmp_path
     assert {path.name for path in directory.iterdir()} == tiny.CELL_FILES | others
     assert set(record["files"]) == tiny.CELL_FILES - {"result.json"}
     assert [path.name for path in directory.parent.iterdir()] == ["cell"]
+
+
+def test_an_error_stands_below_the_configuration_it_was_made_with(tmp_path: Path) -> None:
+    config = {"seeds": [0, 1], "model": {"name": "mlp"}}
+    write_error(tmp_path, config, "Traceback (most recent call last):\nValueError: as asked\n")
+    text = (tmp_path / "error.txt").read_text(encoding="utf-8")
+    above, below = text.split("Traceback")
+    assert yaml.safe_load(above) == config
+    assert below.splitlines()[-1] == "ValueError: as asked"
 
 
 @pytest.mark.parametrize(
@@ -70,9 +82,10 @@ def test_the_seconds_are_those_of_training_alone(
 ) -> None:
     """On a clock that only the parts of a cell move: data 1000, each population 1."""
     clock = Clock()
-    monkeypatch.setattr(study.cell, "time", clock)
+    monkeypatch.setattr(study.attempt, "time", clock)
     monkeypatch.setattr(study.cell, "data_of", clock.taking(1000.0, study.cell.data_of))
-    monkeypatch.setattr(study.cell, "_train", clock.taking(1.0, study.cell._train))
+    train = study.attempt._train_and_test
+    monkeypatch.setattr(study.attempt, "_train_and_test", clock.taking(1.0, train))
     first = tiny.train_to(tmp_path / "study" / "two", root, "seeds=2", "trainer.max_epochs=1")
     copied = tiny.train_to(tmp_path / "study" / "one", root, "seeds=1", "trainer.max_epochs=1")
     assert first["wall_seconds"] == 1.0

@@ -125,6 +125,18 @@ def test_a_failed_cell_is_named_and_does_not_stop_the_others_and_runs_again(
     assert all(after[name] == before[name] for name in before if "tanh" not in name)
 
 
+@pytest.mark.parametrize("option", ["--failed", "--missing"])
+def test_that_none_is_failed_or_missing_is_said(
+    train: Train, scratch: Path, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train() == 0
+    first = snapshot(scratch)
+    capsys.readouterr()
+    assert train(option) == 0
+    assert f"{scratch}: 1 cell, none {option[2:]}\n" in capsys.readouterr().out
+    assert snapshot(scratch) == first
+
+
 def test_only_the_missing_cells_may_be_asked_for(
     train: Train, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,12 +3,16 @@
 import json
 import logging
 import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import torch
-from filelock import FileLock
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
@@ -53,11 +57,7 @@ def test_the_second_start_reads_the_cache(root: Path) -> None:
     first, second = read_cached(source, root), read_cached(source, root)
     assert len(source.decoded) == 1
     assert same(first, second)
-    assert {path.name for path in root.iterdir()} == {
-        "pixels",
-        "tensors.safetensors",
-        "tensors.safetensors.lock",
-    }
+    assert {path.name for path in root.iterdir()} == {"pixels", "tensors.safetensors"}
 
 
 def test_fresh_decodes_again(root: Path) -> None:
@@ -181,6 +181,49 @@ def test_a_source_that_changes_while_it_is_decoded_is_kept_as_it_is_now(root: Pa
     assert len(source.decoded) == 2
 
 
+def test_of_several_at_once_one_decodes(root: Path) -> None:
+    class Slow(CountingSource):
+        def decode(self, root: Path) -> Images:
+            time.sleep(0.1)
+            return super().decode(root)
+
+    source = Slow()
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: read_cached(source, root), range(4)))
+    assert len(source.decoded) == 1
+    assert all(same(found[0], each) for each in found)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from test_data_cache import CountingSource
+import study.data.cache as cache
+
+def half(tensors, metadata):
+    content = save(tensors, metadata)
+    path = Path(sys.argv[1], f".tensors.safetensors.{os.getpid()}.partial")
+    path.write_bytes(content[: len(content) // 2])
+    os.kill(os.getpid(), signal.SIGKILL)
+
+save, cache.save = cache.save, half
+cache.read_cached(CountingSource(), Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="it has no SIGKILL")
+def test_one_that_is_killed_while_it_writes_leaves_nothing_to_trust(root: Path) -> None:
+    here = Path(__file__).parent
+    environment = {**os.environ, "PYTHONPATH": f"{here}{os.pathsep}{here.parent}"}
+    command = [sys.executable, "-c", KILLED, str(root)]
+    assert subprocess.run(command, env=environment, check=False).returncode == -signal.SIGKILL
+    assert {path.name for path in root.iterdir()} > {"lock", "owner.json"}
+    source = CountingSource()
+    assert len(read_cached(source, root).train_images) == 100
+    assert len(source.decoded) == 1
+    assert {path.name for path in root.iterdir()} == {"pixels", "tensors.safetensors"}
+
+
 @pytest.mark.parametrize("failing", ["lock", "write"])
 def test_where_nothing_can_be_written_images_still_come(
     root: Path, failing: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -189,7 +232,7 @@ def test_where_nothing_can_be_written_images_still_come(
         raise PermissionError(13, "Permission denied")
 
     if failing == "lock":
-        monkeypatch.setattr(FileLock, "acquire", refuse)
+        monkeypatch.setattr("study.data.cache.owned", refuse)
     else:
         monkeypatch.setattr("study.data.cache.save", refuse)
     source = CountingSource()

@@ -83,7 +83,6 @@ def test_reading_is_silent_and_leaves_only_the_cache(
     assert {path.name for path in (mnist / "MNIST").iterdir()} == {
         "raw",
         "tensors.safetensors",
-        "tensors.safetensors.lock",
     }
     assert len(list((mnist / "MNIST" / "raw").iterdir())) == 4
 

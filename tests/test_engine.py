@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import tiny
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from study.data import Split
 from study.population import Engine, Evaluation, Population, Replica, State
@@ -60,6 +60,12 @@ class Fake:
 
     def restore(self, index: int, state: State) -> None:
         self.network.load_state_dict(state)
+
+    def training_state(self, index: int) -> State:
+        return self.snapshot(index)
+
+    def restore_training(self, states: Sequence[State]) -> None:
+        self.restore(0, states[0])
 
 
 SPLIT = Split(torch.zeros(1, 1, 1, 1), torch.zeros(1, dtype=torch.int64))
@@ -282,9 +288,23 @@ def test_workers_take_over_the_callers_modes(
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
 @pytest.mark.parametrize("engine", ["stacked", "sequential"])
 def test_a_compiled_population_is_the_plain_one(
-    engine: str, threads: Callable[[int], None]
+    engine: str, threads: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads(1)
+    calls: list[nn.Module] = []
+    compiler = torch.compile
+
+    def counting(network: nn.Module) -> Callable[[Tensor], Tensor]:
+        fast = compiler(network)
+
+        def counted(inputs: Tensor) -> Any:
+            calls.append(network)
+            return fast(inputs)
+
+        return counted
+
+    monkeypatch.setattr(torch, "compile", counting)
     short = (f"population.engine={engine}", "trainer.max_epochs=1", "norm=batch", "seeds=2")
     compiled = trained("mlp", *short, "population.compile=true")
+    assert calls
     assert_alike(compiled, trained("mlp", *short))

@@ -113,10 +113,11 @@ def test_a_cell_that_failed_and_is_trained_again_is_one_session(
         patch.setattr(study.cell, "write_cell", fail)
         with pytest.raises(RuntimeError, match="as asked"):
             tiny.train_to(tmp_path / "study" / "cell", root)
-    assert len(list((tmp_path / "study").glob("*/events.out*"))) == 1
+    assert len(list((tmp_path / "study").glob("*/events.out*"))) == 2
     tiny.train_to(tmp_path / "study" / "cell", root)
-    (path,) = (tmp_path / "study").glob("*/events.out*")
-    starts = [tag for tag in read(path).PluginTagToContent("hparams") if "session_start" in tag]
+    assert len(list((tmp_path / "study").glob("*/events.out*"))) == 2
+    events = read(tmp_path / "study" / "cell")
+    starts = [tag for tag in events.PluginTagToContent("hparams") if "session_start" in tag]
     assert len(starts) == 1
 
 

@@ -1,5 +1,6 @@
 """Files are whole or absent."""
 
+import errno
 import hashlib
 import json
 import math
@@ -64,9 +65,62 @@ def test_a_rename_that_fails_leaves_nothing_over(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(files.os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OSError, match="No space") as error:
         write_text(tmp_path / "file", "text")
     assert list(tmp_path.iterdir()) == []
+    words = f"cannot write {tmp_path / 'file'}: No space left on device"
+    assert files.unwritable(error.value) == words
+
+
+def test_a_file_is_on_disk_before_its_name_and_its_name_before_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[str, bool]] = []
+
+    def fsync(descriptor: int) -> None:
+        kind = "directory" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file"
+        synced.append((kind, (tmp_path / "name").exists()))
+
+    monkeypatch.setattr(files.os, "fsync", fsync)
+    write_text(tmp_path / "name", "text")
+    assert synced == [("file", False), ("directory", True)]
+
+
+def test_a_directory_that_cannot_be_flushed_is_let_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(number, "no")
+
+    monkeypatch.setattr(files.os, "fsync", fsync)
+    number = errno.EINVAL
+    write_text(tmp_path / "name", "text")
+    number = errno.EIO
+    with pytest.raises(OSError, match="no"):
+        write_text(tmp_path / "name", "text")
+
+
+def test_other_errors_are_no_matter_of_writing() -> None:
+    assert files.unwritable(FileNotFoundError(2, "No such file", "x")) is None
+    assert files.unwritable(OSError(errno.EROFS, "Read-only")) == "cannot write a file: Read-only"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_no_link_leads_a_directory_out(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "inside", tmp_path / "outside"
+    inside.mkdir()
+    outside.mkdir()
+    (inside / "link").symlink_to(outside)
+    (inside / "other").symlink_to(inside / "real")
+    (inside / "real").mkdir()
+    (tmp_path / "alias").symlink_to(inside)
+    for name in ("link", "link/deeper", "../outside"):
+        with pytest.raises(InputError, match=r"leads out of .*, by a symbolic link"):
+            files.make_directory(inside / name, within=inside)
+    assert list(outside.iterdir()) == []
+    for path in (inside / "other", inside / "new", tmp_path / "alias" / "new"):
+        assert files.make_directory(path, within=path.parent).is_dir()
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
@@ -135,10 +189,10 @@ def test_a_directory_that_cannot_be_written_to_is_named(
     with pytest.raises(InputError, match="file.*outputs_dir=DIR"):
         writable_directory(tmp_path / "file" / "study")
 
-    def denied(path: Path, **options: object) -> None:
+    def denied(**options: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "touch", denied)
+    monkeypatch.setattr(files.tempfile, "TemporaryFile", denied)
     with pytest.raises(InputError, match="Permission denied"):
         writable_directory(tmp_path / "study")
 

@@ -12,7 +12,8 @@ import study.launch
 from study.__main__ import main
 from study.compose import hydra_ready
 from study.errors import InputError
-from study.launch import Failure, Outcome, identify, run, summary
+from study.launch import identify, run
+from study.outcome import Failure, Outcome, summary
 from study.outputs import read_cells, read_ledger
 from study.sweep import plan
 
@@ -96,12 +97,31 @@ def read_cells_of(study_dir: Path) -> list[Any]:
     ]
 
 
-def test_a_summary_counts_what_was_not_tried() -> None:
-    failures = [Failure("a", "E", "why"), Failure("b", "E", "why")]
-    first, why = summary(Path("o"), Outcome(failures, 3)).splitlines()
+def test_a_summary_counts_what_was_not_tried(tmp_path: Path) -> None:
+    failures = [Failure(name, "E", "why") for name in "ab"]
+    first, why = summary(tmp_path, Outcome(failures, 3)).splitlines()
     assert first.startswith("2 cells failed, 3 cells not tried; what is done is kept.")
-    assert why == "  2 x E: why (see o/a/error.txt)"
-    assert summary(Path("o"), Outcome(failures[:1])).startswith("1 cell failed; what is done")
+    assert why == "  2 x E: why"
+    assert summary(tmp_path, Outcome(failures[:1])).startswith("1 cell failed; what is done")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "error.txt").touch()
+    why = summary(tmp_path, Outcome(failures)).splitlines()[1]
+    assert why == f"  2 x E: why (see {tmp_path / 'b' / 'error.txt'})"
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("ValueError: a: b", ValueError("a: b")),
+        ("KeyError: 'x'", KeyError("x")),
+        ("AssertionError", AssertionError()),
+        ("OSError: [Errno 28] No space left: '/x'", OSError(28, "No space left", "/x")),
+        ("PermissionError: [Errno 13] Permission denied", PermissionError(13, "Permission denied")),
+        ("torch.OutOfMemoryError: CUDA", type("OutOfMemoryError", (RuntimeError,), {})("CUDA")),
+    ],
+)
+def test_an_error_is_of_one_kind_here_and_in_its_file(line: str, error: Exception) -> None:
+    assert Failure.recorded("a", line) == Failure.of("a", error)
 
 
 def test_a_cell_is_told_by_what_varies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

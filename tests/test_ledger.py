@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from study.configuration import CONF
 from study.errors import InputError
-from study.outputs import LedgerCell, read_ledger
+from study.outputs import LedgerCell, provenance, read_ledger
 from study.outputs.ledger import record_launch
+from study.outputs.provenance import differs_from_commit
 
 
 def cell(digest: str, **factors: Any) -> LedgerCell:
@@ -97,6 +99,22 @@ def test_claims_that_change_are_kept_with_the_number_of_cells_done_before(
     (previous,) = read_ledger(study).previous
     assert previous["claims"] == first
     assert previous["num_finished"] == 1
+
+
+def test_the_experiment_says_whether_its_file_is_as_committed(
+    study: Path, experiment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    committed = CONF / "experiment" / "quickstart.yaml"
+    with monkeypatch.context() as patched:
+        patched.setattr(provenance, "_git", lambda *words: committed.read_bytes())
+        assert not differs_from_commit(committed, "0" * 40)
+        assert differs_from_commit(experiment, "0" * 40)
+    assert differs_from_commit(experiment, None) is None
+    for commit, modified in ((None, None), ("0" * 40, True)):
+        monkeypatch.setattr("study.outputs.ledger.git_commit", lambda commit=commit: commit)
+        launch(study, [TANH], experiment=experiment)
+        recorded = read_ledger(study).experiment or {}
+        assert (recorded["commit"], recorded["modified"]) == (commit, modified)
 
 
 def test_an_ad_hoc_launch_keeps_the_experiment_and_its_claims(

@@ -10,9 +10,11 @@ import tiny
 import torch
 from safetensors.torch import load_file
 
+from study.outputs.checkpoint import CHECKPOINT, Checkpoint, write_checkpoint
 from study.pretraining.cache import (
     Pretrained,
     Result,
+    Row,
     cache_directory,
     pretrained,
     pretraining_signature,
@@ -27,10 +29,11 @@ class Training:
     def __init__(self) -> None:
         self.asked: list[list[int]] = []
 
-    def __call__(self, seeds: list[int]) -> Result:
+    def __call__(self, seeds: list[int], checkpoint: Checkpoint | None) -> Result:
         self.asked.append(seeds)
         states = {seed: {"w": torch.arange(100.0) + seed} for seed in seeds}
-        return Result(states, {seed: [{"layer": 1, "epoch": 1}] for seed in seeds}, 7)
+        rows: dict[int, list[Row]] = {seed: [{"layer": 1, "epoch": 1}] for seed in seeds}
+        return Result(states, rows, 7, {"seeds": ",".join(map(str, seeds))})
 
 
 def states(found: dict[int, Pretrained]) -> dict[int, list[float]]:
@@ -75,11 +78,11 @@ def test_a_damaged_file_is_named_and_rebuilt(
     whole = states(pretrained(tmp_path, SIGNATURE, [0, 1], training))
     damage(tmp_path / "seed=1.safetensors")
     assert states(pretrained(tmp_path, SIGNATURE, [0, 1], training)) == whole
-    assert training.asked == [[0, 1], [1]]
+    assert training.asked == [[0, 1], [0, 1]]
     assert "seed=1.safetensors is damaged" in caplog.text
     caplog.clear()
     assert states(pretrained(tmp_path, SIGNATURE, [0, 1], training)) == whole
-    assert training.asked == [[0, 1], [1]]
+    assert training.asked == [[0, 1], [0, 1]]
     assert not caplog.text
 
 
@@ -113,7 +116,7 @@ def test_of_two_at_once_one_trains(tmp_path: Path) -> None:
 
 
 def test_a_failed_training_leaves_nothing_and_can_be_tried_again(tmp_path: Path) -> None:
-    def fail(seeds: list[int]) -> Result:
+    def fail(seeds: list[int], checkpoint: Checkpoint | None) -> Result:
         raise RuntimeError("out of power")
 
     with pytest.raises(RuntimeError):
@@ -121,6 +124,43 @@ def test_a_failed_training_leaves_nothing_and_can_be_tried_again(tmp_path: Path)
     training = Training()
     pretrained(tmp_path, SIGNATURE, [0], training)
     assert training.asked == [[0]]
+
+
+@pytest.mark.parametrize("lost", [[1], [2], [0, 2], [0, 1, 2]])
+def test_seeds_that_were_trained_together_are_so_again(tmp_path: Path, lost: list[int]) -> None:
+    """A kill between keeping two of them; those that are kept stay as they are."""
+    training = Training()
+    pretrained(tmp_path, SIGNATURE, [0, 1, 2], training)
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("seed=*.safetensors")}
+    for seed in lost:
+        (tmp_path / f"seed={seed}.safetensors").unlink()
+    found = pretrained(tmp_path, SIGNATURE, [0, 1, 2], training)
+    assert list(found) == [0, 1, 2]
+    assert training.asked == [[0, 1, 2], [0, 1, 2]]
+    for seed in {0, 1, 2} - set(lost):
+        name = f"seed={seed}.safetensors"
+        assert (tmp_path / name).stat().st_mtime_ns == before[name]
+
+
+def test_seeds_of_two_groups_are_trained_apart(tmp_path: Path) -> None:
+    training = Training()
+    for seeds in ([0, 1], [2, 3]):
+        pretrained(tmp_path, SIGNATURE, seeds, training)
+    for seed in (1, 2):
+        (tmp_path / f"seed={seed}.safetensors").unlink()
+    assert list(pretrained(tmp_path, SIGNATURE, [1, 2], training)) == [1, 2]
+    assert training.asked[2:] == [[0, 1], [2, 3]]
+
+
+def test_a_checkpoint_says_which_seeds_go_on(tmp_path: Path) -> None:
+    """One of other seeds is left alone, one of some of them is finished first, then removed."""
+    training = Training()
+    write_checkpoint(tmp_path / CHECKPOINT, SIGNATURE, {"seeds": [0, 1]}, {})
+    pretrained(tmp_path, SIGNATURE, [1, 2], training)
+    assert training.asked == [[0, 1], [2]]
+    assert not (tmp_path / CHECKPOINT).exists()
+    assert list(pretrained(tmp_path, SIGNATURE, [0], training)) == [0]
+    assert len(training.asked) == 2
 
 
 def signature(*overrides: str, kind: str = "autoencoder") -> str:

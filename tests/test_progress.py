@@ -1,10 +1,15 @@
 """What a sweep prints while it runs."""
 
-from typing import Any
+import errno
+from contextlib import nullcontext, suppress
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from study.progress import error_words, packing_words
+from study.progress import SweepProgress, error_words, packing_words
+
+if TYPE_CHECKING:
+    from study.launch import LaunchCell
 
 
 def provenance(packing: list[int], threads: int = 2) -> dict[str, object]:
@@ -34,3 +39,35 @@ def test_an_error_is_said_as_its_task_has_it() -> None:
     assert error_words(record(0.01, 0.02, task="classification")) == "test error 1.50 %"
     assert error_words(record(13.0, 14.74, task="reconstruction")) == "squared error 13.87"
     assert error_words(record(13.0, None, task="reconstruction")) == "squared error not finite"
+
+
+class Cell:
+    replica_epochs = 4
+
+
+def test_the_bar_counts_what_others_finished_and_takes_back_what_was_lost() -> None:
+    progress, any_cell = SweepProgress(3, 12), cast("LaunchCell", Cell())
+    (task,) = progress.bar.tasks
+    progress.passed(any_cell)
+    assert (progress.started, task.completed) == (1, 4)
+    with suppress(KeyError), progress.cell(any_cell) as tick:
+        tick(3)
+        assert task.completed == 7
+        raise KeyError
+    assert (progress.started, task.completed) == (1, 4)
+    with progress.cell(any_cell):
+        assert task.description == "cell 2/3"
+    assert (progress.started, task.completed) == (2, 8)
+
+
+@pytest.mark.parametrize(("number", "raised"), [(errno.ENOSPC, False), (errno.EPIPE, True)])
+def test_a_full_disk_under_what_is_printed_stops_nothing(
+    number: int, raised: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, "no")
+
+    progress = SweepProgress(1, 1)
+    monkeypatch.setattr(progress.console, "print", refuse)
+    with pytest.raises(OSError, match="no") if raised else nullcontext():
+        progress.say("a line")

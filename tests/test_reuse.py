@@ -10,7 +10,7 @@ import pytest
 import tiny
 from safetensors.torch import load_file
 
-import study.cell
+import study.attempt
 from study.outputs import reuse
 from study.outputs.cell import read_curves
 from study.population import Population, Replica
@@ -28,13 +28,13 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[Replica]:
     """Every replica that is trained from here on."""
     seen: list[Replica] = []
-    build = study.cell.build_population
+    build = study.attempt.build_population
 
     def spy(config: Any, data: Any, replicas: Any, starts: Any) -> Population:
         seen.extend(replicas)
         return build(config, data, replicas, starts)
 
-    monkeypatch.setattr(study.cell, "build_population", spy)
+    monkeypatch.setattr(study.attempt, "build_population", spy)
     return seen
 
 
@@ -104,11 +104,11 @@ def test_lowering_seeds_copies_too(root: Path, tmp_path: Path, trained: list[Rep
 def test_lowering_seeds_trains_what_was_not_kept_at_another_rate(
     root: Path, tmp_path: Path, trained: list[Replica], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(study.cell, "choose_lr", lambda results: 0.01)
+    monkeypatch.setattr(study.attempt, "choose_lr", lambda results: 0.01)
     monkeypatch.setattr("study.outputs.cell.choose_lr", lambda results: 0.01)
     tiny.train_to(tmp_path / "study" / "two", root, "seeds=2", *TWO_RATES)
     trained.clear()
-    monkeypatch.setattr(study.cell, "choose_lr", lambda results: 0.05)
+    monkeypatch.setattr(study.attempt, "choose_lr", lambda results: 0.05)
     monkeypatch.setattr("study.outputs.cell.choose_lr", lambda results: 0.05)
     tiny.train_to(tmp_path / "study" / "one", root, "seeds=1", *TWO_RATES)
     assert trained == [Replica(0, 0.05)]
@@ -128,11 +128,11 @@ def test_what_was_not_kept_is_trained_again_where_it_is_needed(
     root: Path, tmp_path: Path, trained: list[Replica], monkeypatch: pytest.MonkeyPatch, keep: str
 ) -> None:
     weights = f"outputs.weights={keep}"
-    monkeypatch.setattr(study.cell, "choose_lr", lambda results: 0.01)
+    monkeypatch.setattr(study.attempt, "choose_lr", lambda results: 0.01)
     monkeypatch.setattr("study.outputs.cell.choose_lr", lambda results: 0.01)
     tiny.train_to(tmp_path / "study" / "one", root, *TWO_RATES, weights)
     trained.clear()
-    monkeypatch.setattr(study.cell, "choose_lr", lambda results: 0.05)
+    monkeypatch.setattr(study.attempt, "choose_lr", lambda results: 0.05)
     monkeypatch.setattr("study.outputs.cell.choose_lr", lambda results: 0.05)
     record = tiny.train_to(tmp_path / "study" / "two", root, "seeds=2", *TWO_RATES, weights)
     assert set(trained) == {Replica(1, 0.01), Replica(1, 0.05), Replica(0, 0.05)}

@@ -4,8 +4,11 @@ from typing import Any
 
 import pytest
 from synthetic import FACTORS, change_result, diverge, fail, ledger_cell, make_study, write_ledger
+from test_ownership import of_another_host
 
 from study.errors import InputError
+from study.outputs.checkpoint import CHECKPOINT, write_checkpoint
+from study.outputs.reached import reached_epoch
 from study.outputs.records import STATUSES
 from study.report.status import main
 
@@ -102,6 +105,47 @@ def test_json_counts_every_cell_once(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert record["cells"][0]["factors"]["init"] == "he"
     assert record["cells"][1]["error"] == "RuntimeError: out of memory"
     assert record["stale"] == ["old-89abcdef"]
+
+
+def test_unfinished_cells_say_who_is_at_them_and_how_far_they_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    running, left, *_ = paths = make_study(tmp_path, SMALL)
+    for path in (running, left):
+        (path / "result.json").unlink()
+        write_checkpoint(path / CHECKPOINT, "0" * 64, {"epoch": 12, "made": {}}, {"a": 1})
+    of_another_host(running, silent=0)
+    text = print_status(capsys, tmp_path)
+    assert (
+        f"running: {running.name}  host elsewhere, process 7, since 2026-11-01T00:00:00Z, " in text
+    )
+    assert text.count(", checkpoint after epoch 12\n") == 1
+    assert text.endswith(f"\nmissing: {left.name}  checkpoint after epoch 12\n")
+    cells = json.loads(print_status(capsys, tmp_path, "--json"))["cells"]
+    assert cells[0]["owner"]["host"] == "elsewhere"
+    assert cells[0]["owner"]["started"] == "2026-11-01T00:00:00Z"
+    assert [cell["checkpoint_epoch"] for cell in cells] == [12, 12, *[None] * (len(paths) - 2)]
+    assert [cell["owner"] for cell in cells[1:]] == [None] * (len(paths) - 1)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff" * 8, b"\x02" + b"\0" * 7 + b"{}", b"\x01" + b"\0" * 7 + b"{"]
+)
+def test_a_damaged_checkpoint_has_no_epoch(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / CHECKPOINT).write_bytes(content)
+    assert reached_epoch(tmp_path) is None
+
+
+def test_failures_are_summed_up_by_kind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = make_study(tmp_path, SMALL)
+    for number, path in enumerate(paths[:4]):
+        fail(path, f"OSError: [Errno 28] No space left on device: '/x/{number}'")
+    fail(paths[4], "torch.cuda.OutOfMemoryError: no memory")
+    text = print_status(capsys, tmp_path)
+    assert text.endswith(
+        "failed by kind: 4 x OSError: No space left on device; 1 x OutOfMemoryError: no memory\n"
+    )
+    assert f"failed: {paths[1].name}  OSError: [Errno 28] No space left on device: '/x/1'\n" in text
 
 
 def test_many_missing_cells_are_not_all_named(

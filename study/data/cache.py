@@ -10,22 +10,21 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import torch
-from filelock import FileLock
-from filelock import Timeout as LockTimeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from study.data.images import Images, fingerprint_of
 from study.data.source import Source, shown
+from study.outputs.files import replacing
+from study.outputs.ownership import owned
 
 FORMAT = "1"
-LOCK_SECONDS = 600
 _DTYPES = {
     "train_images": torch.uint8,
     "train_labels": torch.int64,
@@ -62,19 +61,19 @@ def read_cached(source: Source, root: Path, *, fresh: bool = False) -> Images:
 
 @contextmanager
 def locked(path: Path) -> Iterator[bool]:
-    """The lock beside a cache; False, with a warning, where it cannot be had."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(f"{path}.lock", timeout=LOCK_SECONDS)
-        lock.acquire()
-    except (OSError, NotImplementedError, LockTimeout) as error:
-        _warn_unwritable(path, error)
-        lock = None
-    try:
-        yield lock is not None
-    finally:
-        if lock is not None:
-            lock.release()
+    """Ownership of a cache's directory; False, with a warning, where it cannot be had.
+
+    Whoever waits for it finds the cache made.
+    """
+    with ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(owned(path.parent, wait=True))
+        except OSError as error:
+            _warn_unwritable(path, error)
+            yield False
+            return
+        yield True
 
 
 def _decode_and_keep(source: Source, root: Path, path: Path, *, fresh: bool) -> Images:
@@ -156,21 +155,14 @@ def read_tensors(
 
 
 def keep(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> None:
-    """Writes a cache, or warns that it cannot be.
-
-    Under a temporary name, made durable, renamed: a reader sees all of it or nothing.
-    """
-    partial_path = path.with_name(f"{path.name}.partial")
+    """Writes a cache, for the owner of its directory, or warns that it cannot be."""
     try:
-        with partial_path.open("wb") as file:
+        for left in path.parent.glob(f".{path.name}.*.partial"):
+            left.unlink()
+        with replacing(path) as file:
             file.write(save(dict(tensors), metadata=dict(metadata)))
-            file.flush()
-            os.fsync(file.fileno())
-        partial_path.replace(path)
     except (OSError, SafetensorError) as error:
         _warn_unwritable(path, error)
-    finally:
-        partial_path.unlink(missing_ok=True)
 
 
 def _warn_unwritable(path: Path, error: Exception) -> None:

@@ -19,6 +19,7 @@ import torch
 from study.data.images import Images, build_images
 from study.data.source import shown
 from study.errors import InputError
+from study.outputs.files import replacing
 
 STALLED_SECONDS = 30
 CONNECT = "connect to the network and start again"
@@ -85,8 +86,8 @@ class MnistFamily:
             if kept.exists() and kept.read_bytes() == file.read_bytes():
                 continue
             raw.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, partial := kept.with_name(f"{kept.name}.partial"))
-            partial.replace(kept)
+            with file.open("rb") as fetched, replacing(kept) as whole:
+                shutil.copyfileobj(fetched, whole)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,6 @@
 
 from study.events.curves import EpochCurves
 from study.events.summary import write_summary
-from study.events.writer import open_writer
+from study.events.writer import CellWriter, open_writer
 
-__all__ = ["EpochCurves", "open_writer", "write_summary"]
+__all__ = ["CellWriter", "EpochCurves", "open_writer", "write_summary"]

@@ -49,7 +49,7 @@ class EpochCurves(lightning.Callback):
                 for tag, name in CURVES.items()
                 for replica, row in rows.items()
             }
-        self.writer.scalars(trainer.current_epoch + 1, values)
+        self.writer.scalars(pl_module.epoch + 1, values)
 
 
 def write_curves(

@@ -1,7 +1,6 @@
 """The deep autoencoder."""
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 from torch import nn
@@ -36,11 +35,8 @@ class Autoencoder(Network):
         make = BlockMaker(activation, norm, dropout)
         down = [in_features, *parse_one("model.widths", widths)]
         up = [parse_one("model.code", code), *reversed(down[1:])]
-        encoder = [
-            make.dense(fed, units, flattens=index == 0)
-            for index, (fed, units) in enumerate(pairwise(down))
-        ]
+        encoder = make.dense_blocks(down)
         linear = Block(nn.Linear(down[-1], up[0]), flattens=not encoder)
-        decoder = [make.dense(fed, units) for fed, units in pairwise(up)]
+        decoder = make.dense_blocks(up, flattens=False)
         super().__init__([*encoder, linear, *decoder], nn.Linear(up[-1], in_features))
         self.num_encoder_blocks = len(encoder) + 1

@@ -1,7 +1,6 @@
 """The multilayer perceptron."""
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 from torch import nn
@@ -32,8 +31,4 @@ class MLP(Network):
     ) -> None:
         make = BlockMaker(activation, norm, dropout)
         sizes = [in_features, *parse_one("model.widths", widths)]
-        blocks = [
-            make.dense(fed, units, flattens=index == 0)
-            for index, (fed, units) in enumerate(pairwise(sizes))
-        ]
-        super().__init__(blocks, nn.Linear(sizes[-1], num_classes))
+        super().__init__(make.dense_blocks(sizes), nn.Linear(sizes[-1], num_classes))

@@ -1,6 +1,7 @@
 """What every network here is made of: blocks in a row, then a linear output layer."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from torch import Tensor, nn
@@ -118,6 +119,13 @@ class BlockMaker:
         """[N, in_features] (or an image of that many numbers) -> [N, units]."""
         layer = nn.Linear(in_features, self.pieces * units, bias=self.bias)
         return self._block(layer, units, flattens=flattens)
+
+    def dense_blocks(self, sizes: Sequence[int], *, flattens: bool = True) -> list[Block]:
+        """A block for each size but the first, which is what the first block takes."""
+        return [
+            self.dense(fed, units, flattens=flattens and index == 0)
+            for index, (fed, units) in enumerate(pairwise(sizes))
+        ]
 
     def convolution(
         self, in_channels: int, channels: int, kernel_size: int, pool: nn.Module | None = None

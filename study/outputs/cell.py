@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from study.outputs.checkpoint import CHECKPOINT
 from study.outputs.files import (
     finite,
     sha256,
@@ -18,6 +19,7 @@ from study.outputs.files import (
 )
 from study.outputs.filters import filter_images
 from study.outputs.measurements import summary, write_probes
+from study.outputs.owner import LOCK, OWNER
 from study.outputs.results import ReplicaResult, choose_lr, edge
 from study.outputs.sealed import SCHEMA, seal
 
@@ -40,33 +42,46 @@ CONTENT = (
     "weights.safetensors",
 )
 """The files that a record names with their hashes."""
-PASSING = ("checkpoint.safetensors", "error.txt", "events.out.tfevents.*", ".*.partial")
-"""The other files of ours, but for the record itself and the lock."""
+EPOCHS_EVENTS = ".epochs"
+"""What the name of an events file ends in that is written while a cell trains."""
+PASSING = (CHECKPOINT, "error.txt", "events.out.tfevents.*", ".*.partial")
+"""The other files of ours, but for the record itself and those of ownership."""
+RESUMED = (CHECKPOINT, f"events.out.tfevents.*{EPOCHS_EVENTS}")
+"""Those of them that an attempt can go on from."""
+OWNERSHIP = (LOCK, OWNER)
+"""The files that say who trains the cell."""
 NO_CLASS = -1
 """The prediction of a network whose outputs are not finite."""
 _log = logging.getLogger(__name__)
 
 
-def clear_unfinished(directory: Path) -> None:
-    """Makes room for a new attempt: removes what an unfinished one left.
+def clear_unfinished(directory: Path, keep: Sequence[str] = ()) -> None:
+    """Makes room for a new attempt: removes what an unfinished one left, but for `keep`.
 
-    Files that are not of this project stay. A directory that has a result.json is never cleared:
-    all that is in it but the lock moves to `<directory>.damaged-N`, and a warning says so.
+    Those are names or patterns. Files that are not of this project stay. A directory that has a
+    result.json is never cleared: all else that is in it, ownership apart, moves to
+    `<directory>.damaged-N`, and a warning says so.
     """
+    stays = (*OWNERSHIP, *keep)
     if (directory / "result.json").exists():
-        _set_aside(directory)
+        _set_aside(directory, stays)
     for path in directory.iterdir():
-        if any(path.match(name) for name in (*CONTENT, *PASSING)) and not path.is_dir():
+        ours = _is_one_of(path, (*CONTENT, *PASSING)) and not _is_one_of(path, stays)
+        if ours and not path.is_dir():
             path.unlink()
 
 
-def _set_aside(directory: Path) -> None:
+def _is_one_of(path: Path, names: Sequence[str]) -> bool:
+    return any(path.match(name) for name in names)
+
+
+def _set_aside(directory: Path, stays: Sequence[str]) -> None:
     number = 1
     while (aside := directory.with_name(f"{directory.name}.damaged-{number}")).exists():
         number += 1
     aside.mkdir()
     for path in list(directory.iterdir()):
-        if path.name != "lock":
+        if not _is_one_of(path, stays):
             path.rename(aside / path.name)
     _log.warning(
         "%s has a result.json that is not usable: what was in it is kept in %s, and the cell is "
@@ -78,15 +93,18 @@ def _set_aside(directory: Path) -> None:
 
 def write_config(directory: Path, config: Mapping[str, Any]) -> None:
     """The resolved configuration, as YAML."""
+    write_text(directory / "config.yaml", _yaml(config))
+
+
+def write_error(directory: Path, config: Mapping[str, Any], traceback: str) -> None:
+    """The configuration and the traceback of a failed cell; the last line is the error."""
+    write_text(directory / "error.txt", f"{_yaml(config)}\n{traceback}")
+
+
+def _yaml(config: Mapping[str, Any]) -> str:
     import yaml
 
-    text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
-    write_text(directory / "config.yaml", text)
-
-
-def write_error(directory: Path, traceback: str) -> None:
-    """The traceback of a failed cell."""
-    write_text(directory / "error.txt", traceback)
+    return str(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
 
 
 def write_cell(

@@ -1,21 +1,33 @@
-"""Files that are whole or absent: written beside their name, flushed, then renamed."""
+"""Files that are whole or absent: written beside their name, flushed, then renamed.
+
+On disk, too: a file's content is there before its name is, and the name when the writer returns.
+"""
 
 import contextlib
 import csv
+import errno
 import hashlib
 import io
 import json
 import os
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from study.errors import InputError
 
+_UNWRITABLE = {errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS}
+_NOT_SYNCED = {errno.EACCES, errno.EBADF, errno.EINVAL, errno.ENOTSUP}
+"""What systems say that do not flush a directory, or not this one."""
+
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write that takes `path`'s place when the block ends, and never half-written."""
+    """A file to write that takes `path`'s place when the block ends, and never half-written.
+
+    Raises OSError, which names the file, where it cannot be; what was there then stays.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with temporary.open("wb") as file:
@@ -23,8 +35,49 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        _sync(path.parent)
+    except OSError as error:
+        if str(error.filename or temporary) == str(temporary):
+            error.filename = str(path)
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _sync(directory: Path) -> None:
+    """Makes the names in a directory last, where the system can."""
+    if os.name == "nt":
+        return
+    try:
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in _NOT_SYNCED:
+            raise
+
+
+def make_directory(path: Path, *, within: Path | None = None) -> Path:
+    """Makes a directory, and its parents, unless it is there.
+
+    Raises `InputError` if symbolic links lead it out of `within`, OSError where it cannot be made.
+    """
+    if within is not None and not path.resolve().is_relative_to(within.resolve()):
+        raise InputError(f"{path} leads out of {within}, by a symbolic link; remove the link")
+    if not path.is_dir():
+        path.mkdir(parents=True, exist_ok=True)
+        _sync(path.parent)
+    return path
+
+
+def unwritable(error: OSError) -> str | None:
+    """One line on a disk that is full, or read-only, or another's; None for other errors."""
+    if error.errno not in _UNWRITABLE:
+        return None
+    return f"cannot write {error.filename or 'a file'}: {error.strerror}"
 
 
 def write_text(path: Path, text: str) -> None:
@@ -76,13 +129,12 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def writable_directory(path: Path) -> Path:
-    """Makes the directory; raises `InputError` where it cannot be written to."""
+def writable_directory(path: Path, *, within: Path | None = None) -> Path:
+    """`make_directory`; raises `InputError` where the directory cannot be written to."""
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        probe = path / f".writable.{os.getpid()}"
-        probe.touch()
-        probe.unlink()
+        make_directory(path, within=within)
+        with tempfile.TemporaryFile(dir=path):
+            pass
     except OSError as error:
         raise InputError(
             f"cannot write to {path}: {error.strerror or error}; "

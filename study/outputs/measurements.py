@@ -31,9 +31,12 @@ def read_probes(directory: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     with path.open(encoding="utf-8", newline="") as file:
-        return [
-            {name: _value(name, text) for name, text in row.items()} for row in csv.DictReader(file)
-        ]
+        return [parsed_row(row) for row in csv.DictReader(file)]
+
+
+def parsed_row(row: Mapping[str, str]) -> dict[str, Any]:
+    """The values of a row of probes.csv; an empty field is None."""
+    return {name: _value(name, text) for name, text in row.items()}
 
 
 def _value(name: str, text: str) -> int | float | None:

@@ -6,14 +6,14 @@ Nothing here writes. A file that cannot be trusted is named in `CellRecord.probl
 import contextlib
 import os
 import re
-import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from study.errors import InputError
+from study.outputs.owner import Owner, owner_of
 from study.outputs.sealed import METRIC_KEYS, check_result, check_schema, read_json
 from study.tasks import recorded_task
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas
 
 STATUSES = ("done", "diverged", "running", "failed", "damaged", "missing")
+FINISHED = ("done", "diverged")
 _CELL_NAME = re.compile(r".+-[0-9a-f]{8}")
 
 
@@ -54,7 +55,7 @@ class CellRecord:
       done      a sound result.json, and every replica at the chosen learning rate trained;
       diverged  a sound result.json, and at least one replica at the chosen learning rate diverged
                 (at other learning rates replicas may: a grid is meant to reach that far);
-      running   no sound result.json, and a living process holds the cell's lock;
+      running   no sound result.json, and a living process owns the cell (`owner`);
       failed    an error.txt (its last line is `error`);
       damaged   a result.json that is truncated, altered or foreign;
       missing   nothing of these.
@@ -69,6 +70,7 @@ class CellRecord:
     result: dict[str, Any] | None = field(default=None, repr=False)
     error: str | None = None
     problems: tuple[str, ...] = ()
+    owner: Owner | None = None
 
     @cached_property
     def num_diverged(self) -> int:
@@ -173,63 +175,37 @@ def _rows(record: CellRecord, names: list[str]) -> Iterable[dict[str, Any]]:
 
 def read_cell(path: Path, cell: LedgerCell) -> CellRecord:
     """The record of one cell, `path` being its directory."""
-    result, problem, error = None, None, None
+    record = CellRecord(cell.directory, path, cell.signature, cell.factors, "missing")
     try:
         result = read_json(path / "result.json")
         check_result(result, cell.signature)
         status = "diverged" if _count_diverged(result) else "done"
+        return replace(record, status=status, result=result)
     except (FileNotFoundError, NotADirectoryError):
-        status, error = _unfinished(path)
+        return _unfinished(record)
     except (OSError, ValueError) as reason:
-        result, problem = None, f"{path.name}/result.json is not used: {reason}"
-        status, error = _unfinished(path)
-        status = status if status == "running" else "damaged"
-    problems = () if problem is None else (problem,)
-    return CellRecord(
-        cell.directory, path, cell.signature, cell.factors, status, result, error, problems
-    )
+        problem = f"{path.name}/result.json is not used: {reason}"
+        record = _unfinished(replace(record, problems=(problem,)))
+        return record if record.owner else replace(record, status="damaged")
 
 
-def _unfinished(path: Path) -> tuple[str, str | None]:
-    if _is_locked(path / "lock"):
-        return "running", None
+def _unfinished(record: CellRecord) -> CellRecord:
+    """Whether somebody trains it now, or how the last attempt ended."""
+    if owner := owner_of(record.path):
+        return replace(record, status="running", owner=owner)
+    if (error := last_error(record.path)) is None:
+        return record
+    return replace(record, status="failed", error=error)
+
+
+def last_error(path: Path) -> str | None:
+    """The last line of a cell's error.txt, if there is one."""
     try:
-        lines = (path / "error.txt").read_text(encoding="utf-8", errors="replace").split("\n")
+        text = (path / "error.txt").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return "missing", None
-    lines = [line.strip() for line in lines if line.strip()]
-    return "failed", lines[-1] if lines else "error.txt is empty"
-
-
-def _is_locked(path: Path) -> bool:
-    """Whether another process holds the lock on this file; neither creates nor changes it."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except PermissionError:
-        return sys.platform == "win32"
-    except OSError:
-        return False
-    try:
-        return not _can_lock(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _can_lock(descriptor: int) -> bool:
-    # A shared lock is asked for: two readers at once must not take each other for the trainer.
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-            msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+        return None
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    return lines[-1] if lines else "error.txt is empty"
 
 
 def _parse_ledger(directory: Path, content: dict[str, Any]) -> Ledger:

@@ -28,6 +28,17 @@ class ReplicaResult:
     probes: list[dict[str, Any]] = field(default_factory=list)
     samples: dict[tuple[int, int, str], Any] = field(default_factory=dict)
 
+    def state(self) -> dict[str, Any]:
+        """All of it as a checkpoint keeps it, for `of`."""
+        samples = [[*place, values] for place, values in self.samples.items()]
+        return {**vars(self), "samples": samples}
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> "ReplicaResult":
+        """The result that `state` was taken of."""
+        samples = {(step, layer, name): values for step, layer, name, values in state["samples"]}
+        return cls(**{**state, "samples": samples})
+
 
 def choose_lr(results: Sequence[ReplicaResult]) -> float:
     """The learning rate that stands for a cell.

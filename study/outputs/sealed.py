@@ -54,9 +54,19 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def check_schema(content: dict[str, Any]) -> None:
-    """ValueError unless `content` has the schema that this version reads."""
-    if content.get("schema") != SCHEMA:
-        raise ValueError(f"its schema is {content.get('schema')!r}, this version reads {SCHEMA}")
+    """ValueError unless `content` has the schema that this version reads, and says what to do.
+
+    Keys are added under one schema: readers take a file without them. Only a key that changes its
+    meaning raises it.
+    """
+    schema = content.get("schema")
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise ValueError(
+            f"its schema {schema} is newer than this version, which reads {SCHEMA}: use the "
+            "version of this project that wrote it, or a later one"
+        )
+    if schema != SCHEMA:
+        raise ValueError(f"its schema is {schema!r}, this version reads {SCHEMA}")
 
 
 def check_result(result: dict[str, Any], signature: str) -> None:

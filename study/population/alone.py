@@ -12,6 +12,7 @@ from study.population.group import NO_PAUSES, EpochSums, Evaluation, Pauses, Sta
 from study.population.optimizers import make_optimizer
 from study.population.settings import Replica, Settings
 from study.population.tally import Tally
+from study.population.training import restore_training, training_state
 
 
 class Alone:
@@ -78,6 +79,12 @@ class Alone:
 
     def restore(self, index: int, state: State) -> None:
         self.network.load_state_dict(state)
+
+    def training_state(self, index: int) -> State:
+        return training_state(self.network, self.optimizer)
+
+    def restore_training(self, states: Sequence[State]) -> None:
+        restore_training(self.network, self.optimizer, states[0])
 
 
 def laid_out(network: nn.Module, inputs: Tensor) -> Tensor:

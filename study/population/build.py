@@ -46,11 +46,9 @@ def build_population(
     Each seed is initialized once, on the plain module in float32 on the CPU, and copied to its
     learning rates; a seed in `starts` begins in that state of the plain module instead.
     """
-    dtype = DTYPES[config["trainer"]["precision"]]
     seeds = dict.fromkeys(replica.seed for replica in replicas)
-    first = {seed: initial_network(config, data, seed).to(dtype) for seed in seeds}
-    for seed, state in (starts or {}).items():
-        first[seed].load_state_dict(state)
+    starts = starts or {}
+    first = {seed: _first_network(config, data, seed, starts.get(seed)) for seed in seeds}
     device = data.train.inputs.device
     num_workers = workers(device, torch.get_num_threads())
     groups = pack(
@@ -86,6 +84,18 @@ def _group(first: Mapping[int, Network], replicas: Sequence[Replica], settings: 
     if len(replicas) == 1:
         return Alone(copy.deepcopy(first[replicas[0].seed]), replicas[0], settings)
     return Stack([first[replica.seed] for replica in replicas], replicas, settings)
+
+
+def _first_network(
+    config: Mapping[str, Any], data: Data, seed: int, start: State | None
+) -> Network:
+    """The plain network of `seed` in the state `start`, or initialized."""
+    dtype = DTYPES[config["trainer"]["precision"]]
+    if start is None:
+        return initial_network(config, data, seed).to(dtype)
+    network = build_network(config, data.input_shape, data.num_classes).to(dtype)
+    network.load_state_dict(start)
+    return network
 
 
 def initial_network(config: Mapping[str, Any], data: Data, seed: int) -> Network:

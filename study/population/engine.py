@@ -90,3 +90,16 @@ class Engine:
         """Puts a snapshot back."""
         group, place = self._places[index]
         group.restore(place, state)
+
+    def training_state(self, index: int) -> State:
+        """All that the next epoch of one replica depends on, as it is until then."""
+        group, place = self._places[index]
+        return group.training_state(place)
+
+    def restore_training(self, states: Sequence[State]) -> None:
+        """Takes up the training of every replica, in the order of `replicas`."""
+        first = 0
+        for group in self.groups:
+            last = first + len(group.replicas)
+            group.restore_training(states[first:last])
+            first = last

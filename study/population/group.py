@@ -8,8 +8,7 @@ from torch import Tensor, nn
 
 from study.data import Split
 from study.population.settings import Replica
-
-State = dict[str, Tensor]
+from study.population.training import State
 
 
 @dataclass(frozen=True)
@@ -72,6 +71,16 @@ class Group(Protocol):
 
     def restore(self, index: int, state: State) -> None:
         """Puts a snapshot back."""
+
+    def training_state(self, index: int) -> State:
+        """All that the next epoch of one replica depends on, as it is until then.
+
+        Named as `study.population.training` says, by the plain network's names, so that a
+        replica's training is taken up in whatever group it then is.
+        """
+
+    def restore_training(self, states: Sequence[State]) -> None:
+        """Takes up the training of every replica, all of them as many updates old."""
 
 
 Pause = Callable[[Group], None]

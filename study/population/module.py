@@ -14,7 +14,8 @@ from study.population.engine import Engine
 from study.population.epochs import WholeEpochs
 from study.population.group import NO_PAUSES, Evaluation, Pauses, State
 from study.population.schedules import learning_rate_factors
-from study.population.settings import Settings
+from study.population.settings import Replica, Settings
+from study.population.training import parts_of
 
 if TYPE_CHECKING:
     from study.probes.recorder import Recorder
@@ -35,6 +36,11 @@ class Progress:
     best_key: tuple[float, float] = (math.inf, math.inf)
     best_state: State | None = None
     curve: list[dict[str, float]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> "Progress":
+        """From its own `vars`, in which a list may stand for a tuple."""
+        return cls(**{**state, "best_key": tuple(state["best_key"])})
 
     def diverged(self) -> bool:
         """Whether the last epoch's training loss is not finite, or over 1,000 times the first."""
@@ -69,6 +75,7 @@ class Population(WholeEpochs):
         self.seconds = 0.0
         self.tick: Callable[[int], None] = lambda count: None
         self.recorder = recorder
+        self._taken_up: list[State] = []
         self._schedule = config["schedule"]
         self._num_epochs = config["trainer"]["max_epochs"]
         self._batch = Settings.of(config).batch_of(len(data.train.labels))
@@ -84,6 +91,14 @@ class Population(WholeEpochs):
 
     def on_fit_start(self) -> None:
         self.engine.start()
+        if self.epochs_done:
+            self.engine.restore_training(self._taken_up)
+            self._taken_up = []
+        else:
+            self._measure_start()
+
+    def _measure_start(self) -> None:
+        """Epoch 0: every replica before training."""
         # Lightning enters the precision's context for its steps alone.
         with self.trainer.precision_plugin.forward_context():
             before = self.engine.evaluate(self._data.val)
@@ -107,13 +122,13 @@ class Population(WholeEpochs):
         started = time.perf_counter()
         factors = learning_rate_factors(
             self._schedule,
-            epoch=self.current_epoch,
+            epoch=self.epoch,
             num_epochs=self._num_epochs,
             updates_per_epoch=self.updates_per_epoch,
         )
         sums = self.engine.train_epoch(
             self._data.train,
-            epoch=self.current_epoch,
+            epoch=self.epoch,
             factors=factors,
             tick=self.tick,
             pauses=self._pauses(),
@@ -121,9 +136,9 @@ class Population(WholeEpochs):
         loss, error, first = sums.loss.tolist(), sums.error.tolist(), sums.first_loss.tolist()
         self.seconds += time.perf_counter() - started
         for index, progress in enumerate(self.progress):
-            if self.current_epoch == 0:
+            if self.epoch == 0:
                 progress.first_loss = first[index]
-            row = {"epoch": self.current_epoch + 1, "seconds": self.seconds}
+            row = {"epoch": self.epoch + 1, "seconds": self.seconds}
             progress.curve.append(row | {"train_loss": loss[index], "train_error": error[index]})
 
     def _pauses(self) -> Pauses:
@@ -131,7 +146,7 @@ class Population(WholeEpochs):
         if self.recorder is None:
             return NO_PAUSES
         updates = self.updates_per_epoch
-        return self.recorder.pauses(first=updates * self.current_epoch, updates=updates)
+        return self.recorder.pauses(first=updates * self.epoch, updates=updates)
 
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
         """Every replica on the validation split; a new best one is kept."""
@@ -141,10 +156,42 @@ class Population(WholeEpochs):
             progress.curve[-1] |= {"val_loss": loss, "val_error": error}
             key = (error, loss if math.isfinite(loss) else math.inf)
             if key < progress.best_key or progress.best_epoch is None:
-                progress.best_key, progress.best_epoch = key, self.current_epoch + 1
+                progress.best_key, progress.best_epoch = key, self.epoch + 1
                 progress.best_state = self.engine.snapshot(index)
 
+    def training_state(self) -> dict[str, Any]:
+        """All that the epochs after this one depend on, for `take_up`: plain values and tensors."""
+        replicas = [
+            {
+                "seed": replica.seed,
+                "lr": replica.lr,
+                "progress": dict(vars(self.progress[index])),
+                "probes": self.recorder.state_of(replica) if self.recorder else None,
+                "training": self.engine.training_state(index),
+            }
+            for index, replica in enumerate(self.engine.replicas)
+        ]
+        return {"epoch": self.epoch + 1, "seconds": self.seconds, "replicas": replicas}
+
+    def take_up(self, state: Mapping[str, Any]) -> None:
+        """Goes on from a `training_state` of the same replicas, however they were packed.
+
+        A Trainer is then for the epochs that are left; without any, `end_training` is due.
+        """
+        self.epochs_done, self.seconds = state["epoch"], state["seconds"]
+        kept = {Replica(each["seed"], each["lr"]): each for each in state["replicas"]}
+        replicas = self.engine.replicas
+        self._taken_up = [kept[replica]["training"] for replica in replicas]
+        for index, replica in enumerate(replicas):
+            self.progress[index] = Progress.of(kept[replica]["progress"])
+            self.engine.restore(index, parts_of(self._taken_up[index])[0])
+            if self.recorder is not None:
+                self.recorder.take_up(replica, kept[replica]["probes"])
+
     def on_train_end(self) -> None:
+        self.end_training()
+
+    def end_training(self) -> None:
         """A diverged replica has no best epoch: its numbers are those of its last state."""
         for progress in self.progress:
             if progress.diverged() or progress.best_epoch == self._num_epochs:

@@ -1,7 +1,8 @@
 """Several replicas as one stacked network."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,6 +20,24 @@ from study.population.stacking import (
     StackedStochastic,
 )
 from study.population.tally import Tally
+from study.population.training import Slots, load_slots, parts_of, slots_of
+
+STEP = "step"
+"""The slot that counts updates, one number for all that a slice holds."""
+
+
+class Slice(NamedTuple):
+    """What of a parameter belongs to the replicas `first`, ..., `last` - 1: `part`, a row each."""
+
+    parameter: Tensor
+    part: Tensor
+    first: int
+    last: int
+
+    @classmethod
+    def of(cls, parameter: Tensor, count: int, first: int, last: int) -> "Slice":
+        """The slice of a parameter that is of `count` replicas."""
+        return cls(parameter, parameter.detach().view(count, -1)[first:last], first, last)
 
 
 class Stack:
@@ -41,12 +60,14 @@ class Stack:
     def start(self) -> None:
         layers = (StackedLinear, StackedConvolution)
         decay = self.settings.optimizer["weight_decay"]
-        self.slices: list[tuple[Tensor, Tensor, int, int]] = []
-        groups, first = [], 0
+        self.slices: list[Slice] = []
+        groups, first, count = [], 0, len(self.replicas)
         for lr, same in groupby(self.replicas, key=lambda replica: replica.lr):
             last = first + len(list(same))
             for group in parameter_groups(self.network, weight_decay=decay, layers=layers):
-                slices = [self._slice(parameter, first, last) for parameter in group["params"]]
+                own = [Slice.of(parameter, count, first, last) for parameter in group["params"]]
+                self.slices += own
+                slices = [each.part for each in own]
                 groups.append({**group, "params": slices, "lr": lr})
             first = last
         self._forward = self.settings.prepared(self.network)
@@ -56,12 +77,6 @@ class Stack:
         self.rates = [group["lr"] for group in groups]
         self.optimizer = optimizer_of(groups, self.replicas[0].lr, self.settings.optimizer)
         self.seed_of = torch.tensor(places, device=next(self.network.parameters()).device)
-
-    def _slice(self, parameter: Tensor, first: int, last: int) -> Tensor:
-        """The part of a parameter that belongs to the replicas first, ..., last - 1."""
-        part = parameter.detach().view(len(self.replicas), -1)[first:last]
-        self.slices.append((parameter, part, first, last))
-        return part
 
     def train_epoch(
         self, data: Split, *, epoch: int, factors: Sequence[float], pauses: Pauses = NO_PAUSES
@@ -77,7 +92,7 @@ class Stack:
             for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
                 group["lr"] = rate * factors[update]
             inputs, targets = self._gather(batches)
-            outputs = self.network(inputs).to(inputs.dtype).flatten(0, 1)
+            outputs = self._forward(inputs).to(inputs.dtype).flatten(0, 1)
             losses = task.loss(outputs, targets).view(count, -1).mean(dim=1)
             self._step(losses)
             tally.add(losses, outputs, targets)
@@ -132,3 +147,41 @@ class Stack:
 
     def restore(self, index: int, state: State) -> None:
         self.network.restore(index, state)
+
+    def training_state(self, index: int) -> State:
+        state = {f"module.{name}": view[index] for name, view in self.network.views().items()}
+        for one, slots in zip(self.slices, slots_of(self.optimizer), strict=True):
+            if one.first <= index < one.last:
+                name = self._names[one.parameter]
+                for slot, value in slots.items():
+                    row = value if slot == STEP else self._plain(one, value)[index - one.first]
+                    state[f"optimizer.{slot}.{name}"] = row
+        return state
+
+    def restore_training(self, states: Sequence[State]) -> None:
+        parts = [parts_of(state) for state in states]
+        for index, (values, _) in enumerate(parts):
+            self.restore(index, values)
+        kept = [slots for _, slots in parts]
+        load_slots(self.optimizer, [self._rows(one, kept) for one in self.slices])
+
+    def _rows(self, one: Slice, kept: Sequence[Mapping[str, Slots]]) -> Slots:
+        """An optimizer's slots for a slice, from those of each replica's plain parameters."""
+        own = [slots.get(self._names[one.parameter], {}) for slots in kept[one.first : one.last]]
+        rows: dict[str, Tensor] = {}
+        for slot, value in own[0].items():
+            rows[slot] = value if slot == STEP else torch.empty_like(one.part)
+            if slot != STEP:
+                for row, slots in zip(self._plain(one, rows[slot]), own, strict=True):
+                    row.copy_(slots[slot])
+        return rows
+
+    def _plain(self, one: Slice, rows: Tensor) -> Tensor:
+        """What has a row for each replica of a slice, as [replicas, ...] of the plain shape."""
+        shaped = rows.view(-1, *one.parameter.shape[1:])
+        return self.network.plain_view(self._names[one.parameter], shaped)
+
+    @property
+    def _names(self) -> dict[Tensor, str]:
+        """The plain name of every parameter."""
+        return {parameter: name for name, parameter in self.network.named_parameters()}

@@ -221,11 +221,14 @@ class StackedNetwork(nn.Module):
         return {name: self.plain_view(name, own[name]) for name in self._shapes}
 
     def plain_view(self, name: str, tensor: Tensor) -> Tensor:
-        """What is shaped as a parameter here, the gradient too, as [K, ...] of its plain shape."""
+        """What is shaped as a parameter here, the gradient too, as [K, ...] of its plain shape.
+
+        Or what is shaped as the parameter of some of the replicas alone.
+        """
         module = self.get_submodule(name.rpartition(".")[0])
         if isinstance(module, StackedLinear) and name.endswith("weight"):
             return tensor.transpose(1, 2)
-        return tensor.view(self.num_replicas, *self._shapes[name])
+        return tensor.view(-1, *self._shapes[name])
 
     def snapshot(self, index: int) -> dict[str, Tensor]:
         """A copy of one replica's state, as the plain network has it."""

@@ -31,7 +31,8 @@ def main(arguments: Sequence[str]) -> int:
         planned = plan(options.overrides, multirun=options.multirun)
         cells = identify(planned.cells)
         config = planned.base.config
-        study = writable_directory(Path(config["outputs_dir"]) / config["study"])
+        outputs = Path(config["outputs_dir"])
+        study = writable_directory(outputs / config["study"], within=outputs)
         flights = list(_watched(cells))
     path = write_flights(study, cells, flights, replace=planned.experiment is not None)
     show("\n".join(page(study, cells, flights, layers=options.layers or len(cells) == 1)))

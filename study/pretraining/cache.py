@@ -5,22 +5,23 @@ file's header the seconds and updates that they took and a hash over all of it. 
 what its hash says is never used.
 """
 
-import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
 from torch import Tensor
 
 from study.configuration import flatten, identity_hash
 from study.keys import KEYS
 from study.networks import needs_sample
+from study.outputs.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint
+from study.outputs.digests import header_sha256, tensors_sha256
 from study.outputs.files import write_csv, write_tensors
+from study.outputs.ownership import owned
 
 State = dict[str, Tensor]
 Row = dict[str, float]
@@ -63,6 +64,11 @@ class Pretrained:
         return int(self.header["updates"])
 
     @property
+    def weights_sha256(self) -> str:
+        """Of the weights alone: the same for equal ones, whenever and wherever they were made."""
+        return tensors_sha256(self.state)
+
+    @property
     def is_finite(self) -> bool:
         """Whether no weight has diverged."""
         return all(bool(torch.isfinite(value).all()) for value in self.state.values())
@@ -73,13 +79,14 @@ class Result:
     """What pretraining seeds together came to: each one's weights, and a row per layer and epoch.
 
     `updates` is of each seed; `made` tells where, for whoever repeats it: the threads, the device,
-    the versions.
+    the versions. `earlier_seconds` are those of earlier attempts, up to the checkpoint.
     """
 
     states: Mapping[int, State]
     rows: Mapping[int, list[Row]]
     updates: int
     made: Mapping[str, str] = field(default_factory=dict)
+    earlier_seconds: float = 0.0
 
 
 def pretraining_signature(config: Mapping[str, Any], fingerprint: str) -> str:
@@ -106,32 +113,82 @@ def pretrained(
     directory: Path,
     signature: str,
     seeds: Iterable[int],
-    train: Callable[[list[int]], Result],
+    train: Callable[[list[int], Checkpoint | None], Result],
 ) -> dict[int, Pretrained]:
-    """The pretrained weights of each seed; those that are not kept are trained together, and kept.
+    """The pretrained weights of each seed; those that are not kept are trained, and kept.
 
-    Of several processes one trains and the others wait for it. A file that is damaged is named in
-    a warning and replaced.
+    Of several processes one trains and the others wait for it, and say so. A file that is damaged
+    is named in a warning and replaced. Seeds that were once trained together are so again, from
+    the checkpoint on if an earlier attempt left one: how many share the threads can change last
+    bits.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    with FileLock(directory / "lock"):
-        found = {seed: _read(_path(directory, seed), signature, seed) for seed in seeds}
-        missing = [seed for seed, one in found.items() if one is None]
-        if missing:
-            started = time.perf_counter()
-            result = train(missing)
-            seconds = round((time.perf_counter() - started) / len(missing), 3)
-            for seed in missing:
-                found[seed] = _keep(directory, signature, seed, result, seconds)
-    return {seed: one for seed, one in found.items() if one is not None}
+    seeds = list(seeds)
+    with owned(directory, wait=True):
+        found = {seed: kept(directory, signature, seed) for seed in seeds}
+        while missing := [seed for seed in seeds if found[seed] is None]:
+            found |= _train_some(directory, signature, missing, train)
+    return {seed: one for seed in seeds if (one := found[seed]) is not None}
+
+
+def _train_some(
+    directory: Path,
+    signature: str,
+    missing: list[int],
+    train: Callable[[list[int], Checkpoint | None], Result],
+) -> dict[int, Pretrained]:
+    """Trains seeds that belong together, and keeps those of them that are not kept."""
+    checkpoint = _checkpoint(directory, signature, missing)
+    together = _together(directory, signature, missing)
+    group = checkpoint.record["seeds"] if checkpoint else together
+    started = time.perf_counter()
+    result = train(group, checkpoint)
+    seconds = result.earlier_seconds + time.perf_counter() - started
+    share = round(seconds / len(group), 3)
+    found = {
+        seed: _keep(directory, signature, seed, result, share)
+        for seed in group
+        if seed in missing or not weights_path(directory, seed).exists()
+    }
+    (directory / CHECKPOINT).unlink(missing_ok=True)
+    return found
+
+
+def _checkpoint(directory: Path, signature: str, missing: Sequence[int]) -> Checkpoint | None:
+    """What an earlier attempt left of some of the missing seeds."""
+    path = directory / CHECKPOINT
+    found = read_checkpoint(path, signature, "the seeds are pretrained from the start")
+    return found if found and not set(missing).isdisjoint(found.record["seeds"]) else None
+
+
+def _together(directory: Path, signature: str, missing: list[int]) -> list[int]:
+    """The seeds to train as one: those that a missing one was trained with, or all missing."""
+    for path in sorted(directory.glob("seed=*.safetensors")):
+        try:
+            header = _load(path, signature).header
+        except (OSError, ValueError):
+            continue
+        group = [int(seed) for seed in header["seeds"].split(",")] if "seeds" in header else []
+        if not set(missing).isdisjoint(group):
+            return group
+    return missing
 
 
 def kept(directory: Path, signature: str, seed: int) -> Pretrained | None:
-    """What is kept of a seed, trained by whomever; None if nothing is."""
-    return _read(_path(directory, seed), signature, seed)
+    """What is kept of a seed, trained by whomever; None if nothing is, or nothing whole."""
+    path = weights_path(directory, seed)
+    if not path.exists():
+        return None
+    try:
+        return _load(path, signature)
+    except (OSError, ValueError) as error:
+        reason = str(error).split("\n")[0]
+        _log.warning("%s is damaged (%s): the seed is pretrained again", path, reason)
+        return None
 
 
-def _path(directory: Path, seed: int) -> Path:
+def weights_path(directory: Path, seed: int) -> Path:
+    """The file of a seed."""
     return directory / f"seed={seed}.safetensors"
 
 
@@ -148,39 +205,23 @@ def _keep(directory: Path, signature: str, seed: int, result: Result, seconds: f
         "seconds": str(seconds),
         "updates": str(result.updates),
     }
-    header["sha256"] = _digest(header, state)
-    write_tensors(_path(directory, seed), state, header)
+    header["sha256"] = header_sha256(header, state)
+    write_tensors(weights_path(directory, seed), state, header)
     return Pretrained(state, header)
 
 
-def _digest(header: Mapping[str, str], state: State) -> str:
-    """SHA-256 of the header without itself, and of name, type, shape and bytes of each tensor."""
-    digest = hashlib.sha256()
-    for name in sorted(header.keys() - {"sha256"}):
-        digest.update(f"{name}={header[name]}\n".encode())
-    for name in sorted(state):
-        array = state[name].contiguous().numpy()
-        digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
-
-
-def _read(path: Path, signature: str, seed: int) -> Pretrained | None:
-    """What the file holds, if it is whole and of this signature and seed."""
+def _load(path: Path, signature: str) -> Pretrained:
+    """What the file of a seed holds; ValueError unless it is whole, and what its name says."""
     from safetensors import SafetensorError, safe_open
 
-    if not path.exists():
-        return None
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if header.get("sha256") != _digest(header, state):
-            raise ValueError("its content is not what its hash says")
-        if (header.get("signature"), header.get("seed")) != (signature, str(seed)):
-            raise ValueError("it is of another pretraining")
-        return Pretrained(state, header)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        reason = str(error).split("\n")[0]
-        _log.warning("%s is damaged (%s): the seed is pretrained again", path, reason)
-        return None
+    except SafetensorError as error:
+        raise ValueError(str(error)) from None
+    if header.get("sha256") != header_sha256(header, state):
+        raise ValueError("its content is not what its hash says")
+    if (header.get("signature"), f"seed={header.get('seed')}") != (signature, path.stem):
+        raise ValueError("it is of another pretraining")
+    return Pretrained(state, header)

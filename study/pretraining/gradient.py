@@ -8,13 +8,12 @@ from torch import Tensor, nn
 
 from study.networks import Block
 from study.population.optimizers import optimizer_of, parameter_groups
+from study.population.training import restore_training, training_state
 from study.pretraining.trainee import (
     GeneratorFactory,
     epoch_batches,
     in_evaluation,
-    restore_training,
     train_mode,
-    training_state,
 )
 
 WEIGHT_LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
@@ -82,11 +81,14 @@ class GradientTrainee:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Copies of all that the next epoch depends on."""
-        return training_state(self._modules, self._optimizer, self.updates)
+        state = training_state(self._modules, self._optimizer)
+        copies = {name: value.clone() for name, value in state.items()}
+        return copies | {"updates": torch.tensor(self.updates)}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Takes up a state, so that the next epoch is what it would have been."""
-        self.updates = restore_training(state, self._modules, self._optimizer)
+        restore_training(self._modules, self._optimizer, state)
+        self.updates = int(state["updates"])
 
     def write_back(self) -> None:
         """Nothing: the block itself was trained."""

@@ -3,7 +3,7 @@
 Hinton, Osindero & Teh 2006 (with RBMs); Bengio et al. 2007 (with autoencoders, and supervised).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,32 @@ class Watch:
     tick: Callable[[int], None] = lambda count: None
 
 
+class Course:
+    """How far a pretraining is: the state of each layer so far, as `LayerPhase` gives it.
+
+    Starts from the `layers` of an earlier attempt, the last of which may be unfinished. `save` is
+    called after every epoch with what gives the layers by then.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Mapping[str, Any]] = (),
+        save: Callable[[Callable[[], list[Any]]], None] = lambda layers: None,
+    ) -> None:
+        self._earlier, self._save = list(layers), save
+        self._passed: list[Mapping[str, Any]] = []
+
+    def follow(self, phase: LayerPhase, index: int) -> None:
+        """Has the phase of layer `index` go on from its state, and saved while it trains."""
+        if index < len(self._earlier):
+            phase.take_up(self._earlier[index])
+        phase.after_epoch = lambda: self._save(lambda: [*self._passed, phase.training_state()])
+
+    def passed(self, phase: LayerPhase) -> None:
+        """The phase is at its end."""
+        self._passed.append(phase.training_state())
+
+
 def pretrain(
     config: Mapping[str, Any],
     data: Data,
@@ -42,13 +68,15 @@ def pretrain(
     trainer: Callable[[int], lightning.Trainer],
     num_workers: int,
     watch: Watch,
+    course: Course | None = None,
 ) -> dict[int, list[Row]]:
     """Pretrains `networks`, one a seed, on their device, in place.
 
     Returns for each seed a row per layer and epoch. `data` are normalized, `data.train` what the
     layers are trained on; labels are looked at by `supervised` alone. `trainer` makes a Trainer
-    for a number of epochs.
+    for a number of epochs. `course` says from where to go on, and is told how far it is.
     """
+    course = course or Course()
     keys = config["pretraining"]
     blocks = {seed: blocks_to_pretrain(config, network) for seed, network in networks.items()}
     depth = len(next(iter(blocks.values())))
@@ -76,7 +104,10 @@ def pretrain(
             watch.report(layer, epoch, row)
 
         phase = LayerPhase(trainees, fed, num_workers=num_workers, report=report, tick=watch.tick)
-        trainer(settings.epochs).fit(phase)
+        course.follow(phase, index)
+        if left := settings.epochs - phase.epochs_done:
+            trainer(left).fit(phase)
+        course.passed(phase)
         first = next(iter(networks))
         watch.finished(index + 1, trainees[first], fed[first].val[0])
         for seed, trainee in trainees.items():

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
@@ -56,7 +57,7 @@ class LayerPhase(WholeEpochs):
 
     def training_step(self, batch: Tensor, batch_idx: int) -> None:
         """One epoch of the layer of every seed."""
-        epoch = self.current_epoch
+        epoch = self.epoch
 
         def train(seed: int) -> float:
             inputs, labels = self.fed[seed].train
@@ -71,7 +72,7 @@ class LayerPhase(WholeEpochs):
 
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
         """The monitors of every seed."""
-        epoch = self.current_epoch
+        epoch = self.epoch
 
         def measure(seed: int) -> Row:
             fed = self.fed[seed]
@@ -80,5 +81,25 @@ class LayerPhase(WholeEpochs):
         monitors = on_workers(measure, self.seeds, self.num_workers)
         for seed, row in zip(self.seeds, monitors, strict=True):
             self.curves[seed][-1] |= row
-        last = [self.curves[seed][-1] for seed in self.seeds]
-        self.report(epoch + 1, {name: sum(r[name] for r in last) / len(last) for name in last[0]})
+        self._report(epoch)
+
+    def _report(self, epoch: int) -> None:
+        rows = [self.curves[seed][epoch] for seed in self.seeds]
+        means = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
+        self.report(epoch + 1, means)
+
+    def training_state(self) -> dict[str, Any]:
+        """All that the layer has come to after as many epochs as its curves have, for `take_up`."""
+        return {
+            "curves": {str(seed): rows for seed, rows in self.curves.items()},
+            "trainees": {str(seed): each.state_dict() for seed, each in self.trainees.items()},
+        }
+
+    def take_up(self, state: Mapping[str, Any]) -> None:
+        """Goes on from a `training_state` of the same seeds; reports its epochs."""
+        for seed in self.seeds:
+            self.trainees[seed].load_state_dict(state["trainees"][str(seed)])
+            self.curves[seed] = list(state["curves"][str(seed)])
+        self.epochs_done = len(self.curves[self.seeds[0]])
+        for epoch in range(self.epochs_done):
+            self._report(epoch)

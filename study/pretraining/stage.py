@@ -12,8 +12,9 @@ import torch
 
 from study.configuration import Config
 from study.data import Data, prepare
-from study.events import open_writer
+from study.events import CellWriter, open_writer
 from study.networks import Network, build_network
+from study.outputs.checkpoint import Checkpoint, Checkpoints
 from study.population.build import DTYPES, initial_network
 from study.population.packing import workers
 from study.pretraining.board import watch_on
@@ -26,7 +27,7 @@ from study.pretraining.cache import (
     pretrained,
     pretraining_signature,
 )
-from study.pretraining.greedy import pretrain
+from study.pretraining.greedy import Course, pretrain
 from study.pretraining.settings import blocks_to_pretrain, num_epochs, num_updates
 from study.trainer import make_trainer
 
@@ -131,25 +132,24 @@ class StartingWeights:
             "pretraining_updates": max((one.updates for one in found.values()), default=0),
         }
         if found:
-            hashes = {str(seed): found[seed].header["sha256"] for seed in sorted(found)}
-            numbers["pretraining"] = {"signature": self._signature, "sha256": hashes}
+            numbers["pretraining"] = {
+                "signature": self._signature,
+                "sha256": {str(seed): found[seed].header["sha256"] for seed in sorted(found)},
+                "weights_sha256": {str(seed): found[seed].weights_sha256 for seed in sorted(found)},
+            }
         return numbers
 
-    def _train(self, seeds: list[int]) -> Result:
-        """Pretrains those seeds together, on the data's device."""
+    def _train(self, seeds: list[int], checkpoint: Checkpoint | None) -> Result:
+        """Pretrains those seeds together, on the data's device, from the checkpoint on."""
         config, data = self.config, training_data(self.config, self.data)
         dtype, device = DTYPES[config["trainer"]["precision"]], data.train.inputs.device
         networks = {
             seed: initial_network(config, self.data, seed).to(device=device, dtype=dtype)
             for seed in seeds
         }
+        earlier = checkpoint.state["seconds"] if checkpoint else 0.0
         with ExitStack() as stack:
-            writer = None
-            if config["outputs"]["tensorboard"] != "none":
-                run = self._directory / f"seeds={'-'.join(map(str, seeds[:8]))}"
-                for left in run.glob("events.out.tfevents.*"):
-                    left.unlink()
-                writer = stack.enter_context(open_writer(run))
+            writer = self._writer(stack, seeds)
             rows = pretrain(
                 config,
                 data,
@@ -157,13 +157,13 @@ class StartingWeights:
                 trainer=lambda epochs: make_trainer(config, max_epochs=epochs),
                 num_workers=workers(device, torch.get_num_threads()),
                 watch=watch_on(writer, data.input_shape, self.tick),
+                course=self._course(seeds, checkpoint, earlier),
             )
         states = {
             seed: {name: value.cpu() for name, value in network.state_dict().items()}
             for seed, network in networks.items()
         }
-        example = networks[seeds[0]]
-        depth = len(blocks_to_pretrain(config, example))
+        depth = len(blocks_to_pretrain(config, networks[seeds[0]]))
         made = {
             "device": str(device),
             "threads": str(torch.get_num_threads()),
@@ -171,4 +171,25 @@ class StartingWeights:
             "torch": torch.__version__,
         }
         updates = num_updates(config["pretraining"], depth, len(data.train))
-        return Result(states, rows, updates, made)
+        return Result(states, rows, updates, made, earlier)
+
+    def _writer(self, stack: ExitStack, seeds: list[int]) -> CellWriter | None:
+        """TensorBoard's, on a run of its own; what an earlier attempt wrote is written again."""
+        if self.config["outputs"]["tensorboard"] == "none":
+            return None
+        run = self._directory / f"seeds={'-'.join(map(str, seeds[:8]))}"
+        for left in run.glob("events.out.tfevents.*"):
+            left.unlink()
+        return stack.enter_context(open_writer(run))
+
+    def _course(self, seeds: list[int], checkpoint: Checkpoint | None, earlier: float) -> Course:
+        """Where to go on, and how to keep what is reached."""
+        seconds = self.config["trainer"].get("checkpoint_seconds")
+        checkpoints = Checkpoints(self._directory, self._signature, seconds)
+        started = time.perf_counter()
+
+        def save(layers: Callable[[], list[Any]]) -> None:
+            spent = earlier + time.perf_counter() - started
+            checkpoints.offer(lambda: ({"seeds": seeds}, {"layers": layers(), "seconds": spent}))
+
+        return Course(checkpoint.state["layers"] if checkpoint else (), save)

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import torch
-from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch import Tensor
 
 from study.networks import BatchNorm, Block, Stochastic
 from study.population.settings import EVALUATION_BATCH
@@ -111,29 +110,3 @@ def in_evaluation(
         outputs[indices] = part.to(outputs.dtype)
     assert outputs is not None, "no examples"
     return outputs
-
-
-def training_state(module: nn.Module, optimizer: Optimizer, updates: int) -> dict[str, Tensor]:
-    """Copies of the parameters and buffers, of the optimizer's tensors and of the update count."""
-    state = {f"module.{name}": value for name, value in module.state_dict().items()}
-    for index, slots in optimizer.state_dict()["state"].items():
-        state |= {f"optimizer.{index}.{slot}": value for slot, value in slots.items()}
-    state["updates"] = torch.tensor(updates)
-    return {name: value.detach().clone() for name, value in state.items() if value is not None}
-
-
-def restore_training(state: dict[str, Tensor], module: nn.Module, optimizer: Optimizer) -> int:
-    """Puts back what `training_state` copied; returns the update count."""
-    parameters: dict[str, Tensor] = {}
-    slots: dict[int, dict[str, Tensor]] = {}
-    for name, value in state.items():
-        kind, _, rest = name.partition(".")
-        if kind == "module":
-            parameters[rest] = value
-        elif kind == "optimizer":
-            index, _, slot = rest.partition(".")
-            slots.setdefault(int(index), {})[slot] = value.clone()
-    module.load_state_dict(parameters)
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": slots, "param_groups": groups})
-    return int(state["updates"])

@@ -150,6 +150,28 @@ class Recorder:
             for replica in replicas:
                 self.samples[replica][place] = own
 
+    def state_of(self, replica: Replica) -> dict[str, Any]:
+        """What was taken of a replica, and what the next moment compares with; for `take_up`."""
+        samples = [[*place, values] for place, values in self.samples[replica].items()]
+        return {
+            "rows": self.rows[replica],
+            "samples": samples,
+            "inputs": self._inputs.get(replica, []),
+        }
+
+    def take_up(self, replica: Replica, state: Mapping[str, Any]) -> None:
+        """Goes on from a `state_of` the replica, whose start was measured before it."""
+        device = self.batch.inputs.device
+        self.rows[replica] = state["rows"]
+        self.samples[replica] = {
+            (step, layer, name): values for step, layer, name, values in state["samples"]
+        }
+        if state["inputs"]:
+            self._inputs[replica] = [
+                (mean.to(device), std.to(device)) for mean, std in state["inputs"]
+            ]
+        self._starts.clear()
+
     @contextmanager
     def watching(self, engine: Engine) -> Iterator[None]:
         """Within it every replica is evaluated on the training set: units that stay dead count.

@@ -1,0 +1,205 @@
+"""What a cell trains, in parts, from wherever an earlier attempt left it."""
+
+import contextlib
+import logging
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from study.configuration import Config
+from study.data import Data
+from study.events import CellWriter, EpochCurves
+from study.outputs.checkpoint import Checkpoint, Checkpoints
+from study.outputs.digests import tensors_sha256
+from study.outputs.results import ReplicaResult, choose_lr
+from study.outputs.reuse import lacks
+from study.population import Population, Replica
+from study.population.build import build_population, replicas_of
+from study.pretraining.stage import StartingWeights, with_equal_budget
+from study.trainer import make_trainer
+from study.words import counted
+
+_log = logging.getLogger(__name__)
+
+
+class Attempt:
+    """Trains the replicas of a cell that no record holds, `population.max_replicas` at a time.
+
+    `results` begins with the copied ones. Where an epoch ends a checkpoint is offered, of all that
+    was trained and of the population that is; from one the attempt goes on with the same copies.
+    `packing` are the sizes of the groups that were trained as one. `resumed` has an entry for each
+    checkpoint that was taken up: its epoch, and where (`made`) it came from. `drawn` are the tags
+    of TensorBoard's curves by then.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        data: Data,
+        starts: StartingWeights,
+        *,
+        copied: Sequence[ReplicaResult],
+        checkpoints: Checkpoints,
+        made: Mapping[str, Any],
+        tick: Callable[[int], None],
+    ) -> None:
+        self.config, self.data, self.starts = config, data, starts
+        self.checkpoints, self.made, self.tick = checkpoints, made, tick
+        self.results = {Replica(each.seed, each.lr): each for each in copied}
+        self.packing: list[int] = []
+        self.resumed: list[dict[str, Any]] = []
+        self.drawn: set[str] = set()
+        self._unfinished: Mapping[str, Any] | None = None
+        self._earlier_seconds = 0.0
+        self._started = time.perf_counter()
+
+    def take_up(self, checkpoint: Checkpoint) -> None:
+        """Goes on from there: with what is done, and with what is not if it is the next part."""
+        state = checkpoint.state
+        results = [ReplicaResult.of(each) for each in state["results"]]
+        self.results = {Replica(each.seed, each.lr): each for each in results}
+        self.packing, self._earlier_seconds = state["packing"], state["seconds"]
+        entry = {"epoch": checkpoint.record["epoch"], **checkpoint.record["made"]}
+        self.resumed = [*state["resumed"], entry]
+        begun = {Replica(each["seed"], each["lr"]) for each in state["population"]["replicas"]}
+        if begun == set(self._next_part()):
+            self._unfinished, self.drawn = state["population"], set(state["drawn"])
+        else:
+            _log.warning(
+                "%s is of %s at once, which population.max_replicas has changed: they start over",
+                self.checkpoints.path,
+                counted(len(begun), "replica"),
+            )
+
+    @property
+    def seconds(self) -> float:
+        """Time that the cell has taken so far, pretraining apart."""
+        now = time.perf_counter()
+        return self._earlier_seconds + now - self._started - self.starts.elapsed
+
+    @property
+    def epochs_done(self) -> int:
+        """Epochs of the population that the next part goes on with."""
+        return int(self._unfinished["epoch"]) if self._unfinished else 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all replicas of the cell train together, from the first epoch to the last."""
+        return not self.results and len(self._next_part()) == len(replicas_of(self.config))
+
+    def finish(self, writer: CellWriter | None = None) -> list[ReplicaResult]:
+        """Trains what is left; the results of all replicas, by seed and learning rate.
+
+        `writer` draws the curves of each learning rate, where all replicas train together.
+        """
+        while part := self._next_part():
+            self._train(part, writer)
+        return [self.results[replica] for replica in sorted(self.results)]
+
+    def _next_part(self) -> list[Replica]:
+        """The replicas to train next.
+
+        A copied replica whose predictions or weights were not kept is trained again if its
+        learning rate turns out to be the chosen one.
+        """
+        keep = self.config["outputs"]["weights"]
+        wanted = [
+            replica
+            for replica in replicas_of(self.config)
+            if replica not in self.results
+            or (keep == "all" and self.results[replica].weights is None)
+        ]
+        if not wanted:
+            chosen = choose_lr(list(self.results.values()))
+            wanted = [
+                replica
+                for replica, result in self.results.items()
+                if replica.lr == chosen and lacks(result, weights=keep != "none")
+            ]
+        return wanted[: self.config["population"]["max_replicas"]]
+
+    def _train(self, part: Sequence[Replica], writer: CellWriter | None) -> None:
+        """Trains one population and reads the test set, once."""
+        config = with_equal_budget(self.config, self.data)
+        seeds = dict.fromkeys(replica.seed for replica in part)
+        with _interruptible():
+            population = build_population(config, self.data, part, self.starts.of(seeds))
+            population.tick = self.tick
+            population.after_epoch = lambda: self.checkpoints.offer(
+                lambda: self._state(population, writer)
+            )
+            if self._unfinished is not None:
+                population.take_up(self._unfinished)
+                self._unfinished = None
+            _train_and_test(population, config, writer)
+        for index, replica in enumerate(population.engine.replicas):
+            self.results[replica] = _result(population, index, replica)
+        self.packing += _sizes(population)
+
+    def _state(
+        self, population: Population, writer: CellWriter | None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """A checkpoint's record and state."""
+        if writer is not None:
+            writer.flush()
+        packing = self.packing + _sizes(population)
+        record = {"epoch": population.epoch + 1, "made": {**self.made, "packing": packing}}
+        state = {
+            "results": [result.state() for result in self.results.values()],
+            "packing": self.packing,
+            "population": population.training_state(),
+            "seconds": self.seconds,
+            "resumed": self.resumed,
+            "drawn": sorted(writer.written) if writer else [],
+        }
+        return record, state
+
+
+def _sizes(population: Population) -> list[int]:
+    return [len(group.replicas) for group in population.engine.groups]
+
+
+def _train_and_test(population: Population, config: Config, writer: CellWriter | None) -> None:
+    """Trains the epochs that are left, and evaluates."""
+    curves = config["outputs"]["tensorboard"] == "replicas"
+    epochs = config["trainer"]["max_epochs"] - population.epochs_done
+    callbacks = [EpochCurves(writer, replicas=curves)] if writer else []
+    trainer = make_trainer(config, max_epochs=epochs, callbacks=callbacks)
+    if epochs:
+        trainer.fit(population)
+    else:
+        population.end_training()
+    trainer.test(population, verbose=False)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Passes Ctrl-C on: Lightning makes it an exit, and has later ones ignored."""
+    try:
+        yield
+    except SystemExit:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        raise KeyboardInterrupt from None
+
+
+def _result(population: Population, index: int, replica: Replica) -> ReplicaResult:
+    """One replica's entry of result.json, its curve, predictions and weights."""
+    progress, weights = population.progress[index], population.last_state(index)
+    numbers: dict[str, Any] = {
+        "seed": replica.seed,
+        "lr": replica.lr,
+        "status": "diverged" if progress.diverged() else "trained",
+        "best_epoch": progress.best_epoch,
+    }
+    for prefix, when in (("", "best"), ("last_", "last")):
+        for split, evaluation in population.evaluations[when].items():
+            numbers[f"{prefix}{split}_loss"] = float(evaluation.loss[index])
+            numbers[f"{prefix}{split}_error"] = float(evaluation.error[index])
+    numbers["weights_sha256"] = tensors_sha256(weights)
+    predictions = population.evaluations["best"]["test"].predictions[index].cpu().numpy()
+    result = ReplicaResult(replica.seed, replica.lr, numbers, progress.curve, predictions, weights)
+    if (recorder := population.recorder) is None:
+        return result
+    return replace(result, probes=recorder.rows[replica], samples=recorder.samples[replica])

@@ -1,0 +1,1 @@
+"""What a study needs no more: found, shown, and on request removed."""

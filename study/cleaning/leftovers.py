@@ -1,0 +1,158 @@
+"""What lies in a study's directory and serves nobody, found without changing anything.
+
+Nothing of a finished cell's record, of a cell that a process is training, or outside the study's
+directory is ever among it; symbolic links are not followed.
+"""
+
+import fnmatch
+import os
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from study.outputs.cell import CONTENT, PASSING
+from study.outputs.owner import LOCK, OWNER, owner_of
+from study.outputs.records import CellRecord, Ledger, stale_directories
+
+PARTIAL = ".*.partial"
+LOCKS = (LOCK, OWNER)
+CELL = (*CONTENT, *PASSING, "result.json", *LOCKS)
+"""What a cell's directory holds of ours."""
+CACHE = ("seed=*.safetensors", "seed=*.csv", "checkpoint.safetensors", PARTIAL, *LOCKS)
+CACHE_RUN = "seeds=*"
+"""What a directory of pretrained weights holds of ours: files, and TensorBoard's runs."""
+_DAMAGED = re.compile(r".+\.damaged-\d+")
+_WRITER = re.compile(r"\.(\d+)\.partial$")
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """Files that serve nobody: why, where to show them, and the directories that hold only them.
+
+    `room` is the directory in which nobody else may work while they are removed.
+    """
+
+    reason: str
+    place: Path
+    files: tuple[Path, ...]
+    directories: tuple[Path, ...] = ()
+    room: Path | None = None
+
+    @property
+    def num_bytes(self) -> int:
+        return sum(path.lstat().st_size for path in self.files)
+
+
+def leftovers(ledger: Ledger, cells: Sequence[CellRecord]) -> list[Leftover]:
+    """Everything that a study needs no more; `cells` are the records of its ledger."""
+    found = [
+        *_stale(ledger),
+        *(each for cell in cells for each in _of_cell(cell)),
+        *_pretraining(ledger.directory, cells),
+        *_partial(ledger.directory, "an unfinished write"),
+    ]
+    return [each for each in found if each.files or each.directories]
+
+
+def _stale(ledger: Ledger) -> Iterator[Leftover]:
+    """Cells that the ledger does not list, and what of damaged ones was set aside."""
+    listed = {cell.directory for cell in ledger.cells}
+    names = set(stale_directories(ledger))
+    names |= {path.name for path in ledger.directory.iterdir() if _DAMAGED.fullmatch(path.name)}
+    for name in sorted(names - listed):
+        directory = ledger.directory / name
+        if directory.is_symlink() or not directory.is_dir() or owner_of(directory):
+            continue
+        damaged = _DAMAGED.fullmatch(name)
+        reason = "set aside as damaged" if damaged else "a cell that study.json does not list"
+        files = tuple(_matching(directory, CELL))
+        yield Leftover(reason, directory, files, (directory,), room=directory)
+
+
+def _of_cell(cell: CellRecord) -> Iterator[Leftover]:
+    """What finished and unfinished cells of the ledger need no more."""
+    if cell.path.is_symlink() or not cell.path.is_dir():
+        return
+    if cell.result is None:
+        yield from () if owner_of(cell.path) else _partial(cell.path, "an unfinished write")
+        return
+    found = _matching(cell.path, ("checkpoint.safetensors", "error.txt", PARTIAL, *LOCKS))
+    for path in () if found and owner_of(cell.path) else found:
+        yield Leftover(f"a finished cell needs no {_called(path)}", path, (path,), room=cell.path)
+
+
+def _called(path: Path) -> str:
+    if path.match(PARTIAL):
+        return "unfinished write"
+    return "lock" if path.name in LOCKS else path.name
+
+
+def _pretraining(study: Path, cells: Sequence[CellRecord]) -> Iterator[Leftover]:
+    """Pretrained weights from which no cell of the ledger started.
+
+    None, where that is not known of every cell.
+    """
+    root, used = study / "pretraining", [_started_from(cell) for cell in cells]
+    if root.is_symlink() or not root.is_dir() or None in used:
+        return
+    for directory in sorted(root.iterdir()):
+        if directory.is_symlink() or not directory.is_dir() or owner_of(directory):
+            continue
+        if directory.name.rpartition("-")[2] in used:
+            yield from _partial(directory, "an unfinished write")
+            continue
+        runs = [path for path in directory.glob(CACHE_RUN) if _is_directory(path)]
+        events = [path for run in runs for path in _matching(run, ("events.out.tfevents.*",))]
+        yield Leftover(
+            "pretrained weights that no cell of study.json started from",
+            directory,
+            (*events, *_matching(directory, CACHE)),
+            (*runs, directory),
+            room=directory,
+        )
+
+
+def _started_from(cell: CellRecord) -> str | None:
+    """The first digits of the pretraining that a cell started from, "" if there was none.
+
+    None if it is not known: of an unfinished cell, and by records from before they named it.
+    """
+    if cell.result is None:
+        return None
+    if "pretraining" in cell.result:
+        return str(cell.result["pretraining"]["signature"])[:8]
+    return None if cell.result.get("pretraining_seconds") else ""
+
+
+def _is_directory(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _partial(directory: Path, reason: str) -> Iterator[Leftover]:
+    """Files whose writing was cut off: no process of this machine is still at it."""
+    for path in _matching(directory, (PARTIAL,)):
+        writer = _WRITER.search(path.name)
+        if writer is None or not _is_alive(int(writer[1])):
+            yield Leftover(reason, path, (path,))
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _matching(directory: Path, patterns: Collection[str]) -> list[Path]:
+    """The files of a directory, links apart, that match a pattern; sorted."""
+    with os.scandir(directory) as entries:
+        names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+    return [
+        directory / name
+        for name in sorted(names)
+        if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+    ]

@@ -1,0 +1,1 @@
+"""Pages whose code is run: what it prints is what they quote."""

@@ -1,0 +1,181 @@
+"""Checkpoints: the state of a training in one file that proves itself whole and one's own.
+
+A safetensors file. Its header holds a short JSON `record` (what it belongs to, how far it is) and
+the SHA-256 of that record and of every tensor; the tensor `state` holds a tree of plain values as
+JSON, in which each array stands as the name of the tensor that holds it.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from study.outputs.digests import tensors_sha256
+from study.outputs.files import replacing
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+CHECKPOINT = "checkpoint.safetensors"
+"""The file's name, in the directory of what is trained."""
+SCHEMA = 1
+_STATE = "state"
+_TENSOR, _ARRAY = "<tensor>", "<array>"
+_TYPES = {
+    "torch.float64": "F64",
+    "torch.float32": "F32",
+    "torch.int64": "I64",
+    "torch.int32": "I32",
+    "torch.int16": "I16",
+    "torch.uint8": "U8",
+    "torch.bool": "BOOL",
+}
+"""What safetensors calls the types of tensors."""
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a file holds: its `record`, and the `state` of a training, both as they were given.
+
+    Tuples come back as lists, arrays in the order of their dimensions in memory.
+    """
+
+    record: dict[str, Any]
+    state: Any
+
+
+def write_checkpoint(path: Path, signature: str, record: Mapping[str, Any], state: Any) -> None:
+    """Replaces the checkpoint of the training `signature`, whole or not at all.
+
+    `record` is plain JSON. `state` is made of dictionaries with text as keys, lists, plain values,
+    tensors and NumPy arrays; numbers need not be finite. Raises OSError.
+    """
+    import torch
+
+    tensors: dict[str, Tensor] = {}
+    tree = json.dumps(_without_tensors(state, "", tensors)).encode()
+    tensors[_STATE] = torch.frombuffer(bytearray(tree), dtype=torch.uint8)
+    text = json.dumps({**record, "schema": SCHEMA, "signature": signature})
+    header = {"record": text, "sha256": tensors_sha256(tensors, text)}
+    with replacing(path) as file:
+        _write(file, tensors, header)
+
+
+def _write(file: IO[bytes], tensors: "Mapping[str, Tensor]", metadata: Mapping[str, str]) -> None:
+    """Writes safetensors without a second copy of the tensors, which may be most of the memory."""
+    entries: dict[str, Any] = {"__metadata__": metadata}
+    ordered = sorted(tensors.items(), key=lambda item: -item[1].itemsize)
+    start = 0
+    for name, tensor in ordered:
+        end = start + tensor.nbytes
+        kind, shape = _TYPES[str(tensor.dtype)], list(tensor.shape)
+        entries[name] = {"dtype": kind, "shape": shape, "data_offsets": [start, end]}
+        start = end
+    header = json.dumps(entries).encode()
+    header += b" " * (-len(header) % 8)
+    file.write(len(header).to_bytes(8, "little") + header)
+    for _, tensor in ordered:
+        file.write(tensor.numpy().reshape(-1).data)
+
+
+def read_checkpoint(path: Path, signature: str, otherwise: str) -> Checkpoint | None:
+    """The checkpoint of the training `signature`, if there is one that is whole.
+
+    One that is damaged, or of another training, is named in a warning, which says what is done
+    `otherwise` ("the cell starts over").
+    """
+    if not path.exists():
+        return None
+    try:
+        return _read(path, signature)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = str(error).split("\n")[0] or "it is damaged"
+        _log.warning("%s is not used (%s): %s", path, reason, otherwise)
+        return None
+
+
+class Checkpoints:
+    """The checkpoints of one training in its directory, each in the place of the last.
+
+    `seconds` have to pass before the first and between two; with 0 every occasion is taken, with
+    None none. A checkpoint that cannot be written (a full disk) is named in a warning, once; the
+    training goes on, and the last one stays.
+    """
+
+    def __init__(self, directory: Path, signature: str, seconds: float | None) -> None:
+        self.path, self.signature, self.seconds = directory / CHECKPOINT, signature, seconds
+        self._last = time.monotonic()
+        self._warned = False
+
+    def offer(self, take: Callable[[], tuple[Mapping[str, Any], Any]]) -> None:
+        """Writes the record and state that `take` gives, if a checkpoint is due."""
+        if self.seconds is None or time.monotonic() - self._last < self.seconds:
+            return
+        try:
+            write_checkpoint(self.path, self.signature, *take())
+        except OSError as error:
+            if not self._warned:
+                _log.warning("%s cannot be written (%s): training goes on", self.path, error)
+            self._warned = True
+        self._last = time.monotonic()
+
+    def remove(self) -> None:
+        """Removes the file, once what is trained is kept elsewhere."""
+        self.path.unlink(missing_ok=True)
+
+
+def _read(path: Path, signature: str) -> Checkpoint:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            # In memory of their own: the file may be replaced while they are in use.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"it is damaged: {error}") from None
+    text = header.get("record", "")
+    if header.get("sha256") != tensors_sha256(tensors, text):
+        raise ValueError("its content is not what its hash says")
+    record = json.loads(text)
+    if record["schema"] != SCHEMA:
+        raise ValueError(f"its schema is {record['schema']}, this version reads {SCHEMA}")
+    if record["signature"] != signature:
+        raise ValueError("it is of another training")
+    tree = json.loads(tensors[_STATE].numpy().tobytes())
+    return Checkpoint(record, _with_tensors(tree, tensors))
+
+
+def _without_tensors(value: Any, place: str, tensors: "dict[str, Tensor]") -> Any:
+    """`value` as plain JSON; each tensor or array goes into `tensors`, named after its place."""
+    import numpy as np
+    import torch
+
+    if isinstance(value, Mapping):
+        return {name: _without_tensors(v, f"{place}/{name}", tensors) for name, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_tensors(v, f"{place}/{i}", tensors) for i, v in enumerate(value)]
+    if isinstance(value, np.ndarray):
+        tensors[place] = torch.from_numpy(np.ascontiguousarray(value)).view(value.shape)
+        return {_ARRAY: place}
+    if not isinstance(value, torch.Tensor):
+        return value
+    tensors[place] = value.detach().cpu().contiguous()
+    return {_TENSOR: place}
+
+
+def _with_tensors(value: Any, tensors: "Mapping[str, Tensor]") -> Any:
+    """What `_without_tensors` was given."""
+    if isinstance(value, list):
+        return [_with_tensors(each, tensors) for each in value]
+    if not isinstance(value, dict):
+        return value
+    if _ARRAY in value:
+        return tensors[value[_ARRAY]].numpy()
+    if _TENSOR not in value:
+        return {name: _with_tensors(each, tensors) for name, each in value.items()}
+    return tensors[value[_TENSOR]]

@@ -1,0 +1,104 @@
+"""A saved cell, trained again in a directory of its own, as its record says it was trained."""
+
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from study.cell import data_of, train_cell
+from study.configuration import Config
+from study.data import read_images
+from study.errors import InputError
+from study.networks import build_network
+from study.outputs.cell import CONTENT
+from study.outputs.files import write_json
+from study.outputs.sealed import seal
+from study.pretraining.stage import StartingWeights, epochs_of, training_data
+from study.proof.pretrainings import together
+from study.proof.saved import Saved
+from study.trainer import check_precision, device_of
+
+Tick = Callable[[int], None]
+
+
+def config_again(saved: Saved, root: str | None = None) -> Config:
+    """The configuration to train with: the device and threads of the record, nothing in passing.
+
+    A device that this machine has not is the CPU instead. `root` is the data's directory where it
+    is another one now. Raises `InputError` where the data are not those of the record.
+    """
+    groups = {name: dict(keys) for name, keys in saved.config.items() if isinstance(keys, dict)}
+    groups["data"]["root"] = root or groups["data"]["root"]
+    groups["trainer"] |= {
+        "accelerator": _accelerator(saved.provenance["device"]),
+        "threads": saved.provenance["threads"],
+        "checkpoint_seconds": None,
+    }
+    groups["outputs"]["tensorboard"] = "none"
+    if not (saved.directory / "weights.safetensors").exists():
+        groups["outputs"]["weights"] = "none"
+    config = saved.config | groups
+    check_precision(config["trainer"]["precision"], device_of(config["trainer"]["accelerator"]))
+    _check_data(saved, config)
+    return config
+
+
+def _accelerator(device: str) -> str:
+    kind = torch.device(device).type
+    try:
+        device_of(kind)
+    except InputError:
+        return "cpu"
+    return kind
+
+
+def _check_data(saved: Saved, config: Config) -> None:
+    data = config["data"]
+    found = read_images(data["name"], data["root"]).fingerprint
+    recorded = saved.provenance["data_fingerprint"]
+    if found != recorded:
+        raise InputError(
+            f"the data {data['name']} have the fingerprint {found[:8]}, and {saved.directory} was "
+            f"trained on {recorded[:8]}: give the directory of those with --data DIR"
+        )
+
+
+def num_ticks(config: Config, saved: Saved) -> int:
+    """How often `tick` will be called: the epochs of all replicas and of their pretraining."""
+    data = data_of(config)
+    network = build_network(config, data.input_shape, data.num_classes)
+    whole = len(training_data(config, data).train)
+    epochs, before = epochs_of(config, network, num_train=len(data.train), num_whole=whole)
+    seeds = {entry["seed"] for entry in saved.trained}
+    return len(saved.trained) * epochs + len(seeds) * before
+
+
+def train_again(saved: Saved, config: Config, study: Path, tick: Tick) -> Path:
+    """Trains the cell in the empty directory `study`; returns the cell's directory there.
+
+    Its copied replicas are given to it as it was given them, and the others are trained, packed by
+    the same rule. Seeds that were pretrained together are pretrained together.
+    """
+    if saved.copied:
+        _lend(saved, study)
+    for threads, seeds in together(saved):
+        torch.set_num_threads(threads)
+        StartingWeights(config, data_of(config), study, tick).of(seeds)
+    directory = study / saved.directory.name
+    directory.mkdir()
+    factors: Mapping[str, Any] = saved.record["factors"]
+    threads = saved.provenance["threads"]
+    train_cell(config, directory, factors=factors, threads=threads, tick=tick)
+    return directory
+
+
+def _lend(saved: Saved, study: Path) -> None:
+    """Puts a cell with the copied replicas alone beside the one to train."""
+    lender = study / "copied"
+    lender.mkdir()
+    for name in CONTENT:
+        if (saved.directory / name).exists():
+            shutil.copyfile(saved.directory / name, lender / name)
+    write_json(lender / "result.json", seal(saved.record | {"replicas": saved.copied}))

@@ -1,0 +1,186 @@
+"""`study reproduce`: a saved cell trained again, and compared with what was saved."""
+
+import contextlib
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+
+from study.arguments import Parser, show
+from study.configuration import Config
+from study.errors import InputError
+from study.outputs.cell import read_result
+from study.outputs.comparable import Difference
+from study.outputs.files import writable_directory
+from study.outputs.provenance import code_and_machine
+from study.proof.again import config_again, num_ticks, train_again
+from study.proof.circumstances import differing_circumstances
+from study.proof.comparison import Comparison, compare
+from study.proof.saved import Saved, names, read_saved
+from study.proof.tolerance import FOLLOWING, are_numbers, distance, kind_of
+from study.words import counted
+
+DESCRIPTION = """Trains a saved cell again and compares weights and every number.
+
+  study reproduce outputs/quickstart/CELL
+
+Exit status 0: equal bit for bit or, where machine, versions or code are not those of the first
+time, within the tolerance that is printed; 1: different."""
+MOST = 4
+"""Lines of one kind that are printed."""
+BY_REPLICA = ("replicas", "curves", "probes", *FOLLOWING)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the command; returns its exit status."""
+    parser = Parser("study reproduce", DESCRIPTION)
+    parser.add_argument("cell", type=Path, help="a cell's directory, as outputs/quickstart/CELL")
+    parser.add_argument("--data", metavar="DIR", help="where the data are, if elsewhere than then")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="trains in DIR, and leaves it")
+    options = parser.parse_args(list(arguments))
+    saved = read_saved(options.cell)
+    if not saved.trained:
+        raise InputError(f"{saved.directory} trained nothing: {_origins(saved)}")
+    config = config_again(saved, options.data)
+    for line in _announcement(saved):
+        show(line)
+    with _scratch(options.keep) as study:
+        comparison, here, seconds = _trained_and_compared(saved, config, study)
+    differing = differing_circumstances(saved.provenance, here)
+    for line in differing:
+        if line not in _differing_here(saved):
+            show(f"differs  {line}")
+    show(f"trained again in {seconds:.1f} s ({_seconds(saved):.1f} s then)")
+    return _judged(comparison, elsewhere=bool(differing))
+
+
+def _trained_and_compared(
+    saved: Saved, config: Config, study: Path
+) -> tuple[Comparison, dict[str, Any], float]:
+    """The comparison with the cell trained in `study`, the provenance there, and the seconds."""
+    started = time.perf_counter()
+    with _bar(num_ticks(config, saved)) as tick:
+        again = train_again(saved, config, study, tick)
+    seconds = time.perf_counter() - started
+    return compare(saved, again), read_result(again)["provenance"], seconds
+
+
+def _announcement(saved: Saved) -> Iterator[str]:
+    """What is trained, what is not, and what is known to differ before it is."""
+    yield (
+        f"{saved.directory}: {counted(len(saved.trained), 'replica')}, "
+        f"on {counted(saved.provenance['threads'], 'thread')} as then"
+    )
+    if saved.copied:
+        yield f"not trained: {_origins(saved)}"
+    for line in _differing_here(saved):
+        yield f"differs  {line}"
+
+
+def _differing_here(saved: Saved) -> list[str]:
+    """What differs as far as it shows before training."""
+    then = saved.provenance
+    known = code_and_machine()
+    return differing_circumstances({name: then[name] for name in then if name in known}, known)
+
+
+def _origins(saved: Saved) -> str:
+    """The copied replicas, and which cells to reproduce instead."""
+    origins: dict[str, list[str]] = {}
+    for entry, name in zip(saved.copied, names(saved.copied), strict=True):
+        origins.setdefault(entry["copied_from"]["signature"], []).append(name)
+    return "; ".join(
+        f"{', '.join(replicas)} came from {_cell_of(saved.directory.parent, signature)}"
+        for signature, replicas in origins.items()
+    )
+
+
+def _cell_of(study: Path, signature: str) -> str:
+    """The directory of a cell, to reproduce it, or its signature where it is gone."""
+    found = next(study.glob(f"*-{signature[:8]}"), None)
+    return f"{found}: reproduce that" if found else f"a cell of signature {signature[:8]}, now gone"
+
+
+def _seconds(saved: Saved) -> float:
+    return float(saved.record["wall_seconds"] + saved.record["pretraining_seconds"])
+
+
+@contextlib.contextmanager
+def _scratch(keep: Path | None) -> Iterator[Path]:
+    """An empty directory to train in: a temporary one, or that which is to be kept."""
+    if keep is None:
+        with tempfile.TemporaryDirectory(prefix="study-reproduce-") as path:
+            yield Path(path)
+        return
+    if keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
+        raise InputError(f"--keep {keep} is there already; give a directory that is new or empty")
+    yield writable_directory(keep)
+
+
+@contextlib.contextmanager
+def _bar(total: int) -> Iterator[Any]:
+    """A progress bar on a terminal; yields what advances it."""
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("training", total=total)
+        yield lambda count: progress.advance(task, count)
+
+
+def _judged(comparison: Comparison, *, elsewhere: bool) -> int:
+    """Prints what is equal, where the two part, and the outcome; returns the exit status."""
+    equal, count = len(comparison.equal_weights), len(comparison.replicas)
+    show(f"weights  {equal} of {counted(count, 'replica')} equal")
+    if comparison.pretrained:
+        apart = {each.place[1] for each in comparison.differences if each.place[0] == "pretraining"}
+        same = len(comparison.pretrained) - len(apart)
+        show(f"pretraining  {same} of {counted(len(comparison.pretrained), 'seed')} equal")
+    values = f"{comparison.num_values:,} values"
+    if comparison.is_bitwise_equal:
+        show(f"{values}, all equal\nbitwise equal")
+        return 0
+    show(f"{values}, {len(comparison.differences):,} of them differ")
+    for line in _partings(comparison):
+        show(line)
+    if comparison.beyond:
+        show(f"tolerance  {comparison.tolerance}")
+        show(f"different: {counted(len(comparison.beyond), 'value')} beyond the tolerance, as")
+        for each in comparison.beyond[:MOST]:
+            show(f"  {_words(each)}")
+        return 1
+    if not elsewhere:
+        show("different, though machine, versions and code are the same as then")
+        return 1
+    show(f"equal within tolerance: {comparison.tolerance}")
+    return 0
+
+
+def _partings(comparison: Comparison) -> Iterator[str]:
+    """Where each replica parts first, and the largest distance of each kind of number."""
+    firsts = [first for name in comparison.replicas if (first := comparison.first_of(name))]
+    for first in firsts[:MOST]:
+        yield f"parts first  {_words(first)}"
+    if len(firsts) > MOST:
+        yield f"  and {counted(len(firsts) - MOST, 'more replica')}"
+    others = [each for each in comparison.differences if each.place[0] not in BY_REPLICA]
+    yield from (f"parts  {_words(each)}" for each in others if kind_of(each.place) != "probes")
+    kinds = Counter(kind_of(each.place) for each in comparison.differences)
+    for kind in (kind for kind in kinds if kind):
+        own = [each for each in comparison.differences if kind_of(each.place) == kind]
+        yield f"furthest apart in {kind}  {_words(max(own, key=distance))}"
+    for group in ("weights", "predictions"):
+        far = [each for each in comparison.distances if each.place[0] == group]
+        if far:
+            worst = max(far, key=lambda each: each.second)
+            where = " ".join(worst.place[1:])
+            yield f"furthest apart in {group}  {where}: {100 * worst.second:.3g} %"
+
+
+def _words(each: Difference) -> str:
+    """A difference, with its size relative to the larger of two numbers."""
+    size = f" ({distance(each):.1e} of it)" if are_numbers(each) else ""
+    return f"{' '.join(each.place)}: {each.first} then, {each.second} here{size}"
