@@ -73,15 +73,14 @@ def test_an_error_is_never_written_into_a_finished_cell(
         raise InputError("no")
 
     monkeypatch.setattr(study.job, "_train", train)
-    before = HydraConfig.instance().cfg
-    HydraConfig.instance().cfg = OmegaConf.create(
-        {"hydra": {"job": {"name": ledger.cells[0].directory}}}
-    )
+    hydra: Any = HydraConfig.instance()
+    before = hydra.cfg
+    hydra.cfg = OmegaConf.create({"hydra": {"job": {"name": ledger.cells[0].directory}}})
     try:
         with pytest.raises(InputError, match="no"):
             Job(tmp_path, ledger.directory)(DictConfig({}))
     finally:
-        HydraConfig.instance().cfg = before
+        hydra.cfg = before
     assert [status for status, _ in statuses(tmp_path)] == ["done", "done"]
     assert not list(tmp_path.glob("scratch/*/error.txt"))
 

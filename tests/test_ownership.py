@@ -98,8 +98,8 @@ def test_a_killed_owner_is_recognized_at_once(tmp_path: Path) -> None:
         assert owner is not None
         assert owner.pid == process.pid
         process.send_signal(signal.SIGKILL)
-        await_that(lambda: not owner.is_running)
-        assert owner_of(tmp_path) is None
+        await_that(lambda: owner_of(tmp_path) is None)
+        assert not owner.is_running
     assert read_owner(tmp_path / OWNER) == owner
     assert owner_of(tmp_path) is None
     with owned(tmp_path, wait=False):
