@@ -30,8 +30,7 @@ class Attempt:
     `results` begins with the copied ones. Where an epoch ends a checkpoint is offered, of all that
     was trained and of the population that is; from one the attempt goes on with the same copies.
     `packing` are the sizes of the groups that were trained as one. `resumed` has an entry for each
-    checkpoint that was taken up: its epoch, and where (`made`) it came from. `drawn` are the tags
-    of TensorBoard's curves by then.
+    checkpoint that was taken up: its epoch, and where (`made`) it came from.
     """
 
     def __init__(
@@ -50,7 +49,6 @@ class Attempt:
         self.results = {Replica(each.seed, each.lr): each for each in copied}
         self.packing: list[int] = []
         self.resumed: list[dict[str, Any]] = []
-        self.drawn: set[str] = set()
         self._unfinished: Mapping[str, Any] | None = None
         self._earlier_seconds = 0.0
         self._started = time.perf_counter()
@@ -65,7 +63,7 @@ class Attempt:
         self.resumed = [*state["resumed"], entry]
         begun = {Replica(each["seed"], each["lr"]) for each in state["population"]["replicas"]}
         if begun == set(self._next_part()):
-            self._unfinished, self.drawn = state["population"], set(state["drawn"])
+            self._unfinished = state["population"]
         else:
             _log.warning(
                 "%s is of %s at once, which population.max_replicas has changed: they start over",
@@ -78,11 +76,6 @@ class Attempt:
         """Time that the cell has taken so far, pretraining apart."""
         now = time.perf_counter()
         return self._earlier_seconds + now - self._started - self.starts.elapsed
-
-    @property
-    def epochs_done(self) -> int:
-        """Epochs of the population that the next part goes on with."""
-        return int(self._unfinished["epoch"]) if self._unfinished else 0
 
     @property
     def is_whole(self) -> bool:
@@ -127,23 +120,30 @@ class Attempt:
         with _interruptible():
             population = build_population(config, self.data, part, self.starts.of(seeds))
             population.tick = self.tick
-            population.after_epoch = lambda: self.checkpoints.offer(
-                lambda: self._state(population, writer)
-            )
+            population.after_epoch = lambda: self.checkpoints.offer(lambda: self._state(population))
             if self._unfinished is not None:
-                population.take_up(self._unfinished)
-                self._unfinished = None
+                self._go_on(population)
             _train_and_test(population, config, writer)
         for index, replica in enumerate(population.engine.replicas):
             self.results[replica] = _result(population, index, replica)
         self.packing += _sizes(population)
 
-    def _state(
-        self, population: Population, writer: CellWriter | None
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _go_on(self, population: Population) -> None:
+        """Takes up the unfinished part; ValueError, and no checkpoint, if it does not fit."""
+        unfinished, self._unfinished = self._unfinished, None
+        assert unfinished is not None, "there is one"
+        try:
+            population.take_up(unfinished)
+        except (KeyError, TypeError, RuntimeError) as error:
+            self.checkpoints.remove()
+            reason = str(error).split("\n")[0]
+            raise ValueError(
+                f"{self.checkpoints.path} is of another version of this code ({reason}) and is "
+                "removed: launched again, the cell starts over"
+            ) from error
+
+    def _state(self, population: Population) -> tuple[dict[str, Any], dict[str, Any]]:
         """A checkpoint's record and state."""
-        if writer is not None:
-            writer.flush()
         packing = self.packing + _sizes(population)
         record = {"epoch": population.epoch + 1, "made": {**self.made, "packing": packing}}
         state = {
@@ -152,7 +152,6 @@ class Attempt:
             "population": population.training_state(),
             "seconds": self.seconds,
             "resumed": self.resumed,
-            "drawn": sorted(writer.written) if writer else [],
         }
         return record, state
 
@@ -166,6 +165,9 @@ def _train_and_test(population: Population, config: Config, writer: CellWriter |
     curves = config["outputs"]["tensorboard"] == "replicas"
     epochs = config["trainer"]["max_epochs"] - population.epochs_done
     callbacks = [EpochCurves(writer, replicas=curves)] if writer else []
+    for earlier in range(1, population.epochs_done + 1):
+        for each in callbacks:
+            each.write(population, earlier)
     trainer = make_trainer(config, max_epochs=epochs, callbacks=callbacks)
     if epochs:
         trainer.fit(population)

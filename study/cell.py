@@ -12,8 +12,6 @@ from study.configuration import RECIPE, Config, signature
 from study.data import Data, prepare
 from study.events import open_writer, write_summary
 from study.outputs.cell import (
-    EPOCHS_EVENTS,
-    RESUMED,
     clear_unfinished,
     write_cell,
     write_config,
@@ -93,8 +91,7 @@ def _attempt(config: Config, data: Data, directory: Path, threads: int, tick: Ti
     )
     if checkpoint is not None:
         attempt.take_up(checkpoint)
-    begun = RESUMED if attempt.epochs_done else (CHECKPOINT,)
-    clear_unfinished(directory, begun if checkpoint else ())
+    clear_unfinished(directory, (CHECKPOINT,) if checkpoint else ())
     return attempt
 
 
@@ -103,15 +100,13 @@ def _train(
 ) -> tuple[list[ReplicaResult], float]:
     """The results and the seconds that they took; writes TensorBoard's events, if any are asked.
 
-    Those of the epochs have a file of their own, to which the next attempt's are added.
+    What an earlier attempt drew is drawn again.
     """
     if attempt.config["outputs"]["tensorboard"] == "none":
         return attempt.finish(), attempt.seconds
     drawn: set[str] = set()
     if attempt.is_whole:
-        step = attempt.epochs_done + 1 if attempt.epochs_done else None
-        with open_writer(directory, suffix=EPOCHS_EVENTS, purge_step=step) as writer:
-            writer.written |= attempt.drawn
+        with open_writer(directory) as writer:
             results, seconds = attempt.finish(writer), attempt.seconds
             drawn = writer.written
     else:

@@ -145,7 +145,7 @@ def train_to(directory: Path, root: Path, *overrides: str) -> dict[str, Any]:
         composed.config,
         directory,
         factors=factors(composed.config, composed.choices),
-        threads=1,
+        threads=composed.config["trainer"]["threads"] or 1,
         tick=lambda count: None,
     )
     return read_result(directory)

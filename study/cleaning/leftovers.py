@@ -52,7 +52,13 @@ def leftovers(ledger: Ledger, cells: Sequence[CellRecord]) -> list[Leftover]:
         *_pretraining(ledger.directory, cells),
         *_partial(ledger.directory, "an unfinished write"),
     ]
-    return [each for each in found if each.files or each.directories]
+    return [each for each in found if each.files or _are_empty(each.directories)]
+
+
+def _are_empty(directories: Collection[Path]) -> bool:
+    """Whether there are directories, and nothing (of others, say) keeps them."""
+    kept = set(directories)
+    return bool(kept) and all(child in kept for each in kept for child in each.iterdir())
 
 
 def _stale(ledger: Ledger) -> Iterator[Leftover]:

@@ -38,8 +38,12 @@ class EpochCurves(lightning.Callback):
         self.replicas = replicas
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
+        self.write(pl_module, pl_module.epoch + 1)
+
+    def write(self, pl_module: Any, epoch: int) -> None:
+        """One epoch of the population, trained by this attempt or an earlier one."""
         rows = {
-            replica: progress.curve[-1]
+            replica: progress.curve[epoch]
             for replica, progress in zip(pl_module.engine.replicas, pl_module.progress, strict=True)
         }
         values = _rate_means((replica.lr, row) for replica, row in rows.items())
@@ -49,7 +53,7 @@ class EpochCurves(lightning.Callback):
                 for tag, name in CURVES.items()
                 for replica, row in rows.items()
             }
-        self.writer.scalars(pl_module.epoch + 1, values)
+        self.writer.scalars(epoch, values)
 
 
 def write_curves(

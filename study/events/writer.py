@@ -25,8 +25,8 @@ class CellWriter(SummaryWriter):
     tags of the scalars so far.
     """
 
-    def __init__(self, directory: Path, *, suffix: str, purge_step: int | None) -> None:
-        super().__init__(str(directory), purge_step=purge_step, filename_suffix=suffix)
+    def __init__(self, directory: Path) -> None:
+        super().__init__(str(directory))
         self.directory = directory
         self.written: set[str] = set()
 
@@ -97,9 +97,6 @@ def _metadata(plugin: str, about: str | None, data_class: int = 0) -> SummaryMet
     )
 
 
-def open_writer(directory: Path, *, suffix: str = "", purge_step: int | None = None) -> CellWriter:
-    """A writer of one run: the cell's own directory.
-
-    Its file's name ends in `suffix`. From `purge_step` on, what earlier files hold is void.
-    """
-    return CellWriter(directory, suffix=suffix, purge_step=purge_step)
+def open_writer(directory: Path) -> CellWriter:
+    """A writer of one run: the cell's own directory."""
+    return CellWriter(directory)

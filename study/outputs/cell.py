@@ -42,12 +42,8 @@ CONTENT = (
     "weights.safetensors",
 )
 """The files that a record names with their hashes."""
-EPOCHS_EVENTS = ".epochs"
-"""What the name of an events file ends in that is written while a cell trains."""
 PASSING = (CHECKPOINT, "error.txt", "events.out.tfevents.*", ".*.partial")
 """The other files of ours, but for the record itself and those of ownership."""
-RESUMED = (CHECKPOINT, f"events.out.tfevents.*{EPOCHS_EVENTS}")
-"""Those of them that an attempt can go on from."""
 OWNERSHIP = (LOCK, OWNER)
 """The files that say who trains the cell."""
 NO_CLASS = -1

@@ -11,7 +11,7 @@ from filelock import FileLock
 from study.outputs.files import write_json
 from study.outputs.provenance import differs_from_commit, git_commit
 from study.outputs.records import Ledger, LedgerCell, read_ledger
-from study.outputs.sealed import SCHEMA, read_json
+from study.outputs.sealed import SCHEMA, read_json, seal
 
 FILE = "study.json"
 LOCK = ".study.json.lock"
@@ -37,7 +37,7 @@ def record_launch(
         old = read_ledger(directory) if (directory / FILE).exists() else None
         merged = _merged(old, cells, replace=bool(experiment))
         fixed = list(claims) if experiment else (old.claims if old else [])
-        content: dict[str, Any] = {
+        body: dict[str, Any] = {
             "schema": SCHEMA,
             "study": study,
             "threads": old.threads if old and old.threads else threads,
@@ -46,6 +46,7 @@ def record_launch(
             "cells": [_entry(cell) for cell in merged],
             "previous": _previous(old, merged, fixed),
         }
+        content = seal(body)
         if old is None or read_json(directory / FILE) != content:
             write_json(directory / FILE, content)
         return read_ledger(directory)

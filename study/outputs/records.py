@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from study.errors import InputError
 from study.outputs.owner import Owner, owner_of
-from study.outputs.sealed import METRIC_KEYS, check_result, check_schema, read_json
+from study.outputs.sealed import METRIC_KEYS, check_result, check_schema, check_seal, read_json
 from study.tasks import recorded_task
 
 if TYPE_CHECKING:
@@ -84,6 +84,8 @@ def read_ledger(study_dir: str | os.PathLike[str]) -> Ledger:
     path = directory / "study.json"
     try:
         content = read_json(path)
+        if "sha256" in content and not check_seal(content):
+            raise ValueError("its sha256 does not fit its content, so it was altered")
         return _parse_ledger(directory, content)
     except FileNotFoundError:
         raise InputError(_not_a_study(directory)) from None

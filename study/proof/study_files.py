@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from study.outputs.digests import header_sha256, tensors_sha256
+from study.outputs.files import sha256
 from study.outputs.records import CellRecord, Ledger
 from study.outputs.sealed import check_schema, check_seal, read_json
 
@@ -85,4 +86,7 @@ def read_pretrained(path: Path) -> tuple[dict[str, str], str]:
         raise ValueError("it is of another pretraining than its directory")
     if not path.with_suffix(".csv").exists():
         raise ValueError("the curves beside it are missing")
+    curves = sha256(path.with_suffix(".csv"))
+    if header.get("curves_sha256", curves) != curves:
+        raise ValueError("the curves beside it are not those its header names")
     return header, tensors_sha256(state)
