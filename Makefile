@@ -46,9 +46,10 @@ clusters:  ## one study by joblib, Slurm and Ray on this machine (Debian), compa
 	$(BIN)/python -m clusters $(ARGS)
 
 published: setup  ## write the tables that README.md and docs/ quote from saved outputs and measurements
-	$(BIN)/python -m study.report.quoted README.md docs/studies.md
+	$(BIN)/python -m study.report.quoted README.md docs/studies.md docs/notebook.md docs/tutorial.md
 	$(BIN)/python -m benchmarks.summary README.md docs/benchmarks.md docs/probes.md
 	$(BIN)/python -m study.activation_sheet.document docs/activations.md
+	$(BIN)/python -m study.exercises docs/exercises/*.md docs/notebook.md
 	$(BIN)/python -m study.proof.effects docs/reproducibility.md
 
 lock:  ## remake requirements/ from pyproject.toml; UPGRADE=--upgrade takes newer releases, UV names a uv

@@ -22,7 +22,7 @@ def catalogue() -> list[str]:
     """The lines that `study list` prints."""
     lines = ["experiments"]
     lines += [_line(name, headline("experiment", name)) for name in levels("experiment")]
-    for group in (*GROUPS, "trainer"):
+    for group in (*GROUPS, "trainer", "hydra/launcher"):
         lines += ["", f"{group}="]
         lines += [_line(name, headline(group, name)) for name in levels(group)]
     lines += ["", "keys"]

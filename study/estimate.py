@@ -13,6 +13,7 @@ from study.cell import data_of
 from study.data import Data, Split
 from study.launch import LaunchCell, status_of
 from study.memory import at_once, cell_bytes, network_bytes, num_replicas
+from study.outputs.readings import with_files_checked
 from study.population import Settings
 from study.population.build import build_population, replicas_of
 from study.population.engine import Engine
@@ -36,7 +37,10 @@ def describe(
     """The cells, what is done, and the estimates on `threads` threads, as text."""
     count = counted(len(cells), "cell")
     lines = [f"{study}: {count}, {len(todo)} to train; nothing is written"]
-    lines += [f"  {status_of(study, cell).status:9}{cell.words}" for cell in cells]
+    records = [with_files_checked(status_of(study, cell)) for cell in cells]
+    lines += [
+        f"  {record.status:9}{cell.words}" for cell, record in zip(cells, records, strict=True)
+    ]
     if todo:
         populations = {_population(cell): cell for cell in todo}
         seconds = {key: update_seconds(cell, threads) for key, cell in populations.items()}

@@ -36,9 +36,9 @@ def run_on_launcher(
     because a job died, cells that are being trained and jobs in Slurm's queue are waited for.
     Raises `InputError` for a launcher that is not installed.
     """
-    print("a launcher tries every cell: sweep.max_failures is not applied", flush=True)
     if not cells:
         return Outcome([])
+    print("a launcher tries every cell: sweep.max_failures is not applied", flush=True)
     threads = cells[0].config["trainer"]["threads"] or read_ledger(study).threads or 1
     launcher, config = _launcher(study, hydra_overrides, threads, cells[0])
     jobs = _slurm_jobs(config)

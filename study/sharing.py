@@ -13,6 +13,7 @@ from study.outputs.cell import write_error
 from study.outputs.files import make_directory
 from study.outputs.owner import Owner, owner_of
 from study.outputs.ownership import Owned, Ownership, owned
+from study.outputs.readings import with_files_checked
 from study.outputs.records import FINISHED, last_error, read_cell
 from study.progress import SweepProgress
 from study.words import counted
@@ -130,7 +131,8 @@ class Sharing:
         return failure
 
     def _is_finished(self, cell: "LaunchCell") -> bool:
-        return read_cell(self.study / cell.entry.directory, cell.entry).status in FINISHED
+        record = read_cell(self.study / cell.entry.directory, cell.entry)
+        return with_files_checked(record).status in FINISHED
 
     def _failed_at(self, cell: "LaunchCell") -> int | None:
         """When its last attempt failed, if it did."""

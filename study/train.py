@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from study.arguments import Parser
@@ -14,6 +14,7 @@ from study.launch import LaunchCell, available_threads, identify, run, status_of
 from study.outcome import Outcome, summary
 from study.outputs.files import writable_directory
 from study.outputs.ledger import record_launch
+from study.outputs.readings import with_files_checked
 from study.outputs.records import FINISHED, read_ledger
 from study.pages import asks_for_page, hydra_page
 from study.program import command
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
         parse_settings(planned.base.config["report"])
         for line in check_claims(planned.base.config["claims"], planned.cells, planned.base.axes):
             print(f"warning: {line}", file=sys.stderr)
-        todo = [cell for cell in cells if _wanted(status_of(study, cell).status, options)]
+        todo = list(_asked_for(study, cells, options))
         if options.dry_run:
             print(describe(study, cells, todo, threads=_threads(study, planned)))
             return 0
@@ -79,6 +80,16 @@ def _threads(study: Path, planned: Plan) -> int:
     if (study / "study.json").exists():
         return read_ledger(study).threads or available_threads()
     return asked or available_threads()
+
+
+def _asked_for(study: Path, cells: Sequence[LaunchCell], options: object) -> Iterator[LaunchCell]:
+    """The cells to train; files of others that are not what their record says are named."""
+    for cell in cells:
+        record = with_files_checked(status_of(study, cell))
+        for problem in record.problems:
+            print(f"warning: {study / problem}", file=sys.stderr)
+        if _wanted(record.status, options):
+            yield cell
 
 
 def _wanted(status: str, options: object) -> bool:

@@ -1,6 +1,5 @@
 """Numbers that are only bounds: an error that was not reached, the end of a grid."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -38,31 +37,25 @@ def reaching(study: Path, without: Sequence[int], with_norm: Sequence[int], expe
     return verdict(study, **TO_TARGET, expect=expect)
 
 
-OUTCOMES = [
+SLOWER = [
     # effects at least as large as 7, 8, 7, 8
-    ((9, 12, 10, 30), (2, 2, 3, 2), "lower by 2 epochs", "supported"),
-    ((9, 12, 10, 30), (2, 2, 3, 2), "at least as low within 2 epochs", "supported"),
-    ((9, 12, 10, 30), (2, 2, 3, 2), "lower by 20 epochs", "undecided"),
-    ((9, 12, 10, 30), (2, 2, 3, 2), "higher by 2 epochs", "refuted"),
-    ((9, 12, 10, 30), (2, 2, 3, 2), "same within 2 epochs", "refuted"),
-    ((9, 12, 10, 30), (2, 2, 3, 2), "same within 30 epochs", "undecided"),
+    ((9, 12, 10, 30), (2, 2, 3, 2), True),
     # at most -7, -8, -7, -8
-    ((2, 2, 3, 2), (9, 12, 10, 30), "lower by 2 epochs", "refuted"),
-    ((2, 2, 3, 2), (9, 12, 10, 30), "higher by 2 epochs", "supported"),
+    ((2, 2, 3, 2), (9, 12, 10, 30), False),
 ]
 
 
-@pytest.mark.parametrize(("without", "with_norm", "expect", "outcome"), OUTCOMES)
-def test_what_the_true_numbers_could_overturn_is_undecided(
-    tmp_path: Path, without: Sequence[int], with_norm: Sequence[int], expect: str, outcome: str
+@pytest.mark.parametrize(("without", "with_norm", "is_higher"), SLOWER)
+@pytest.mark.parametrize(
+    "expect", ["lower by 2 epochs", "at least as low within 2 epochs", "higher by 2 epochs"]
+)
+def test_numbers_that_are_only_bounds_decide_nothing(
+    tmp_path: Path, without: Sequence[int], with_norm: Sequence[int], is_higher: bool, expect: str
 ) -> None:
     found = reaching(tmp_path / "s", without, with_norm, expect)
-    assert found.outcome == outcome
-    lower = expect.startswith(("lower", "at least as low"))
-    open_high = lower == (without[0] > with_norm[0])
-    assert (found.high == math.inf) == open_high
-    assert (found.low == -math.inf) != open_high
-    side = "larger" if open_high else "smaller"
+    assert (found.outcome, found.low, found.high, found.p) == ("undecided", None, None, None)
+    assert abs(found.estimate or 0) == 7.5
+    side = "larger" if ("higher" in expect) != is_higher else "smaller"
     cause = "an error was not reached in the epochs trained"
     assert found.reason == f"the true effect may be {side}: {cause}"
 
@@ -99,25 +92,17 @@ def graded(study: Path, *best: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("best", "expect", "outcome", "low"),
+    "best",
     [
-        ((0.1, 10.0, 0.1, 0.1), "higher by 1 decade", "supported", True),
-        ((0.1, 10.0, 0.1, 0.1), "higher by 3 decades", "undecided", True),
-        ((0.1, 10.0, 0.1, 0.1), "same within 3 decades", "undecided", True),
-        ((10.0, 0.1, 0.1, 0.1), "higher by 1 decade", "refuted", False),
-        ((0.1, 1.0, 0.1, 0.1), "higher by 0.1 decades", "undecided", True),
+        (0.1, 10.0, 0.1, 0.1),
+        (10.0, 0.1, 0.1, 0.1),
+        (0.1, 1.0, 0.1, 0.1),
     ],
 )
-def test_the_end_of_a_grid_is_a_bound(
-    tmp_path: Path, best: Sequence[float], expect: str, outcome: str, low: bool
-) -> None:
+def test_the_end_of_a_grid_is_a_bound(tmp_path: Path, best: Sequence[float]) -> None:
     graded(tmp_path / "s", *best)
-    found = verdict(tmp_path / "s", **LARGEST, expect=expect)
-    assert found.outcome == outcome
-    assert (math.isfinite(found.low or 0.0), "true effect" in found.reason) == (
-        low,
-        10.0 in best,
-    )
+    found = verdict(tmp_path / "s", **LARGEST, expect="higher by 1 decade")
+    assert ("true effect" in found.reason) == (10.0 in best) == (found.low is None)
 
 
 def test_where_the_lowest_rate_is_the_best_the_largest_may_be_lower(tmp_path: Path) -> None:
@@ -130,7 +115,7 @@ def test_where_the_lowest_rate_is_the_best_the_largest_may_be_lower(tmp_path: Pa
     usual = {0.01: 0.05, 0.1: 0.06, 1.0: 0.07, 10.0: 0.3}
     at_every_rate(path, lambda seed, lr: 0.3 if lr == 1 and not seed else usual[lr], "val_error")
     found = verdict(tmp_path / "s", **LARGEST, expect="higher by 0.1 decades")
-    assert found.low == -math.inf
+    assert found.low is None
     assert found.reason.startswith("the true effect may be smaller")
 
 
@@ -153,6 +138,6 @@ def test_an_interaction_of_bounds_is_one(tmp_path: Path) -> None:
     for path, epochs in zip(paths, ((12, 12), (2, 3), (2, 2), (2, 2)), strict=True):
         write_curves(path, {seed: reached_at(epoch) for seed, epoch in enumerate(epochs)})
     found = verdict(tmp_path / "s", **interaction)
-    assert (found.estimate, found.high) == (7.5, math.inf)
+    assert (found.estimate, found.high) == (7.5, None)
     write_curves(paths[2], {seed: reached_at(MISSED) for seed in range(2)})
     assert verdict(tmp_path / "s", **interaction).outcome == "not decidable"

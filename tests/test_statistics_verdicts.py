@@ -16,7 +16,13 @@ NUM_FILES = 3_000
 ALLOWED = 0.05 + 3 * np.sqrt(0.05 * 0.95 / NUM_FILES)
 kinds: st.SearchStrategy[Kind] = st.sampled_from(["greater", "at least", "same"])
 claims = st.builds(
-    Effect, st.floats(-9, 9), st.floats(0.1, 3), st.integers(1, 20), st.floats(0.1, 3), kinds
+    Effect,
+    st.floats(-9, 9),
+    st.floats(0.1, 3),
+    st.integers(1, 20),
+    st.floats(0.1, 3),
+    kinds,
+    st.just(False),
 )
 
 
@@ -112,43 +118,17 @@ def test_a_planted_sameness_is_found_and_a_planted_difference_refutes_it() -> No
 
 def open_ended(values: np.ndarray, end: float) -> Effect:
     """The effect of values of which nothing is known beyond `end` but that they lie there."""
-    return measured(np.minimum(values, end))._replace(open_high=bool((values > end).any()))
+    return measured(np.minimum(values, end))._replace(is_bound=bool((values > end).any()))
 
 
-@pytest.mark.parametrize("end", [0.0, 0.5, 2.0])
-def test_where_nothing_differs_few_files_with_an_open_end_have_a_wrong_verdict(end: float) -> None:
-    """Of effects whose mean is 0, and whose tail is heavy on the side that is not seen."""
-    draw = np.random.default_rng(0)
-    values = draw.exponential(size=(NUM_FILES, 5, 5)) ** 2 / 2 - 1
+@pytest.mark.parametrize("num_claims", [1, 5, 25])
+@pytest.mark.parametrize("end", [0.35, 0.5])
+def test_normal_effects_that_are_cut_off_are_supported_no_more_often(
+    num_claims: int, end: float
+) -> None:
+    values = np.random.default_rng(0).standard_normal((400, num_claims, 3))
     outcomes = [[j.outcome for j in judge([open_ended(row, end) for row in f])] for f in values]
     assert np.mean(["supported" in file for file in outcomes]) <= ALLOWED
-
-
-def test_effects_beyond_an_open_end_are_found_however_large_they_are() -> None:
-    """The largest spreads a t interval of the true effects until it holds 0."""
-    values = np.array([5.0, 5.1, 500.0])
-    (seen,) = judge([open_ended(values, 5.2)])
-    (true,) = judge([measured(values)])
-    assert (seen.outcome, true.outcome) == ("supported", "undecided")
-    assert seen.high == np.inf
-
-
-open_claims = claims.flatmap(
-    lambda effect: st.sampled_from(
-        [effect._replace(open_low=low, open_high=not low) for low in (True, False)]
-    )
-)
-
-
-@given(st.lists(open_claims, min_size=1, max_size=6))
-def test_an_open_end_decides_nothing_that_its_bound_would(family: list[Effect]) -> None:
-    closed = judge([effect._replace(open_low=False, open_high=False) for effect in family])
-    for effect, judged, full in zip(family, judge(family), closed, strict=True):
-        low, high, p = numbers(judged)
-        assert (low == -np.inf, high == np.inf) == (effect.open_low, effect.open_high)
-        assert judged.outcome == expected(effect, judged)
-        assert judged.outcome in (full.outcome, "undecided")
-        assert (p == 1) or not (effect.open_low or effect.kind == "same")
 
 
 @given(st.lists(claims, min_size=1, max_size=6), st.lists(claims, max_size=3), st.integers(0, 5))

@@ -119,8 +119,7 @@ def _estimated(asked: _Asked) -> rules.Effect:
     expect = asked.claim.expect
     # 0.15 - 0.10 is to count as 0.05.
     smallest = expect.smallest * (1 - 1e-9)
-    beyond = asked.effect.beyond
-    return rules.Effect(estimate, error, degrees, smallest, expect.kind, beyond < 0, beyond > 0)
+    return rules.Effect(estimate, error, degrees, smallest, expect.kind, bool(asked.effect.beyond))
 
 
 def _verdict(
@@ -157,7 +156,7 @@ def _outcome(asked: _Asked, judged: rules.Judgement | None) -> tuple[Outcome, st
     if judged is None or asked.effect is None or asked.claim is None:
         return "not decidable", asked.reason
     effect, reasons = asked.effect, []
-    if judged.p is None:
+    if not effect.has_spread:
         seeds = f"all {len(effect.values)} seeds"
         reasons.append(f"{seeds} have the same effect: no spread, so neither interval nor p")
     if effect.beyond:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from study.claims.across import disagreement, rank_correlation
+from study.claims.cells import RATE
 from study.claims.contrasts import (
     difference,
     difference_of_differences,
@@ -112,6 +113,15 @@ def _check_sense(claim: Claim, quantity: Quantity) -> None:
         )
     if claim.measure == "largest learning rate" and not _is_loss(quantity):
         raise InputError(f"of: learning rates are judged by an error or a loss, not by {claim.of}")
+    if claim.measure in ("largest learning rate", "disagreement"):
+        rate = [where for where in claim.wheres if RATE in where]
+        if rate:
+            every = (
+                "judges all of them"
+                if claim.measure != "disagreement"
+                else "has predictions of the chosen one alone"
+            )
+            raise InputError(f"lr: measure {claim.measure!r} takes no learning rate: it {every}")
     if claim.measure == "disagreement" and claim.of != "test_error":
         raise InputError(f"of: networks disagree on test images: write test_error, not {claim.of}")
     if claim.predicted == PREFLIGHT and quantity.predicted_by is None:

@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from study.outputs.cell import CONTENT, PASSING
+from study.outputs.cell import CONTENT, PASSING, is_set_aside
+from study.outputs.checkpoint import CHECKPOINT
 from study.outputs.owner import LOCK, OWNER, owner_of
 from study.outputs.records import CellRecord, Ledger, stale_directories
 
@@ -19,10 +20,9 @@ PARTIAL = ".*.partial"
 LOCKS = (LOCK, OWNER)
 CELL = (*CONTENT, *PASSING, "result.json", *LOCKS)
 """What a cell's directory holds of ours."""
-CACHE = ("seed=*.safetensors", "seed=*.csv", "checkpoint.safetensors", PARTIAL, *LOCKS)
+CACHE = ("seed=*.safetensors", "seed=*.csv", CHECKPOINT, PARTIAL, *LOCKS)
 CACHE_RUN = "seeds=*"
 """What a directory of pretrained weights holds of ours: files, and TensorBoard's runs."""
-_DAMAGED = re.compile(r".+\.damaged-\d+")
 _WRITER = re.compile(r"\.(\d+)\.partial$")
 
 
@@ -65,12 +65,12 @@ def _stale(ledger: Ledger) -> Iterator[Leftover]:
     """Cells that the ledger does not list, and what of damaged ones was set aside."""
     listed = {cell.directory for cell in ledger.cells}
     names = set(stale_directories(ledger))
-    names |= {path.name for path in ledger.directory.iterdir() if _DAMAGED.fullmatch(path.name)}
+    names |= {path.name for path in ledger.directory.iterdir() if is_set_aside(path)}
     for name in sorted(names - listed):
         directory = ledger.directory / name
         if directory.is_symlink() or not directory.is_dir() or owner_of(directory):
             continue
-        damaged = _DAMAGED.fullmatch(name)
+        damaged = is_set_aside(directory)
         reason = "set aside as damaged" if damaged else "a cell that study.json does not list"
         files = tuple(_matching(directory, CELL))
         yield Leftover(reason, directory, files, (directory,), room=directory)
@@ -83,7 +83,7 @@ def _of_cell(cell: CellRecord) -> Iterator[Leftover]:
     if cell.result is None:
         yield from () if owner_of(cell.path) else _partial(cell.path, "an unfinished write")
         return
-    found = _matching(cell.path, ("checkpoint.safetensors", "error.txt", PARTIAL, *LOCKS))
+    found = _matching(cell.path, (CHECKPOINT, "error.txt", PARTIAL, *LOCKS))
     for path in () if found and owner_of(cell.path) else found:
         yield Leftover(f"a finished cell needs no {_called(path)}", path, (path,), room=cell.path)
 
@@ -107,6 +107,10 @@ def _pretraining(study: Path, cells: Sequence[CellRecord]) -> Iterator[Leftover]
             continue
         if directory.name.rpartition("-")[2] in used:
             yield from _partial(directory, "an unfinished write")
+            # All cells are finished here: the last launch died just before it removed these.
+            for path in _matching(directory, (CHECKPOINT, *LOCKS)):
+                reason = f"a finished pretraining needs no {_called(path)}"
+                yield Leftover(reason, path, (path,), room=directory)
             continue
         runs = [path for path in directory.glob(CACHE_RUN) if _is_directory(path)]
         events = [path for run in runs for path in _matching(run, ("events.out.tfevents.*",))]

@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ OWNERSHIP = (LOCK, OWNER)
 """The files that say who trains the cell."""
 NO_CLASS = -1
 """The prediction of a network whose outputs are not finite."""
+_ASIDE = re.compile(r".+\.damaged-\d+")
 _log = logging.getLogger(__name__)
 
 
@@ -71,6 +73,11 @@ def _is_one_of(path: Path, names: Sequence[str]) -> bool:
     return any(path.match(name) for name in names)
 
 
+def is_set_aside(directory: Path) -> bool:
+    """Whether this is where what was in a damaged cell is kept."""
+    return _ASIDE.fullmatch(directory.name) is not None
+
+
 def _set_aside(directory: Path, stays: Sequence[str]) -> None:
     number = 1
     while (aside := directory.with_name(f"{directory.name}.damaged-{number}")).exists():
@@ -80,8 +87,7 @@ def _set_aside(directory: Path, stays: Sequence[str]) -> None:
         if not _is_one_of(path, stays):
             path.rename(aside / path.name)
     _log.warning(
-        "%s has a result.json that is not usable: what was in it is kept in %s, and the cell is "
-        "trained again",
+        "%s is damaged: what was in it is kept in %s, and the cell is trained again",
         directory,
         aside.name,
     )

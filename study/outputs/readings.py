@@ -5,8 +5,8 @@ import hashlib
 import itertools
 import os
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +53,25 @@ def verified(path: Path, expected: str) -> bytes:
     if hashlib.sha256(content).hexdigest() != expected:
         raise ValueError("its sha256 is not the one in result.json, so it was altered")
     return content
+
+
+def with_files_checked(record: CellRecord) -> CellRecord:
+    """The record; that of a `damaged` cell where a file is not the one that result.json names."""
+    files = (record.result or {}).get("files") or {}
+    problems = tuple(_unsound(record.path, files))
+    if not problems:
+        return record
+    return replace(record, status="damaged", result=None, problems=problems)
+
+
+def _unsound(directory: Path, files: Mapping[str, str]) -> Iterator[str]:
+    for name, expected in files.items():
+        if name in MAY_BE_ABSENT and not (directory / name).exists():
+            continue
+        try:
+            verified(directory / name, expected)
+        except ValueError as reason:
+            yield f"{directory.name}/{name} is not used: {reason}"
 
 
 @dataclass(frozen=True)

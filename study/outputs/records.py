@@ -186,7 +186,9 @@ def read_cell(path: Path, cell: LedgerCell) -> CellRecord:
     except (FileNotFoundError, NotADirectoryError):
         return _unfinished(record)
     except (OSError, ValueError) as reason:
-        problem = f"{path.name}/result.json is not used: {reason}"
+        # The text of an OSError names the absolute path, and a report's bytes must not.
+        why = reason.strerror if isinstance(reason, OSError) else reason
+        problem = f"{path.name}/result.json is not used: {why}"
         record = _unfinished(replace(record, problems=(problem,)))
         return record if record.owner else replace(record, status="damaged")
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from study.outputs.cell import read_curves, read_predictions, replica_name
+from study.outputs.cell import is_set_aside, read_curves, read_predictions, replica_name
 from study.outputs.files import sha256
 from study.outputs.measurements import read_probes
 from study.outputs.results import ReplicaResult
@@ -55,7 +55,13 @@ def _relatives(study: Path, family: str) -> list[Path]:
 
 
 def _family(directory: Path) -> str | None:
-    """What the record in a directory says is its signature without seeds, if there is one."""
+    """What the record in a directory says is its signature without seeds, if there is one.
+
+    One that was set aside as damaged has none: what of it is whole may be a part of the cell that
+    is to be trained again, which then would not be trained as it was.
+    """
+    if is_set_aside(directory):
+        return None
     try:
         return str(read_json(directory / "result.json")["family"])
     except (OSError, ValueError, KeyError):

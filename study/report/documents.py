@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from study.report.quoted import PRINTERS, broken_marks, quotations, refreshed
+from study.report.quoted import PRINTERS, broken_marks, num_lone_ends, quotations, refreshed
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,5 +29,7 @@ def _problems(path: Path, text: str) -> Iterator[str]:
         yield f"quotes no {' or '.join(PRINTERS)}; restore the marks of its tables"
     for mark in broken_marks(text):
         yield f"the mark {mark} is not whole; write <!-- study table ARGUMENTS -->, <!-- end -->"
+    if lone := num_lone_ends(text):
+        yield f"{lone} of the marks <!-- end --> end no quotation; restore what opened it"
     if refreshed(text) != text:
         yield "stale; run `make published`"

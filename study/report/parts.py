@@ -41,7 +41,7 @@ class Verdict:
     """A claim and what the study says about it.
 
     `estimate`, `low` and `high` are the effect and its bounds in `unit`, `p` is Holm-adjusted over
-    the claims of the file, `smallest` the smallest effect that matters. A bound may be infinite.
+    the claims of the file, `smallest` the smallest effect that matters.
     `command` runs the cells that decide it again; `reason` says why it is not decidable or what
     the outcome hangs on, if there is anything to say.
     """

@@ -38,6 +38,17 @@ def broken_marks(text: str) -> list[str]:
     return found
 
 
+def num_lone_ends(text: str) -> int:
+    """How many `<!-- end -->` end no quotation: their opening mark is misspelt, or gone."""
+    kinds = ("study table", "study activations", "study effects", "benchmark")
+    opening = "|".join(map(_spaced, kinds))
+    lone, is_open = 0, False
+    for mark in re.finditer(rf"<!--\s*(?:(end)\s*-->|(?:{opening})\b)", text):
+        lone += bool(mark[1]) and not is_open
+        is_open = not mark[1]
+    return lone
+
+
 def _spaced(kind: str) -> str:
     return r"\s+".join(map(re.escape, kind.split()))
 

@@ -16,7 +16,6 @@ from study.report.probes import ProbeMetric
 from study.report.table import request_of
 
 DEFAULT = ("--metric test_error", "--metric train_error")
-NUM_DEFAULT_TABLES = 200
 
 
 @dataclass(frozen=True)

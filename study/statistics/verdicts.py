@@ -1,6 +1,5 @@
 """The rule that turns a family of estimated effects into verdicts, with the bounds it used."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -13,8 +12,8 @@ Kind = Literal["greater", "at least", "same"]
 class Effect(NamedTuple):
     """A claim's estimate (in the claimed direction), its error, and the smallest that matters.
 
-    `standard_error` is 0 where all seeds have one effect. `open_low`, `open_high`: the true effects
-    of some seeds may lie below their numbers, or above them (an error that no epoch reached).
+    `standard_error` is 0 where all seeds have one effect. `is_bound`: of some seeds it is only
+    known that the true effect lies beyond the number (an error that no epoch reached).
     """
 
     estimate: float
@@ -22,15 +21,19 @@ class Effect(NamedTuple):
     degrees: int
     smallest: float = 0.0
     kind: Kind = "greater"
-    open_low: bool = False
-    open_high: bool = False
+    is_bound: bool = False
+
+    @property
+    def is_testable(self) -> bool:
+        """Whether its spread is known, and there is one."""
+        return self.standard_error > 0 and not self.is_bound
 
 
 @dataclass(frozen=True)
 class Judgement:
     """`p`: Holm-adjusted and two-sided; at most alpha exactly where the bounds pass.
 
-    Without spread there is neither. An open end's bound is infinite.
+    Where the effect's spread is not known, or 0, there are neither bounds nor p.
     """
 
     outcome: Literal["supported", "refuted", "undecided"]
@@ -58,14 +61,12 @@ def judge(
     effect. ValueError for a smallest effect below 0, or of 0 for same.
 
     Equal effects of all seeds leave a claim undecided: a t interval needs their spread, and of so
-    few seeds a spread of 0 says only that the measure's steps are wider than it. At an open end the
-    mean of the numbers bounds that of the true effects from the other side, so what rests on the
-    bound of that side holds whatever the true effects are, and nothing else is decided.
+    few seeds a spread of 0 says only that the measure's steps are wider than it. So do numbers that
+    are only bounds: what is not seen is missing from the spread, and a t bound would be crossed too
+    often (normal effects cut half a standard deviation above 0, 5 claims of 5 seeds: 8 % of files).
 
     Source: Holm (1979), Scandinavian Journal of Statistics 6; Schuirmann (1987), A comparison of
-    the two one-sided tests procedure, J. Pharmacokinetics and Biopharmaceutics 15; open ends:
-    Manski (2003), Partial Identification of Probability Distributions, chapter 1 (bounds of a mean
-    of which some values are only known to lie beyond a number).
+    the two one-sided tests procedure, J. Pharmacokinetics and Biopharmaceutics 15.
     """
     for effect in effects:
         if effect.smallest < 0 or (effect.kind == "same" and not effect.smallest):
@@ -99,38 +100,28 @@ def _against_p(effect: Effect) -> float:
 
 def _above_p(effect: Effect, threshold: float) -> float:
     """Of effect <= threshold; 1 where nothing can reject that."""
-    testable = effect.standard_error > 0 and not effect.open_low
-    return upper_p(*effect[:3], threshold) if testable else 1.0
+    return upper_p(*effect[:3], threshold) if effect.is_testable else 1.0
 
 
 def _below_p(effect: Effect, threshold: float) -> float:
     """Of effect >= threshold; 1 where nothing can reject that."""
-    testable = effect.standard_error > 0 and not effect.open_high
-    return lower_p(*effect[:3], threshold) if testable else 1.0
+    return lower_p(*effect[:3], threshold) if effect.is_testable else 1.0
 
 
 def _judge(effect: Effect, up: float, down: float, p: float) -> Judgement:
     """The verdict when supporting is tested at `up`, refuting at `down` (both two-sided)."""
-    if not effect.standard_error:
+    if not effect.is_testable:
         return Judgement("undecided")
     d = effect.smallest
     if effect.kind == "same":
-        return _judge_same(d, _bounds(effect, up), _bounds(effect, down / 2), p)
-    low, high = _bounds(effect, up).low, _bounds(effect, down).high
+        return _judge_same(d, bounds_at(*effect[:3], up), bounds_at(*effect[:3], down / 2), p)
+    low, high = bounds_at(*effect[:3], up).low, bounds_at(*effect[:3], down).high
     threshold = -d if effect.kind == "at least" else 0.0
     enough = effect.kind == "at least" or effect.estimate >= d
     if low > threshold and enough:
         return Judgement("supported", low, high, p)
     refuted = high < (-d if effect.kind == "at least" else d)
     return Judgement("refuted" if refuted else "undecided", low, high, p)
-
-
-def _bounds(effect: Effect, alpha: float) -> Bounds:
-    low, high = bounds_at(*effect[:3], alpha)
-    return Bounds(
-        -math.inf if effect.open_low else low,
-        math.inf if effect.open_high else high,
-    )
 
 
 def _judge_same(margin: float, within: Bounds, outside: Bounds, p: float) -> Judgement:

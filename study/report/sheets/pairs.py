@@ -149,7 +149,9 @@ def pairs(
         return None
     factors = varying_factors(scores.cells)
     rows = [_row(scores, line, factors) for line in shown]
-    within, alike = _within(scores, [line.pair for line in shown], margin)
+    families = shown[: len(asked)], shown[len(asked) :]
+    within = [] if margin is None else [f"within {scores.metric.text(margin)}"]
+    alike = [text for family in families for text in _within(family, margin)]
     return Sheet(
         name=f"pairs{suffix}",
         title=f"Cells in pairs{scores.where}",
@@ -185,12 +187,12 @@ _NOTES = (
     "seeds to tell: how many seeds would show this difference four times in five (paired t test "
     "at 5 %), if its size and spread are as measured.",
     "same within: the smallest margin within which these seeds show the two to be the same (two "
-    "one-sided t tests at 5 %).",
+    "one-sided t tests at 5 %, uncorrected: a smaller one than `within` may not be shown there).",
 )
 _MARGIN_NOTE = (
     "within: whether two one-sided t tests (5 %) show the difference to be smaller than the margin "
-    "that the experiment's file states; p corrected (Holm) over the rows of this table. Not shown "
-    "does not mean that they differ."
+    "that the experiment's file states; p corrected (Holm) over the rows of this table, those "
+    "that the experiment's file asks for apart. Not shown does not mean that they differ."
 )
 
 
@@ -218,6 +220,7 @@ def _row(scores: Scores, line: _Line, factors: Sequence[str]) -> tuple[str, ...]
     first, second = pair.values
     difference = paired(second, first)
     low, high = (difference.low, difference.high) if pair.has_spread else (None, None)
+    welch = difference.welch if any(len(set(each)) > 1 for each in pair.values) else None
     others = [cell_level(pair.first.cell, f) for f in factors if f not in pair.factors]
     return (
         f"{pair.factor} {line.mark}".strip(),
@@ -226,7 +229,7 @@ def _row(scores: Scores, line: _Line, factors: Sequence[str]) -> tuple[str, ...]
         signed(metric, difference.mean),
         interval_text(low, high, metric.text),
         p_text(line.p),
-        interval_text(difference.welch.low, difference.welch.high, metric.text),
+        interval_text(welch and welch.low, welch and welch.high, metric.text),
         "–" if difference.correlation is None else f"{difference.correlation:.2f}",
         *_beside(scores, pair),
     )
@@ -251,16 +254,13 @@ def _lost(num: int) -> list[str]:
     return [f"{num} of the pairs asked for share fewer than two sound seeds."] if num else []
 
 
-def _within(
-    scores: Scores, pairs: Sequence[Pair], margin: float | None
-) -> tuple[list[str], list[list[str]]]:
-    """The column about the margin, if there is one: whether each pair is shown to be the same."""
+def _within(lines: Sequence[_Line], margin: float | None) -> list[list[str]]:
+    """Whether each pair of one family is shown to be the same; nothing without a margin."""
     if margin is None:
-        return [], [[] for _ in pairs]
-    tests = [tost(*pair.values, margin) if pair.has_spread else None for pair in pairs]
+        return [[] for _ in lines]
+    tests = [tost(*line.pair.values, margin) if line.pair.has_spread else None for line in lines]
     adjusted = iter(holm([test.p for test in tests if test]))
-    texts = ["–" if test is None else _verdict(next(adjusted)) for test in tests]
-    return [f"within {scores.metric.text(margin)}"], [[text] for text in texts]
+    return [["–" if test is None else _verdict(next(adjusted))] for test in tests]
 
 
 def _verdict(p: float) -> str:

@@ -1,6 +1,5 @@
 """The verdicts on a study's claims, as a table."""
 
-import math
 from collections.abc import Sequence
 
 from study.report.parts import Sheet, Verdict
@@ -31,8 +30,8 @@ def verdict_sheet(verdicts: Sequence[Verdict]) -> Sheet:
         rows=tuple(map(_row, verdicts)),
         notes=(
             "bounds: Holm-adjusted 95 % bounds of the effect over the claims of the file; p: "
-            "Holm-adjusted. Without a spread over seeds there is neither; a number that is known "
-            "from one side alone leaves the other side without a bound.",
+            "Holm-adjusted. Without a spread over seeds there is neither, nor where numbers are "
+            "only known to be exceeded.",
             "An effect of at least d: supported if the lower bound is above 0 and the effect at "
             "least d, refuted if the upper bound is below d. At least as well: supported if the "
             "lower bound is above -d, refuted if the upper is below -d. The same: supported if two "
@@ -44,12 +43,13 @@ def verdict_sheet(verdicts: Sequence[Verdict]) -> Sheet:
 def _row(verdict: Verdict) -> tuple[str, ...]:
     outcome = f"{verdict.outcome}: {verdict.reason}" if verdict.reason else verdict.outcome
     unit = f" {verdict.unit}" if verdict.unit else ""
+    known = verdict.low is not None and verdict.high is not None
     return (
         verdict.id,
         verdict.statement,
         outcome,
         "–" if verdict.estimate is None else f"{verdict.estimate:.4g}{unit}",
-        _bounds_text(verdict.low, verdict.high),
+        f"[{verdict.low:.4g}, {verdict.high:.4g}]" if known else "–",
         p_text(verdict.p),
         str(verdict.num_seeds),
         f"{verdict.smallest:.4g}{unit}",
@@ -57,12 +57,3 @@ def _row(verdict: Verdict) -> tuple[str, ...]:
         verdict.source,
         verdict.command,
     )
-
-
-def _bounds_text(low: float | None, high: float | None) -> str:
-    """Such as `[0.5, 1.2]`, or `at least 0.5` where there is no upper bound."""
-    if low is None or high is None or (math.isinf(low) and math.isinf(high)):
-        return "–"
-    if math.isinf(high):
-        return f"at least {low:.4g}"
-    return f"at most {high:.4g}" if math.isinf(low) else f"[{low:.4g}, {high:.4g}]"
