@@ -52,6 +52,9 @@ published: setup  ## write the tables that README.md and docs/ quote from saved 
 	$(BIN)/python -m study.exercises docs/exercises/*.md docs/notebook.md
 	$(BIN)/python -m study.proof.effects docs/reproducibility.md
 
+faults: setup  ## break a small study in every way (10 minutes) and mend it; ARGS goes to it
+	$(BIN)/python -m faults $(ARGS)
+
 lock:  ## remake requirements/ from pyproject.toml; UPGRADE=--upgrade takes newer releases, UV names a uv
 	$(COMPILE) pyproject.toml --all-extras --group build --output-file requirements/versions.txt
 	$(LOCK) --group pyproject.toml:build --output-file requirements/build.lock

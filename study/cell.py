@@ -76,6 +76,7 @@ def _attempt(config: Config, data: Data, directory: Path, threads: int, tick: Ti
     seconds = config["trainer"].get("checkpoint_seconds")
     checkpoints = Checkpoints(directory, identity, seconds)
     checkpoint = read_checkpoint(checkpoints.path, identity, "the cell starts over")
+    clear_unfinished(directory, (CHECKPOINT,) if checkpoint else ())
     family = signature(config, data.fingerprint, without_seeds=True)
     keeps = config["outputs"]["weights"] != "none"
     attempt = Attempt(
@@ -91,7 +92,6 @@ def _attempt(config: Config, data: Data, directory: Path, threads: int, tick: Ti
     )
     if checkpoint is not None:
         attempt.take_up(checkpoint)
-    clear_unfinished(directory, (CHECKPOINT,) if checkpoint else ())
     return attempt
 
 
@@ -125,7 +125,7 @@ def _made(config: Config, threads: int) -> dict[str, Any]:
     return {
         "git_commit": code["git_commit"],
         "git_diff_sha256": code["git_diff_sha256"],
-        "torch": torch.__version__,
+        "torch": code["packages"]["torch"],
         "processor": code["processor"],
         "device": str(device),
         "gpu": gpu,

@@ -62,6 +62,7 @@ def test_an_update_s_arithmetic_is_that_of_its_matrix_products() -> None:
     assert steps.step_flops(PLAIN) == 3 * sum(each) - each[0]
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
 def test_steps_and_gpu_write_what_their_tables_need(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

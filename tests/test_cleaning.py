@@ -35,7 +35,7 @@ def cache(study: Path, digits: str) -> Path:
     directory = study / "pretraining" / f"rbm-{digits}"
     run = directory / "seeds=0"
     run.mkdir(parents=True)
-    for path in (directory / "seed=0.safetensors", directory / "seed=0.csv", directory / "lock",
+    for path in (directory / "seed=0.safetensors", directory / "seed=0.csv",
                  run / "events.out.tfevents.1"):  # fmt: skip
         path.write_text("x")
     return directory
@@ -64,7 +64,10 @@ def litter(cells: list[Path]) -> set[str]:
     damaged.mkdir()
     (damaged / "weights.safetensors").write_text("old")
     unused = cache(study, "33333333")
-    files = [cells[0] / "checkpoint.safetensors", cells[0] / "lock", cells[0] / "owner.json",
+    (unused / "lock").touch()
+    used = study / "pretraining" / "rbm-11111111"
+    files = [used / "checkpoint.safetensors", used / "lock",
+             cells[0] / "checkpoint.safetensors", cells[0] / "lock", cells[0] / "owner.json",
              cells[1] / ".curves.csv.999999999.partial", study / ".study.json.999999999.partial",
              cells[1] / "error.txt"]  # fmt: skip
     for path in files:
@@ -80,7 +83,7 @@ def test_it_lists_everything_and_touches_nothing(cells: list[Path], capsys: Outp
     before = content(study)
     assert clean(study) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "9 left-overs" in lines[-1]
+    assert "11 left-overs" in lines[-1]
     assert "--yes removes them" in lines[-1]
     listed = [line.partition(": ")[2].rpartition(" (")[0] for line in lines[:-1]]
     assert all(Path(path).exists() for path in listed)
@@ -93,7 +96,7 @@ def test_with_yes_it_removes_exactly_that(cells: list[Path], capsys: Output) -> 
     before = content(study)
     going = litter(cells)
     assert clean(study, "--yes") == 0
-    assert "removed 9 left-overs" in capsys.readouterr().out
+    assert "removed 11 left-overs" in capsys.readouterr().out
     assert content(study) == before - going
     assert all(cell.result for cell in read_cells(study))
 
