@@ -44,6 +44,8 @@ def main(arguments: Sequence[str]) -> int:
     for name in names:
         if name not in FAULTS:
             raise unknown("fault", name, FAULTS)
+    if not hasattr(os, "fork"):
+        raise InputError("the processes that are broken are forks, which this system has not")
     directory = Path(tempfile.mkdtemp(prefix="faults-"))
     rows: list[Row] = []
     print(f"seed {options.seed}, in {directory}", flush=True)

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from study.errors import InputError
 from study.outputs.owner import Owner, owner_of
-from study.outputs.sealed import METRIC_KEYS, check_result, check_schema, check_seal, read_json
+from study.outputs.sealed import (
+    METRIC_KEYS,
+    check_kinds,
+    check_result,
+    check_schema,
+    check_seal,
+    read_json,
+)
 from study.tasks import recorded_task
 
 if TYPE_CHECKING:
@@ -22,6 +29,7 @@ if TYPE_CHECKING:
 
 STATUSES = ("done", "diverged", "running", "failed", "damaged", "missing")
 FINISHED = ("done", "diverged")
+_LEDGER_KINDS = {"threads": int, "experiment": dict, "claims": list, "previous": list}
 _CELL_NAME = re.compile(r".+-[0-9a-f]{8}")
 
 
@@ -214,6 +222,7 @@ def last_error(path: Path) -> str | None:
 
 def _parse_ledger(directory: Path, content: dict[str, Any]) -> Ledger:
     check_schema(content)
+    check_kinds(content, _LEDGER_KINDS)
     entries = content.get("cells")
     if not isinstance(entries, list):
         raise ValueError("it has no list of cells")

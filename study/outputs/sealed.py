@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,6 +14,12 @@ METRIC_KEYS = tuple(
     for split in ("train", "val", "test")
     for quantity in ("loss", "error")
 )
+
+
+_CALLED = {dict: "object", list: "list", int: "whole number"}
+"""The kinds of JSON values in JSON's words."""
+_KINDS = dict.fromkeys(("files", "probes", "provenance"), dict)
+"""What else of a result must be of a kind, wherever it is there."""
 
 
 def _canonical(record: dict[str, Any]) -> bytes:
@@ -69,6 +76,14 @@ def check_schema(content: dict[str, Any]) -> None:
         raise ValueError(f"its schema is {schema!r}, this version reads {SCHEMA}")
 
 
+def check_kinds(content: dict[str, Any], kinds: Mapping[str, type]) -> None:
+    """ValueError unless each of these keys, where it is there and not null, has such a value."""
+    for name, kind in kinds.items():
+        value = content.get(name)
+        if value is not None and not isinstance(value, kind):
+            raise ValueError(f"its {name} is {value!r:.40}, which is no {_CALLED[kind]}")
+
+
 def check_result(result: dict[str, Any], signature: str) -> None:
     """ValueError unless `result` is a whole, unaltered result.json of the cell `signature`."""
     check_schema(result)
@@ -76,6 +91,9 @@ def check_result(result: dict[str, Any], signature: str) -> None:
         raise ValueError("its signature is not the one study.json expects, so it is foreign")
     if not check_seal(result):
         raise ValueError("its sha256 does not fit its content, so it was altered")
+    check_kinds(result, _KINDS)
+    if not _is_number(result.get("wall_seconds"), null=True):
+        raise ValueError("its wall_seconds is not a number")
     replicas = result.get("replicas")
     if result.get("status") != "done" or not isinstance(replicas, list) or not replicas:
         raise ValueError("it has no finished replicas")
