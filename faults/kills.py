@@ -10,7 +10,6 @@ SHARE_BY_MOMENT = 0.6
 """So many of the kills come at a change of the disk, the others at any time."""
 REACH = 0.25
 """A launch lives at most for this share of what the whole study takes."""
-NOT_IN_TIME = 60.0
 STOPPED = 130
 
 
@@ -61,22 +60,28 @@ def interrupts(workshop: Workshop, *, number: int) -> Iterator[Row]:
     """Ctrl-C and SIGTERM at random times, then to the end."""
     for name in ("SIGINT", "SIGTERM"):
         row, study = Row(f"{name} while it trains"), workshop.study()
-        finished = study.finished()
-        for _ in range(number):
-            running = study.launch()
-            running.says("watch:")
-            running.wait(workshop.draw.uniform(0.0, workshop.reference().seconds / number))
-            running.send(signal.Signals[name])
-            status = running.end()
-            finished = study.check_unfinished(row, finished)
-            if status == 0:
-                break
-            row.struck += 1
-            row.expect(status == STOPPED, f"{study.log}: exit status {status}: {running.output}")
-            row.expect("goes on from here" in running.output, f"{study.log}: {running.output}")
-            left = [path.name for path in study.directory.rglob("owner.json")]
-            row.expect(not left, f"{study.log}: an owner is left after {name}")
+        while row.struck < number:
+            if not _interrupted(study, row, signal.Signals[name], number):
+                study = workshop.study()
         row.expect(study.launch().end() == 0, f"{study.log}: it does not go on")
         study.check_finished(row)
         row.result = f"status {STOPPED}, nothing owned any more, finished afterwards"
         yield row
+
+
+def _interrupted(study: Study, row: Row, sent: signal.Signals, number: int) -> bool:
+    """Launches a study and sends it a signal; False if it had ended before."""
+    before, running = study.finished(), study.launch()
+    running.says("watch:")
+    running.wait(study.workshop.draw.uniform(0.0, study.workshop.reference().seconds / number / 2))
+    running.send(sent)
+    status = running.end()
+    study.check_unfinished(row, before)
+    if status == 0:
+        return False
+    row.struck += 1
+    row.expect(status == STOPPED, f"{study.log}: exit status {status}: {running.output}")
+    row.expect("goes on from here" in running.output, f"{study.log}: {running.output}")
+    left = [path.name for path in study.directory.rglob("owner.json")]
+    row.expect(not left, f"{study.log}: an owner is left after {sent.name}")
+    return True

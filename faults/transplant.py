@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from study.outputs.cell import read_result
+from study.outputs.cell import is_set_aside, read_result
 from study.outputs.comparable import HASHES, PROVENANCE, TIMES
 from study.outputs.files import sha256, write_csv, write_json
 from study.outputs.sealed import seal
@@ -22,7 +22,8 @@ def transplanted(study: Path, donor: Path, room: Path) -> Path:
     copy = room / study.name
     shutil.copytree(study, copy, ignore=shutil.ignore_patterns("report"))
     for path in sorted(copy.glob("*/result.json")):
-        _change_cell(path.parent, donor / path.parent.name)
+        if not is_set_aside(path.parent):
+            _change_cell(path.parent, donor / path.parent.name)
     for path in sorted(copy.glob("pretraining/*/*.csv")):
         _change_times(path, donor / path.relative_to(copy))
     return copy
