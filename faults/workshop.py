@@ -32,6 +32,7 @@ BASE = (
     "trainer.threads=1",
     "trainer.accelerator=cpu",
     "trainer.checkpoint_seconds=0",
+    "pairs.points=3",
 )
 SIX = ("pretraining=none,'autoencoder epochs=2','rbm epochs=2'", "optimizer=sgd,adam")
 """6 cells, 2 of each pretraining."""
@@ -43,6 +44,7 @@ CROWD = (
     "batch_size=32,50",
     "model.dropout=0.0,0.1,0.2",
     "seeds=1",
+    "pairs.points=0",
     "optimizer.lr=0.1",
 )
 """24 cells of one replica, of which 12 share one pretraining."""

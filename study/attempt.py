@@ -13,6 +13,7 @@ from study.data import Data
 from study.events import CellWriter, EpochCurves
 from study.outputs.checkpoint import Checkpoint, Checkpoints
 from study.outputs.digests import tensors_sha256
+from study.outputs.pairs import num_points
 from study.outputs.results import ReplicaResult, choose_lr
 from study.outputs.reuse import lacks
 from study.population import Population, Replica
@@ -22,6 +23,11 @@ from study.trainer import make_trainer
 from study.words import counted
 
 _log = logging.getLogger(__name__)
+
+
+def needs_weights(config: Config) -> bool:
+    """Whether the weights at the chosen learning rate are kept, or compared pair by pair."""
+    return bool(config["outputs"]["weights"] != "none" or num_points(config))
 
 
 class Attempt:
@@ -109,7 +115,7 @@ class Attempt:
             wanted = [
                 replica
                 for replica, result in self.results.items()
-                if replica.lr == chosen and lacks(result, weights=keep != "none")
+                if replica.lr == chosen and lacks(result, weights=needs_weights(self.config))
             ]
         return wanted[: self.config["population"]["max_replicas"]]
 

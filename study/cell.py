@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from study.attempt import Attempt
+from study.attempt import Attempt, needs_weights
 from study.configuration import RECIPE, Config, signature
 from study.data import Data, prepare
 from study.events import open_writer, write_summary
@@ -21,6 +21,7 @@ from study.outputs.provenance import code_and_machine
 from study.outputs.results import ReplicaResult
 from study.outputs.reuse import finished_replicas
 from study.population.build import DTYPES
+from study.population.pairs import pair_rows
 from study.pretraining.stage import StartingWeights
 from study.references import task_record
 from study.trainer import device_of
@@ -52,6 +53,7 @@ def train_cell(
     record = write_cell(
         directory,
         results,
+        pairs=pair_rows(config, data, results),
         labels=data.test.labels.cpu().numpy(),
         input_shape=data.input_shape,
         normalization={name: value.cpu() for name, value in data.normalize.state_dict().items()},
@@ -78,14 +80,14 @@ def _attempt(config: Config, data: Data, directory: Path, threads: int, tick: Ti
     checkpoint = read_checkpoint(checkpoints.path, identity, "the cell starts over")
     clear_unfinished(directory, (CHECKPOINT,) if checkpoint else ())
     family = signature(config, data.fingerprint, without_seeds=True)
-    keeps = config["outputs"]["weights"] != "none"
+    needed = needs_weights(config)
     attempt = Attempt(
         config,
         data,
         StartingWeights(config, data, directory.parent, tick),
         copied=[]
         if checkpoint
-        else finished_replicas(directory.parent, family, config["seeds"], with_weights=keeps),
+        else finished_replicas(directory.parent, family, config["seeds"], with_weights=needed),
         checkpoints=checkpoints,
         made=_made(config, threads),
         tick=tick,

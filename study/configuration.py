@@ -1,7 +1,7 @@
 """A cell's configuration: checked, and what its identity and its factors are.
 
 The signature hashes what changes a cell's results and nothing else (Dora and signac name runs the
-same way): the `result` keys, the data's fingerprint and RECIPE.
+same way): the `result` keys that are not at their neutral value, the data's fingerprint and RECIPE.
 """
 
 import functools
@@ -67,7 +67,25 @@ def check(config: Mapping[str, Any]) -> Config:
             f"schedule.warmup_epochs={warmup:g} is longer than training: "
             f"it takes at most trainer.max_epochs={epochs}"
         )
+    _check_shift(checked["data"])
+    points = checked.get("pairs", {}).get("points", 0)
+    if points and len(checked["seeds"]) < 2:
+        raise InputError(f"pairs.points={points} beside one seed: a pair needs two seeds")
     return checked
+
+
+def _check_shift(data: Mapping[str, Any]) -> None:
+    """InputError for a strength of no shift, or one that its shift cannot have."""
+    shift, strength = data.get("test_shift", "none"), data.get("test_shift_strength")
+    if strength is None:
+        return
+    given = f"data.test_shift_strength={strength:g}"
+    if shift == "none":
+        raise InputError(f"{given} beside data.test_shift=none: say which shift is so strong")
+    if shift == "translate" and strength != int(strength):
+        raise InputError(f"{given}: data.test_shift=translate moves images by whole pixels")
+    if shift == "contrast" and strength > 1:
+        raise InputError(f"{given}: data.test_shift=contrast takes away a share, at most 1")
 
 
 def check_level(group: str, choice: str, values: Mapping[str, Any]) -> None:
@@ -127,8 +145,8 @@ def factors(
     `choices` names the file that each group was taken from. A key of a group that a launch sweeps
     on its own (one of `swept`, such as `model.widths`) is a factor under its dotted name; any other
     that differs from the file is part of the level's name: `leaky_relu slope=0.01`. Seeds and
-    learning rates vary inside a cell and are not factors. Under one `swept`, two configurations of
-    equal factors have equal signatures on equal data.
+    learning rates vary inside a cell and are not factors, nor is a key at its neutral value. Under
+    one `swept`, two configurations of equal factors have equal signatures on equal data.
     """
     named = {group: level_name(group, choices[group], config[group], swept) for group in GROUPS}
     others = {}
@@ -138,7 +156,7 @@ def factors(
         if key.partition(".")[0] in GROUPS:
             if key in swept:
                 others[key] = _shown_value(key, value)
-        elif KEYS[key].effect == "result":
+        elif KEYS[key].effect == "result" and (key in swept or not KEYS[key].is_neutral(value)):
             others[key] = plain(value)
     return named | others
 
@@ -219,16 +237,23 @@ def plain(value: Any) -> Any:
     return json.dumps(value, separators=(",", ":"))
 
 
+def hashed(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The flat keys that are part of a cell's identity, with their values."""
+    return {
+        key: value
+        for key, value in flatten(config)
+        if KEYS[key].effect == "result" and not KEYS[key].is_neutral(value)
+    }
+
+
 def signature(config: Config, fingerprint: str, *, without_seeds: bool = False) -> str:
     """SHA-256 of all that changes the cell's results.
 
     With `without_seeds`, of all but the seeds: equal for cells that differ in seeds alone.
     """
-    keys = {
-        key: value
-        for key, value in flatten(config)
-        if KEYS[key].effect == "result" and not (without_seeds and key == "seeds")
-    }
+    keys = hashed(config)
+    if without_seeds:
+        keys.pop("seeds", None)
     return identity_hash(keys, fingerprint)
 
 

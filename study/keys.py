@@ -6,40 +6,39 @@ A key's effect decides whether it belongs to a cell's identity:
 - `rounding`: changes their last bits alone; recorded beside the result.
 - `none`: changes nothing that is computed.
 
-A key that is not in the table is refused, and a new key without a decision fails the tests.
+A key that is not in the table is refused, and a new key without a decision fails the tests. At its
+neutral value a key is left out of the signature and the factors: cells from before it keep theirs.
 """
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from study.errors import InputError, unknown
+from study.key import Key
 from study.kinds import (
     COMBINATIONS,
     FLAG,
     MAX_SEED,
     NAME,
+    PAIR_POINTS,
     RATES,
     SEEDS,
     STATEMENTS,
     STEPS,
     TEXT,
-    Kind,
     choice,
     either,
     fraction,
     list_of,
     number,
     optional,
-    per_layer,
     share,
     shown,
     whole,
 )
+from study.pretraining_keys import PRETRAINING_KEYS
 from study.program import command
-
-Effect = Literal["result", "rounding", "none"]
 
 MAX_UNITS = 2**20
 MAX_THREADS = 4096
@@ -61,19 +60,11 @@ NUISANCE = ("seeds", "optimizer.lr")
 """Keys that vary inside a cell: one replica for each pair of their values."""
 
 
-@dataclass(frozen=True)
-class Key:
-    """One configuration key: what it changes, what it takes, and a line of help."""
-
-    effect: Effect
-    kind: Kind
-    help: str
-
-
 PIN = optional(whole(high=MAX_SEED))
 LAYER_WIDTHS = list_of(whole(1, MAX_UNITS))
 CHANNELS = list_of(list_of(whole(1, MAX_UNITS), at_least=1), at_least=1)
 GAIN = either(number(0, above=True), choice("auto"))
+TEST_SHIFTS = ("none", "noise", "translate", "contrast")
 NORMALIZATIONS = ("standard", "centre", "pixel", "whiten", "unit", "binary", "none")
 
 KEYS: dict[str, Key] = {
@@ -105,6 +96,15 @@ KEYS: dict[str, Key] = {
     "data.zca_epsilon": Key("result", number(0, above=True), "ridge of the whitening matrix"),
     "data.flip": Key("result", FLAG, "flip training images left to right at random"),
     "data.crop": Key("result", whole(0), "padding in pixels of random shifted crops; 0 is off"),
+    "data.test_shift": Key(
+        "result", choice(*TEST_SHIFTS), "what corrupts the test images alone", neutral="none"
+    ),
+    "data.test_shift_strength": Key(
+        "result",
+        optional(number(0, above=True)),
+        "std of the noise, share of the contrast, or pixels; null is the shift's usual one",
+        neutral=None,
+    ),
     # model
     "model.name": Key("result", TEXT, "the kind of network"),
     "model.widths": Key(
@@ -138,55 +138,7 @@ KEYS: dict[str, Key] = {
     "norm.eval_batch_size": Key("result", whole(1), "batch of evaluation=batch"),
     "norm.noise": Key("result", number(0), "scale of non-stationary noise after it; 0 is off"),
     # pretraining
-    "pretraining.name": Key("result", TEXT, "what trains the layers before the net is trained"),
-    "pretraining.layers": Key(
-        "result", either(whole(1), choice("all")), "how many layers are pretrained, from the first"
-    ),
-    "pretraining.epochs": Key("result", per_layer(whole(1)), "epochs; a list has one a layer"),
-    "pretraining.lr": Key(
-        "result", per_layer(number(0, above=True)), "learning rate; a list has one a layer"
-    ),
-    "pretraining.batch_size": Key(
-        "result", per_layer(whole(1)), "examples per update; a list has one a layer"
-    ),
-    "pretraining.optimizer": Key(
-        "result",
-        per_layer(choice("sgd", "adam", "adamw", "rmsprop")),
-        "the optimizer; a list has one a layer",
-    ),
-    "pretraining.momentum": Key("result", share(), "momentum; an RBM's before its switch"),
-    "pretraining.weight_decay": Key("result", number(0), "decay of the weights, never of biases"),
-    "pretraining.decoder": Key(
-        "result", choice("tied", "untied"), "the transposed encoder, or weights of its own"
-    ),
-    "pretraining.loss": Key(
-        "result", choice("squared", "cross_entropy"), "reconstruction error that is minimized"
-    ),
-    "pretraining.corruption": Key(
-        "result", choice("masking", "gaussian"), "what corrupts a denoising autoencoder's inputs"
-    ),
-    "pretraining.corruption_level": Key(
-        "result", number(0), "probability of masking an input, or std of the Gaussian noise"
-    ),
-    "pretraining.visible": Key(
-        "result", choice("bernoulli", "gaussian"), "visible units of the first layer's RBM"
-    ),
-    "pretraining.hidden": Key(
-        "result",
-        choice("auto", "bernoulli", "linear"),
-        "hidden units; auto is what the activation is the mean of",
-    ),
-    "pretraining.mean_field": Key(
-        "result", FLAG, "an RBM for an activation that is no probability all the same"
-    ),
-    "pretraining.cd_steps": Key("result", whole(1), "k of contrastive divergence, CD-k"),
-    "pretraining.persistent": Key("result", FLAG, "chains that go on from update to update (PCD)"),
-    "pretraining.final_momentum": Key("result", share(), "an RBM's momentum after the switch"),
-    "pretraining.momentum_switch": Key("result", whole(0), "epochs before that switch"),
-    "pretraining.weight_cost": Key("result", number(0), "an RBM's decay of the weights"),
-    "pretraining.equal_budget": Key(
-        "result", FLAG, "leave it out, and train the net for as many more updates"
-    ),
+    **PRETRAINING_KEYS,
     # optimizer
     "optimizer.name": Key("result", TEXT, "the optimizer"),
     "optimizer.lr": Key("result", RATES, "learning rate, or the list to choose from"),
@@ -214,6 +166,13 @@ KEYS: dict[str, Key] = {
     "probes.epochs": Key("result", choice("last", "all"), "epochs at whose end they are taken"),
     "probes.thorough": Key(
         "result", choice("ends", "always"), "when Jacobians and ranks are among them"
+    ),
+    # pairs
+    "pairs.points": Key(
+        "result",
+        PAIR_POINTS,
+        "points on the line between neighbouring seeds' networks; 0 is none",
+        neutral=0,
     ),
     # trainer
     "trainer.max_epochs": Key("result", whole(1), "epochs of training"),

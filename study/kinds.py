@@ -11,6 +11,7 @@ Parse = Callable[[Any], Any]
 MAX_SEED = 2**63 - 1
 MAX_SEEDS = 10_000
 MAX_NAME = 100
+MAX_PAIR_POINTS = 1001
 
 
 @dataclass(frozen=True)
@@ -207,8 +208,14 @@ def _steps(value: Any) -> list[int]:
     return _distinct([whole(1).parse(step) for step in value])
 
 
+def _pair_points(value: Any) -> int:
+    """None at all, or both ends and perhaps some between them."""
+    return whole(high=0).parse(value) if value == 0 else whole(2, MAX_PAIR_POINTS).parse(value)
+
+
 STEPS = Kind(_steps, "a list of distinct whole numbers from 1")
 SEEDS = Kind(_seeds, f"a count from 1 to {MAX_SEEDS}, or a list of distinct whole numbers")
+PAIR_POINTS = Kind(_pair_points, f"0, or a whole number from 2 to {MAX_PAIR_POINTS}")
 RATES = Kind(_learning_rates, "a number above 0, or a list of distinct ones")
 
 

@@ -145,6 +145,28 @@ def test_a_difference_of_differences_is_not_averaged_over_data(study: Path) -> N
     expect_two_origins(found)
 
 
+def test_other_corruptions_are_other_test_images(study: Path) -> None:
+    """Errors on them are no difference, but two differences may be set against each other."""
+    split = {"val_size": 5000, "test_size": None, "split_seed": 0}
+    shifts = {"mnist": {}, "fashion": {"test_shift": "noise", "test_shift_strength": 0.3}}
+    for path in study.glob("mnist-mlp-*"):
+        write_config(path, **split, **shifts[path.name.split("-")[2]])
+        change_result(path, lambda result: result["provenance"].update(data_fingerprint="f" * 64))
+    across = verdict(study, cells={"data": "fashion", "norm": "none"}, against={"data": "mnist"})
+    assert across.outcome == "not decidable"
+    assert "test_shift=noise, test_shift_strength=0.3" in across.reason
+    interaction = {
+        "measure": "difference of differences",
+        "cells": {"norm": "batch", "data": "mnist"},
+        "expect": "higher by 5 points",
+    }
+    assert verdict(study, **interaction, elsewhere={"data": "fashion"}).outcome == "supported"
+    for path in study.glob("mnist-mlp-*"):
+        unshifted = {"test_shift": "none", "test_shift_strength": None}
+        write_config(path, **split, **(unshifted if "batch" in path.name else {}))
+    assert verdict(study, cells={"data": "mnist", "norm": "batch"}).outcome == "supported"
+
+
 @pytest.mark.parametrize("key", ["split_seed", "val_size", "test_size"])
 def test_another_split_is_another_origin(study: Path, key: str) -> None:
     split = {"val_size": 5000, "test_size": None, "split_seed": 0}

@@ -21,7 +21,10 @@ from study.outputs.comparable import (
     without_measured,
 )
 
-OVERRIDES = ("seeds=2", "optimizer.lr=[0.01,0.05]", "probes=default", "outputs.weights=all")
+OVERRIDES = (
+    "seeds=2", "optimizer.lr=[0.01,0.05]", "probes=default", "outputs.weights=all",
+    "pairs.points=3",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +84,16 @@ def test_so_is_every_row_of_the_files(cell: Path, altered: Path, name: str, colu
     assert found.place[:2] == (name.partition(".")[0], "seed=1,lr=0.05")
     assert "epoch 2" in found.place[2]
     assert found.place[3] == header[column]
+
+
+def test_so_is_every_number_of_a_pair(cell: Path, altered: Path) -> None:
+    path = altered / "pairs.csv"
+    header, first, second, *rows = path.read_text(encoding="utf-8").splitlines()
+    changed = ",".join([*second.split(",")[:-1], "0.125"])
+    path.write_text("\n".join([header, first, changed, *rows]) + "\n", encoding="utf-8")
+    (found,) = differences(comparable(cell), comparable(altered))
+    lr = comparable(cell)["record"]["chosen_lr"]
+    assert found.place == ("pairs", f"seed=0,lr={lr}", "alpha 0.5", "cosine")
 
 
 def test_one_bit_of_a_weight_shows(cell: Path, altered: Path) -> None:

@@ -25,6 +25,7 @@ from study.configuration import (
 )
 from study.errors import InputError
 from study.keys import GROUPS, KEYS, NUISANCE
+from study.proof.saved import completed
 
 # For each key a level that has it, and another value that its range allows.
 OTHER: dict[str, tuple[str, Any]] = {
@@ -44,6 +45,8 @@ OTHER: dict[str, tuple[str, Any]] = {
     "data.val_size": ("", 0.1),
     "data.train_size": ("", 1000),
     "data.test_size": ("", 1000),
+    "data.test_shift": ("", "noise"),
+    "data.test_shift_strength": ("data.test_shift=noise", 0.1),
     "data.split_seed": ("", 1),
     "data.normalize": ("", "unit"),
     "data.zca_epsilon": ("", 0.1),
@@ -105,6 +108,7 @@ OTHER: dict[str, tuple[str, Any]] = {
     "optimizer.beta2": ("optimizer=adam", 0.9),
     "optimizer.eps": ("optimizer=adam", 1e-4),
     "optimizer.weight_decay": ("", 1e-4),
+    "pairs.points": ("", 5),
     "schedule.name": ("", "cosine"),
     "schedule.warmup_epochs": ("", 1),
     "schedule.every_epochs": ("schedule=step", 2),
@@ -166,6 +170,45 @@ def test_the_signature_changes_with_result_keys_alone(name: str) -> None:
         changed = check(changed)
     same = signature(changed, "data") == signature(config, "data")
     assert same == (KEYS[name].effect != "result")
+
+
+def neutral_keys() -> dict[str, Any]:
+    """The keys with a neutral value, and that value."""
+    return {name: key.neutral for name, key in KEYS.items() if type(key.neutral) is not object}
+
+
+def test_a_key_at_its_neutral_value_is_as_if_it_were_not() -> None:
+    """So that cells from before a key keep their signatures, factors and directories."""
+    assert neutral_keys() == {
+        "data.test_shift": "none",
+        "data.test_shift_strength": None,
+        "pairs.points": 0,
+    }
+    usual = composed("")
+    flat = dict(flatten(usual.config))
+    assert {name: flat[name] for name in neutral_keys()} == neutral_keys()
+    before = nest({name: value for name, value in flat.items() if name not in neutral_keys()})
+    assert signature(before, "data") == signature(usual.config, "data")
+    assert factors(before, usual.choices) == factors(usual.config, usual.choices)
+    assert "pairs.points" in factors(usual.config, usual.choices, {"pairs.points"})
+    assert factors(composed("pairs.points=5").config, usual.choices)["pairs.points"] == 5
+    assert completed(before) == usual.config
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (("data.test_shift_strength=0.1",), "beside data.test_shift=none"),
+        (("data.test_shift=translate", "data.test_shift_strength=1.5"), "by whole pixels"),
+        (("data.test_shift=contrast", "data.test_shift_strength=1.5"), "a share, at most 1"),
+        (("data.test_shift=fog",), "one of none, noise, translate, contrast"),
+        (("pairs.points=1",), "0, or a whole number from 2 to 1001"),
+        (("pairs.points=5", "seeds=1"), "a pair needs two seeds"),
+    ],
+)
+def test_shifts_and_pairs_that_cannot_be_are_refused(overrides: tuple[str, ...], line: str) -> None:
+    with pytest.raises(InputError, match=line):
+        composed(*overrides)
 
 
 def test_the_signature_changes_with_the_data_and_the_recipe(

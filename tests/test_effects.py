@@ -23,7 +23,7 @@ DOCUMENT = Path(__file__).parents[1] / "docs/reproducibility.md"
 BASE = (
     "seeds=2", "optimizer.lr=[0.01,0.05]", "norm=batch", "model.dropout=0.2", "input_noise=0.1",
     "probes=default", "trainer.max_epochs=2", "pretraining=denoising_autoencoder",
-    "pretraining.epochs=1", "population.engine=stacked",
+    "pretraining.epochs=1", "population.engine=stacked", "pairs.points=3",
 )  # fmt: skip
 ROUNDING: dict[str, str | None] = {
     "trainer.accelerator": "trainer.accelerator=auto",
@@ -130,7 +130,7 @@ def test_a_key_of_rounding_changes_the_last_digits_alone(
     [
         ("trainer.precision=32-true", "activation=tanh", "optimizer=adam"),
         ("model=cnn", "model.channels=[[2]]", "model.head=[]", "data.normalize=unit"),
-        ("seeds=[7]", "population.engine=sequential", "trainer.threads=2"),
+        ("seeds=[7,8]", "population.engine=sequential", "trainer.threads=2"),
     ],
 )
 def test_what_was_trained_before_changes_no_bit(

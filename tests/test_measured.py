@@ -158,6 +158,31 @@ def test_a_diverged_replica_is_told_but_not_before_training(tmp_path: Path) -> N
     assert float(row["mean"]) == pytest.approx(statistics.fmean(values))
 
 
+def test_a_probe_is_sound_until_its_replica_diverges(tmp_path: Path) -> None:
+    """As activations are at a learning rate at which they explode later, or not yet."""
+    paths = make_probed_study(tmp_path)
+    change_result(paths[0], diverge(2))
+    row, _ = rows_of(tmp_path, metric="dead_fraction@10")
+    values = [statistics.fmean(seed) for seed in probe_of(paths[0], "dead_fraction", 10)]
+    assert (row["status"], row["diverged"]) == ("done", "0")
+    assert float(row["mean"]) == pytest.approx(statistics.fmean(values))
+    for moment in ("100", "end"):
+        assert rows_of(tmp_path, metric=f"dead_fraction@{moment}")[0]["status"] == "diverged"
+
+    def explode(change: ProbeRow) -> None:
+        if (change["seed"], change["step"], change["layer"]) == ("2", "10", "3"):
+            change["dead_fraction"] = ""
+
+    change_probes(paths[0], explode)
+    row, _ = rows_of(tmp_path, metric="dead_fraction@10")
+    assert (row["status"], row["diverged"], row["mean"]) == ("diverged", "1", "")
+    row, _ = rows_of(tmp_path, metric="dead_fraction@10", layer="2")
+    assert (row["status"], row["diverged"]) == ("done", "0")
+    axes = {"metric": "dead_fraction@10", "rows": "layer", "columns": "activation"}
+    states = [row["status"] for row in rows_of(tmp_path, **axes) if row["activation"] == "relu"]
+    assert states == ["done", "done", "diverged"]
+
+
 def test_a_probe_that_a_moment_lacks(tmp_path: Path) -> None:
     paths = make_probed_study(tmp_path)
     for path in paths:

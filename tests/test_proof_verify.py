@@ -25,7 +25,7 @@ from study.proof.verify import verify
 
 OVERRIDES = (
     "seeds=2", "optimizer.lr=[0.01,0.05]", "outputs.weights=all", "probes=default",
-    "pretraining=autoencoder", "pretraining.epochs=1",
+    "pretraining=autoencoder", "pretraining.epochs=1", "pairs.points=3",
 )  # fmt: skip
 
 
@@ -190,6 +190,33 @@ def test_a_sealed_record_of_another_make_is_named(cell: Path, change: dict[str, 
     assert any(
         str(next(iter(change))) in line or "not made" in line for line in resealed(cell, **change)
     )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("0,1,", "0,0,", "its pairs are not the neighbouring seeds"),
+        (",0.5,", ",0.6,", "seed 0: its points are not the 3 of pairs.points"),
+    ],
+)
+def test_pairs_that_were_forged_are_found(cell: Path, old: str, new: str, line: str) -> None:
+    path = cell / "pairs.csv"
+    path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    digests = {**json.loads((cell / "result.json").read_text())["files"], path.name: sha256(path)}
+    (found,) = resealed(cell, files=digests)
+    assert found.startswith("pairs.csv: ")
+    assert line in found
+
+
+def test_the_ends_of_a_line_have_the_losses_of_the_record(cell: Path) -> None:
+    path = cell / "pairs.csv"
+    header, first, *rows = path.read_text(encoding="utf-8").splitlines()
+    fields = first.split(",")
+    fields[6] = "0.125"
+    path.write_text("\n".join([header, ",".join(fields), *rows]) + "\n", encoding="utf-8")
+    digests = {**json.loads((cell / "result.json").read_text())["files"], path.name: sha256(path)}
+    (found,) = resealed(cell, files=digests)
+    assert found.startswith("pairs.csv: seed 0 has test loss 0.125 at an end of a line")
 
 
 def test_pickled_arrays_are_refused(cell: Path) -> None:

@@ -10,14 +10,14 @@ from study.claims.schema import Claim, parse_claims
 from study.configuration import plain
 from study.errors import InputError
 from study.report.factors import level_text
-from study.report.origins import SPLIT_KEYS
+from study.report.origins import SHIFT_KEYS, SPLIT_KEYS
 from study.tasks import task_of
 
 if TYPE_CHECKING:
     from study.sweep import PlannedCell
 
 Known = Mapping[str, Sequence[str]]
-IMAGES = ("name", "root", *SPLIT_KEYS)
+IMAGES = ("name", "root", *SPLIT_KEYS, *SHIFT_KEYS)
 """The keys of `data` by which cells have the same test and validation images."""
 
 

@@ -1,11 +1,13 @@
 """Verdicts: every claim of a study's file, decided from its saved outputs as one family."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from study.claims.cells import known_levels, matches, resolved
 from study.claims.expectation import check_unit
+from study.claims.from_pairs import OF_PAIRS
 from study.claims.measures import MEASURES, check_claim
 from study.claims.origins import require_one_origin
 from study.claims.quantity import NotDecidableError, Quantity
@@ -99,9 +101,11 @@ def _effect(question: Question) -> Effect:
     claim = question.claim
     require_one_origin(question)
     effect = MEASURES[claim.measure].effect(question)
-    if len(effect.values) < 2:
-        seeds = counted(len(effect.values), "seed")
-        raise NotDecidableError(f"its cells share {seeds}: an interval needs at least 2")
+    fewest = 3 if _is_of_neighbours(question) else 2
+    if len(effect.values) < fewest:
+        of = "pair" if fewest > 2 else "seed"
+        shared = counted(len(effect.values), of)
+        raise NotDecidableError(f"its cells share {shared}: an interval needs at least {fewest}")
     sign = claim.expect.sign
     oriented = {seed: sign * value + 0.0 for seed, value in effect.values.items()}
     distinct = {cell.directory: cell for cell in effect.cells}
@@ -115,11 +119,30 @@ def _estimated(asked: _Asked) -> rules.Effect:
     estimate, error = mean_and_error(list(asked.effect.values.values()))
     assert error is not None
     error = error if asked.effect.has_spread else 0.0
-    degrees = len(asked.effect.values) - 1
+    count = len(asked.effect.values)
+    degrees = count - 1
+    if _is_of_neighbours(asked.question):
+        error *= neighbours_factor(count)
     expect = asked.claim.expect
     # 0.15 - 0.10 is to count as 0.05.
     smallest = expect.smallest * (1 - 1e-9)
     return rules.Effect(estimate, error, degrees, smallest, expect.kind, bool(asked.effect.beyond))
+
+
+def _is_of_neighbours(question: Question | None) -> bool:
+    """Whether the numbers of a seed are those of its pair with the next one."""
+    partner = (question.claim.partner or "") if question else ""
+    return bool(question and (question.quantity.of_neighbours or partner in OF_PAIRS))
+
+
+def neighbours_factor(num_seeds: int) -> float:
+    """What the standard error of a mean over pairs of neighbours is multiplied by.
+
+    Of pairs around a circle, where a pair's number is a_i + a_j + e_ij, the usual s^2 / n has the
+    mean (2 - 2 / (n - 1)) A + E over n, and the mean the variance (4 A + E) / n: too small by the
+    factor 2 (n - 1) / (n - 2) at most, which is where all variance is the seeds' own (A).
+    """
+    return math.sqrt(2 * (num_seeds - 1) / (num_seeds - 2))
 
 
 def _verdict(

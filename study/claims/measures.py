@@ -16,6 +16,7 @@ from study.claims.partners import check_partner
 from study.claims.quantity import POINTS, Quantity
 from study.claims.question import Effect, Question
 from study.claims.rates import largest_rate
+from study.claims.referred import check_reference
 from study.claims.schema import PREFLIGHT, Claim
 from study.errors import InputError, unknown
 
@@ -129,6 +130,8 @@ def _check_sense(claim: Claim, quantity: Quantity) -> None:
             "predicted: the pre-flight predicts probes at the start, such as "
             f"activation_variance@start, not {claim.of}"
         )
+    if isinstance(claim.predicted, str) and claim.predicted != PREFLIGHT:
+        check_reference(claim.predicted, quantity)
     if claim.partner is not None:
         check_partner(claim.partner)
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from study.claims.from_curves import EPOCH_SECONDS, EPOCHS_TO, epoch_seconds, epochs_to
+from study.claims.from_pairs import OF_PAIRS, PREFIX, check_name, of_pairs
 from study.claims.over_training import OVER_TRAINING, over_training
 from study.claims.quantity import (
     POINTS,
@@ -23,7 +24,7 @@ from study.report.probes import ProbeMetric, find_metric
 
 DIVERGED = "diverged"
 MINUS = " - "
-OWN = (DIVERGED, EPOCH_SECONDS, *EPOCHS_TO)
+OWN = (DIVERGED, EPOCH_SECONDS, *EPOCHS_TO, *OF_PAIRS)
 """The quantities that no table shows."""
 
 
@@ -32,6 +33,8 @@ def find_quantity(name: str, *, layer: str | None = None, target: float | None =
 
     `target`: the error to reach, in percent; only of the epochs to it. InputError if nothing is.
     """
+    if name.startswith(PREFIX) and MINUS not in name:
+        check_name(name, layer)
     base, _, moment = name.partition("@")
     if MINUS not in name and (base not in (*METRICS, *PROBES, *OWN) or (layer and base in OWN)):
         raise _unknown(name, layer)
@@ -43,6 +46,8 @@ def find_quantity(name: str, *, layer: str | None = None, target: float | None =
         return _between(name, layer)
     if base in PROBES and moment in OVER_TRAINING:
         return over_training(name, layer, lambda each: _of_metric(_metric(each, layer)))
+    if name in OF_PAIRS:
+        return of_pairs(name)
     if name in (DIVERGED, EPOCH_SECONDS):
         return _DIVERGED if name == DIVERGED else epoch_seconds()
     return _of_metric(_metric(name, layer))
@@ -120,6 +125,7 @@ def _minus(name: str, first: Quantity, second: Quantity) -> Quantity:
         by_task={
             task: _minus(name, each, second.of_task(task)) for task, each in first.by_task.items()
         },
+        of_neighbours=first.of_neighbours or second.of_neighbours,
     )
 
 

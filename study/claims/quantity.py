@@ -41,7 +41,8 @@ class Quantity:
     `unit` is that of its differences. `of_data`: it is an error or a loss, or hangs on one: of
     other images it would be another. `metric`: the metric of tables that it is, if it is one;
     `predicted_by`: its probe, where a pre-flight could predict it. `by_task`: the quantity as it is
-    of each task that gives it another unit.
+    of each task that gives it another unit. `of_neighbours`: the number of a seed is that of its
+    pair with the next seed, so that two pairs share each seed.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Quantity:
     metric: Metric | None = None
     predicted_by: ProbeMetric | None = None
     by_task: Mapping[str, "Quantity"] = field(default_factory=dict, repr=False)
+    of_neighbours: bool = False
 
     @property
     def units(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from study.claims.cells import Key, Side, require_pairs, side_of
 from study.claims.partners import flight_of
 from study.claims.quantity import NotDecidableError, Numbers, Quantity, seeds_of
+from study.claims.referred import reference_of
 from study.claims.schema import PREFLIGHT, Claim, Where
 from study.outputs.records import CellRecord
 from study.report.frames import Frames
@@ -162,9 +163,11 @@ def _predicted(question: Question, side: Side) -> Numbers:
 
 def _prediction(question: Question, cell: CellRecord) -> float:
     predicted, metric = question.claim.predicted, question.quantity.predicted_by
-    if predicted != PREFLIGHT or metric is None:
-        assert isinstance(predicted, float)
+    if isinstance(predicted, float):
         return predicted
+    if predicted != PREFLIGHT or metric is None:
+        assert predicted is not None
+        return reference_of(cell, predicted, question.quantity)
     layers = flight_of(question.frames, cell)["predicted"].get(metric.probe) or []
     known = dict(enumerate(layers, 1))
     layer = metric.layer or "mean"

@@ -24,6 +24,7 @@ OPTIONAL = ("published", "layer", "target")
 SPECIAL = ("against", "predicted", "elsewhere", "over", "within", "with")
 """Keys that only some measures take."""
 PREFLIGHT = "preflight"
+REFERENCES = "references."
 _ID = re.compile(r"[a-z0-9]+(?:[-_][a-z0-9]+)*")
 
 
@@ -33,9 +34,10 @@ class Claim:
 
     `of` is measured in the `cells`, chosen by their levels; `against` and `elsewhere` are the same
     cells but for the levels that they name. `predicted` is a number in the unit of `of`, or
-    PREFLIGHT. `partner` (`with` in the file) is the other quantity of a correlation, `over` the
-    factor of a range, `within` the distance from the best error, `target` the error to reach:
-    both in percent, where errors are shares.
+    PREFLIGHT, or the place of a number in each cell's record, `references.ridge.test_error`.
+    `partner` (`with` in the file) is the other quantity of a correlation, `over` the factor of a
+    range, `within` the distance from the best error, `target` the error to reach: both in percent,
+    where errors are shares.
     """
 
     id: str
@@ -177,12 +179,13 @@ def _number(key: str, value: Any) -> float:
 
 
 def _prediction(key: str, value: Any) -> float | str:
-    if value == PREFLIGHT:
-        return PREFLIGHT
+    if value == PREFLIGHT or (isinstance(value, str) and value.startswith(REFERENCES)):
+        return str(value)
     try:
         return _number(key, value)
     except InputError as error:
-        raise InputError(f"{error}, and not {PREFLIGHT}") from None
+        words = f"{PREFLIGHT}, nor such as {REFERENCES}ridge.test_error"
+        raise InputError(f"{error}, and not {words}") from None
 
 
 def _layer(key: str, value: Any) -> str:

@@ -29,7 +29,7 @@ def _sides(claim: Claim) -> str:
     if claim.against:
         first, second = _of(claim, claim.against), where_text(claim.against)
     elif claim.predicted is not None:
-        number = "the pre-flight's" if claim.predicted == PREFLIGHT else f"{claim.predicted:g}"
+        number = _predicted_words(claim.predicted)
         first, second = "measured", f"predicted ({number})"
     else:
         return ""
@@ -37,6 +37,12 @@ def _sides(claim: Claim) -> str:
         first, second = second, first
     joint = {"ratio": "over", "disagreement": "and"}.get(claim.measure, "minus")
     return f"{first} {joint} {second}"
+
+
+def _predicted_words(predicted: float | str) -> str:
+    if isinstance(predicted, float):
+        return f"{predicted:g}"
+    return "the pre-flight's" if predicted == PREFLIGHT else predicted
 
 
 def _of(claim: Claim, replaced: object) -> str:

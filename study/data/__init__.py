@@ -10,22 +10,28 @@ from study.data.normalize import (
 )
 from study.data.pca import principal_energies
 from study.data.preparation import Data, Split, prepare
+from study.data.ridge import Ridge, ridge
+from study.data.shift import SHIFTS, shifted
 from study.data.sources import SOURCES, read_images
 from study.data.split import split_indices, subset_indices
 
 __all__ = [
     "IN_UNIT_INTERVAL",
     "NORMALIZATIONS",
+    "SHIFTS",
     "SOURCES",
     "Data",
     "Images",
     "Normalize",
+    "Ridge",
     "Split",
     "augment",
     "fit_normalization",
     "prepare",
     "principal_energies",
     "read_images",
+    "ridge",
+    "shifted",
     "split_indices",
     "subset_indices",
 ]

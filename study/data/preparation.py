@@ -9,6 +9,7 @@ import torch
 
 from study.data.images import Images
 from study.data.normalize import NORMALIZATIONS, Normalize, fit_normalization
+from study.data.shift import SHIFTS, shifted
 from study.data.sources import SOURCES, read_images, resolve_root
 from study.data.split import split_indices, subset_indices
 from study.data.whitening import fit_whitening
@@ -25,6 +26,8 @@ DEFAULTS: dict[str, Any] = {
     "split_seed": 0,
     "normalize": "standard",
     "zca_epsilon": 1e-2,
+    "test_shift": "none",
+    "test_shift_strength": None,
 }
 _kept: OrderedDict[tuple[Any, ...], "Data"] = OrderedDict()
 
@@ -81,8 +84,9 @@ def prepare(
 
     Normalized in float32 and then converted, so that a cell in another precision starts from the
     same inputs. The last results, up to MAX_KEPT_BYTES of them, are kept for the cells of a sweep
-    in one process; they are shared, so nothing may write into them. `flip` and `crop` are for the
-    batches (`augment`).
+    in one process; they are shared, so nothing may write into them. `test_shift` corrupts the test
+    images alone, before they are normalized with the statistics of training images. `flip` and
+    `crop` are for the batches (`augment`).
     """
     options = {**DEFAULTS, **config_data}
     _check_names(options)
@@ -111,6 +115,8 @@ def _check_names(options: Mapping[str, Any]) -> None:
         raise unknown("data set", options["name"], SOURCES)
     if options["normalize"] not in NORMALIZATIONS:
         raise unknown("normalization", options["normalize"], NORMALIZATIONS)
+    if options["test_shift"] not in ("none", *SHIFTS):
+        raise unknown("test shift", options["test_shift"], ("none", *SHIFTS))
 
 
 def _key(options: Mapping[str, Any], dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
@@ -133,6 +139,7 @@ def _build(
     )
     test = subset_indices(images.test_labels, options["test_size"], split_seed=seed)
     normalize = _fit(images, whole, options)
+    pixels = shifted(images.test_images, options["test_shift"], options["test_shift_strength"])
 
     def build(pixels: torch.Tensor, labels: torch.Tensor, indices: torch.Tensor) -> Split:
         inputs = normalize.in_chunks(pixels[indices])
@@ -141,7 +148,7 @@ def _build(
     return Data(
         train=build(images.train_images, images.train_labels, subset),
         val=build(images.train_images, images.train_labels, val),
-        test=build(images.test_images, images.test_labels, test),
+        test=build(pixels, images.test_labels, test),
         classes=images.classes,
         fingerprint=images.fingerprint,
         normalize=normalize.to(device),

@@ -21,6 +21,8 @@ from study.outputs.files import (
 from study.outputs.filters import filter_images
 from study.outputs.measurements import summary, write_probes
 from study.outputs.owner import LOCK, OWNER
+from study.outputs.pairs import FILE as PAIRS
+from study.outputs.pairs import Row, write_pairs
 from study.outputs.results import ReplicaResult, choose_lr, edge
 from study.outputs.sealed import SCHEMA, seal
 
@@ -38,6 +40,7 @@ CONTENT = (
     "config.yaml",
     "curves.csv",
     "filters.npz",
+    PAIRS,
     "predictions.npz",
     "probes.csv",
     "weights.safetensors",
@@ -118,12 +121,14 @@ def write_cell(
     input_shape: tuple[int, int, int],
     keep_weights: str,
     header: Mapping[str, Any],
+    pairs: Sequence[Row] = (),
 ) -> dict[str, Any]:
-    """Writes curves, predictions, filters, weights, probes, then result.json; returns the last.
+    """Writes all of a cell's files, then result.json; returns the last.
 
     `labels` are the true classes of the test images, [N]; `header` holds the record's other keys
     (signature, factors, seconds, provenance); `normalization` the tensors that turn raw images,
-    [N, *input_shape], into the network's inputs; `keep_weights` is `chosen`, `all` or `none`.
+    [N, *input_shape], into the network's inputs; `keep_weights` is `chosen`, `all` or `none`;
+    `pairs` are the rows of pairs.csv.
     """
     chosen = choose_lr(results)
     rates = sorted({result.lr for result in results})
@@ -138,6 +143,7 @@ def write_cell(
         kept = results if keep_weights == "all" else best
         _write_weights(directory, kept, normalization, input_shape)
     write_probes(directory, results)
+    write_pairs(directory, pairs)
     files = [path for name in CONTENT if (path := directory / name).exists()]
     record = {
         "schema": SCHEMA,

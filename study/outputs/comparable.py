@@ -13,6 +13,7 @@ from typing import Any
 from study.outputs.cell import read_curves, read_result, replica_name
 from study.outputs.files import finite
 from study.outputs.measurements import read_probes
+from study.outputs.pairs import read_pairs
 
 TIMES = ("wall_seconds", "pretraining_seconds", "seconds")
 """Measured times, wherever they stand: in a record, in curves.csv, in a pretraining's curves."""
@@ -20,6 +21,7 @@ PROVENANCE = ("provenance", "copied_from", "command")
 """Where and by whom something was trained."""
 HASHES = ("sha256",)
 """Hashes over bytes that hold times; what the bytes say besides is compared itself."""
+ROW_NAMES = ("epoch", "step", "layer", "alpha")
 ABSENT = "absent"
 """What `differences` shows for a value that one side lacks."""
 
@@ -28,10 +30,11 @@ def comparable(directory: Path) -> dict[str, Any]:
     """Everything of a finished cell that training it again must give bit for bit.
 
     `record` (result.json without times, provenance and the hashes of files), and by replica
-    (`seed=0,lr=0.1`) its `replicas` entry, `curves` and `probes` (rows without times); of
-    `predictions`, `filters` and `weights` the type, shape and SHA-256 of each array. Plain values
-    that `==` compares; what is not finite is None. Weights that were not kept, or not carried
-    along, are {}. Raises OSError or ValueError where a file is missing or damaged.
+    (`seed=0,lr=0.1`) its `replicas` entry, `curves`, `probes` and `pairs` (of which it is the
+    first; rows without times); of `predictions`, `filters` and `weights` the type, shape and
+    SHA-256 of each array. Plain values that `==` compares; what is not finite is None. Weights that
+    were not kept, or not carried along, are {}. Raises OSError or ValueError where a file is
+    missing or damaged.
     """
     record = read_result(directory)
     replicas = record.pop("replicas")
@@ -40,6 +43,7 @@ def comparable(directory: Path) -> dict[str, Any]:
         "replicas": {_name(entry): without_measured(entry) for entry in replicas},
         "curves": _by_replica(read_curves(directory)),
         "probes": _by_replica(read_probes(directory)),
+        "pairs": _by_replica(read_pairs(directory)),
         "predictions": _npz(directory / "predictions.npz"),
         "filters": _npz(directory / "filters.npz"),
         "weights": tensors(directory / "weights.safetensors"),
@@ -138,7 +142,7 @@ class Difference:
 def differences(first: Any, second: Any) -> list[Difference]:
     """Every value that two comparables do not share, in the first's order; [] if they are equal.
 
-    A row of a list is named by its epoch, step and layer, where it has them.
+    A row of a list is named by its epoch, step, layer and alpha, where it has them.
     """
     return list(_differing(first, second, ()))
 
@@ -158,5 +162,5 @@ def _differing(first: Any, second: Any, place: tuple[str, ...]) -> Iterator[Diff
 def _row_name(row: Any, index: int) -> str:
     if not isinstance(row, Mapping):
         return str(index + 1)
-    parts = [f"{name} {row[name]}" for name in ("epoch", "step", "layer") if name in row]
+    parts = [f"{name} {row[name]}" for name in ROW_NAMES if name in row]
     return ", ".join(parts) or str(index + 1)

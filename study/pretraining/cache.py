@@ -15,8 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from study.configuration import flatten, identity_hash
-from study.keys import KEYS
+from study.configuration import hashed, identity_hash
 from study.networks import needs_sample
 from study.outputs.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint
 from study.outputs.digests import header_sha256, tensors_sha256
@@ -33,6 +32,8 @@ UNUSED = (
     "data.test_size",
     "data.flip",
     "data.crop",
+    "data.test_shift",
+    "data.test_shift_strength",
     "norm.noise",
     "model.dropout",
     "pretraining.equal_budget",
@@ -96,10 +97,8 @@ def pretraining_signature(config: Mapping[str, Any], fingerprint: str) -> str:
         unused.remove("data.train_size")
     keys = {
         key: value
-        for key, value in flatten(config)
-        if KEYS[key].effect == "result"
-        and (key.partition(".")[0] in GROUPS or key in OTHERS)
-        and key not in unused
+        for key, value in hashed(config).items()
+        if (key.partition(".")[0] in GROUPS or key in OTHERS) and key not in unused
     }
     return identity_hash(keys, fingerprint)
 

@@ -12,10 +12,12 @@ from study.outputs.cell import CONTENT, replica_name
 from study.outputs.digests import tensors_sha256
 from study.outputs.measurements import FILE as PROBES_FILE
 from study.outputs.measurements import parsed_row, summary
+from study.outputs.pairs import FILE as PAIRS
 from study.outputs.readings import MAY_BE_ABSENT, verified
 from study.outputs.records import CellRecord
 from study.outputs.results import ReplicaResult
 from study.proof.cell_identity import identity_problems
+from study.proof.pairs_file import pair_problems
 from study.proof.saved import parsed_config
 from study.tasks import RECONSTRUCTION, recorded_task
 
@@ -192,6 +194,16 @@ def _has_number(values: Any) -> bool:
     return not isinstance(values, list) or any(value is not None for value in values)
 
 
+def _pairs(files: Files) -> Iterator[Problem]:
+    """The pairs, their points, and the losses of their ends, where the configuration is known."""
+    if "config.yaml" not in files.sound:
+        return
+    config = parsed_config(files.sound["config.yaml"])
+    text = files.sound[PAIRS].decode("utf-8")
+    for what in pair_problems(text, files.chosen, config):
+        yield PAIRS, what
+
+
 def _weights(files: Files) -> Iterator[Problem]:
     """The hash of each kept replica's weights."""
     from safetensors.numpy import load
@@ -214,5 +226,6 @@ CHECKS: dict[str, Callable[[Files], Iterator[Problem]]] = {
     "curves.csv": _curves,
     "predictions.npz": _predictions,
     PROBES_FILE: _probes,
+    PAIRS: _pairs,
     WEIGHTS: _weights,
 }

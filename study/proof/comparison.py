@@ -14,7 +14,7 @@ from study.proof.pretrainings import compared_pretraining
 from study.proof.saved import Saved, names
 from study.proof.tolerance import Tolerance, tolerance_of
 
-BY_REPLICA = ("replicas", "curves", "probes")
+BY_REPLICA = ("replicas", "curves", "probes", "pairs")
 MOMENT = re.compile(r"(epoch|step) (\d+)")
 
 

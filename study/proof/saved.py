@@ -107,16 +107,20 @@ def _commit(record: dict[str, Any]) -> str:
 def completed(config: Config) -> Config:
     """A configuration with the keys that were added since it was written, at their defaults.
 
-    Such keys change no result: one that does would have changed the signature. Raises `InputError`
-    for a key that this version has not.
+    Such keys change no result, or have a neutral value that does not: any other would have changed
+    the signature. Raises `InputError` for a key that this version has not.
     """
     flat = dict(flatten(config))
     added = {
         name: value
         for name, value in flatten(_defaults())
-        if name in KEYS and name not in flat and KEYS[name].effect != "result"
+        if name in KEYS and name not in flat and _changes_nothing(name, value)
     }
     return check(nest(flat | added))
+
+
+def _changes_nothing(name: str, value: Any) -> bool:
+    return KEYS[name].effect != "result" or KEYS[name].is_neutral(value)
 
 
 def _defaults() -> Config:

@@ -61,7 +61,7 @@ give (measured: at lr 3 validation errors on the way part by 2 points in two epo
 """
 DOUBLE = Tolerance(
     {name: Kind(name, 1e-6, 1e-6) for name in ("errors", "losses", "probes")},
-    ("replicas", "record", "curves", "probes"),
+    ("replicas", "record", "curves", "probes", "pairs"),
 )
 """In float64, whose rounding is 1e-16: of every number."""
 
@@ -74,7 +74,8 @@ def tolerance_of(precision: str) -> Tolerance:
 def kind_of(place: Sequence[str]) -> str | None:
     """The kind of the number at a place of a comparable; None if it must be the same.
 
-    "" where other numbers show it: hashes, the best epoch, how pretraining went.
+    "" where other numbers show it: hashes, the best epoch, how pretraining went, how far
+    two networks lie apart.
     """
     group, last = place[0], place[-1]
     if group in (*FOLLOWING, "pretraining") or last in ("weights_sha256", "best_epoch"):
@@ -83,7 +84,9 @@ def kind_of(place: Sequence[str]) -> str | None:
         return "probes"
     if last.endswith("_error"):
         return "errors"
-    return "losses" if last.endswith("_loss") else None
+    if last.endswith("_loss"):
+        return "losses"
+    return "" if group == "pairs" else None
 
 
 def distance(difference: Difference) -> float:

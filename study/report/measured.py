@@ -97,17 +97,31 @@ def _carrying(
     replicas: list[dict[str, Any]] = []
     for replica in record.result["replicas"]:
         values = _of_replica(replica, taken)
-        # What diverges later has not at initialization.
-        state = {"status": "trained"} if metric.moment == "start" else {}
         if metric.layer is not None:
             number = _summary(metric, values)
+            state = _state(metric, reading, number)
             replicas.append({**replica, **state, **number})
             continue
         for layer in layers:
             number = {metric.name: values[layer]} if layer in values else {}
+            state = _state(metric, reading, number)
             replicas.append({**replica, **state, "layer": layer, **number})
     problems = record.problems + ((reading.problem,) if reading.problem else ())
     return replace(record, result={**record.result, "replicas": replicas}, problems=problems)
+
+
+def _state(
+    metric: ProbeMetric, reading: Reading, number: Mapping[str, float | None]
+) -> dict[str, str]:
+    """What diverges later has not at initialization, nor while a number of it is finite.
+
+    The last moment is the one at which a replica has diverged, however finite its numbers are.
+    """
+    if metric.moment == "start":
+        return {"status": "trained"}
+    last = max((step for _, _, step, _ in reading.numbers or ()), default=0)
+    passing = metric.moment.isdecimal() and int(metric.moment) < last
+    return {"status": "trained"} if passing and number.get(metric.name) is not None else {}
 
 
 def _of_replica(replica: Mapping[str, Any], taken: Layers) -> dict[int, float | None]:

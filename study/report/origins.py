@@ -1,6 +1,6 @@
 """Which images a cell was trained, validated and tested on: what may be compared with what."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,8 @@ from study.tasks import recorded_task
 
 SPLIT_KEYS = ("val_size", "test_size", "split_seed")
 """The keys of `data` that decide which images validate and test."""
+SHIFT, SHIFT_KEYS = "test_shift", ("test_shift", "test_shift_strength")
+"""The keys of `data` that corrupt the test images; those of older cells are as they are."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,8 @@ class Origin:
     """The data of a cell: their fingerprint, how they are split, and what is learned of them.
 
     Two cells of one origin have the same test and validation images, so that their errors can be
-    compared, image by image too. The size of the training set is no part of it: it is a factor.
+    compared, image by image too. Test images that are shifted otherwise are other images. The size
+    of the training set is no part of it: it is a factor.
     """
 
     fingerprint: str
@@ -37,8 +40,14 @@ def origin_of(cell: CellRecord) -> Origin:
     assert cell.result is not None
     provenance = cell.result.get("provenance") or {}
     data = data_settings(cell)
-    split = tuple((key, _text(data[key])) for key in SPLIT_KEYS if key in data)
+    split = tuple((key, _text(data[key])) for key in origin_keys(data) if key in data)
     return Origin(str(provenance.get("data_fingerprint", "")), split, recorded_task(cell.result))
+
+
+def origin_keys(data: Mapping[str, Any]) -> tuple[str, ...]:
+    """The keys of `data` by which test and validation images are the same or others."""
+    is_shifted = data.get(SHIFT, "none") != "none"
+    return (*SPLIT_KEYS, *SHIFT_KEYS) if is_shifted else SPLIT_KEYS
 
 
 def by_origin(cells: Sequence[CellRecord]) -> dict[Origin, list[CellRecord]]:

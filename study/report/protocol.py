@@ -71,11 +71,19 @@ def _known(config: Mapping[str, Any], cell: CellRecord) -> Iterator[tuple[str, s
     for name, size in (("training", training_images(data)), ("test", test_images(data))):
         if size is not None:
             yield f"{name} images", f"{size:,}"
+    if data.get("test_shift", "none") != "none":
+        yield "test shift", shift_words(data)
     yield "optimizer", str(optimizer["name"])
     yield "batch", str(config["batch_size"])
     yield "length", _length(config, cell.result)
     yield "regularization", ", ".join(_regularizers(config)) or "none"
     yield "seeds", str(len({replica["seed"] for replica in cell.result["replicas"]}))
+
+
+def shift_words(data: Mapping[str, Any]) -> str:
+    """`noise`, or `noise 0.3` where its strength is not the usual one."""
+    strength = data.get("test_shift_strength")
+    return str(data["test_shift"]) + ("" if strength is None else f" {strength:g}")
 
 
 def network_words(model: Mapping[str, Any]) -> str:

@@ -43,7 +43,7 @@ def reference_lines(metric: Metric, cells: Sequence[CellRecord]) -> list[str]:
         return []
     found: dict[str, list[CellRecord]] = {}
     for cell in cells:
-        if cell.result and "references" in cell.result:
+        if cell.result and "pca" in (cell.result.get("references") or {}):
             found.setdefault(_line(metric, cell.result["references"]), []).append(cell)
     if len(found) < 2:
         return [f"{line}." for line in found]
