@@ -17,7 +17,9 @@ import numpy as np
 import pytest
 import torch
 import torchvision.datasets
+from PIL import Image
 
+from study.data.cifar import in_order
 from study.data.sources import EMBEDDED_ROOT, SOURCES, read_images
 from study.data.torchvision_sets import MnistFamily
 from study.errors import InputError
@@ -89,7 +91,7 @@ def test_reading_is_silent_and_leaves_only_the_cache(
 
 def test_the_second_start_decodes_nothing(mnist: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = read_images("mnist", mnist)
-    monkeypatch.setattr("study.data.torchvision_sets._load", None)
+    monkeypatch.setattr("study.data.torchvision_sets.load", None)
     assert read_images("mnist", mnist).fingerprint == first.fingerprint
 
 
@@ -236,8 +238,8 @@ def cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     generator = np.random.default_rng(0)
     sums = {}
     for name, _ in (*dataset.train_list, *dataset.test_list):
-        values = generator.integers(0, 256, (2, 3 * 32 * 32), dtype=np.uint8)
-        (folder / name).write_bytes(pickle.dumps({"data": values, "labels": [3, 1]}))
+        values = generator.integers(0, 256, (4, 3 * 32 * 32), dtype=np.uint8)
+        (folder / name).write_bytes(pickle.dumps({"data": values, "labels": [3, 1, 0, 2]}))
         sums[name] = md5_of(folder / name)
     (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": list("abcd")}))
     for part in ("train_list", "test_list"):
@@ -251,13 +253,41 @@ def cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_cifar_batches_become_channels_rows_and_columns(cifar: Path) -> None:
     images = read_images("cifar10", cifar)
     folder = cifar / "cifar-10-batches-py"
-    batch = pickle.loads((folder / "data_batch_2").read_bytes())["data"]
-    expected = torch.from_numpy(batch).reshape(2, 3, 32, 32)
-    assert torch.equal(images.train_images[2:4], expected)
-    assert images.train_labels.tolist() == [3, 1] * 5
-    assert images.test_images.shape == (2, 3, 32, 32)
+    batches = [pickle.loads((folder / f"data_batch_{i}").read_bytes())["data"] for i in range(1, 6)]
+    expected = torch.from_numpy(np.concatenate(batches)).reshape(20, 3, 32, 32)
+    labels = torch.tensor([3, 1, 0, 2] * 5)
+    for image, label in zip(images.train_images, images.train_labels, strict=True):
+        (place,) = (expected == image).flatten(1).all(1).nonzero().flatten().tolist()
+        assert labels[place] == label
+    assert len(images.train_images) == 20
+    assert images.test_images.shape == (4, 3, 32, 32)
     assert images.classes == tuple("abcd")
     assert read_images("cifar10", cifar).fingerprint == images.fingerprint
+
+
+def test_cifar_is_one_data_set_from_batches_and_from_a_folder_of_images(cifar: Path) -> None:
+    images = read_images("cifar10", cifar)
+    parts = {
+        "train": (images.train_images, images.train_labels),
+        "test": (images.test_images, images.test_labels),
+    }
+    for part, (pixels, labels) in parts.items():
+        for name in images.classes:
+            (cifar / "cifar10" / part / name).mkdir(parents=True)
+        for index in torch.randperm(len(labels)).tolist():
+            place = cifar / "cifar10" / part / images.classes[labels[index]] / f"{index}.png"
+            Image.fromarray(pixels[index].permute(1, 2, 0).numpy()).save(place)
+    shutil.rmtree(cifar / "cifar-10-batches-py")
+    assert read_images("cifar10", cifar).fingerprint == images.fingerprint
+
+
+def test_the_order_of_images_is_that_of_their_content() -> None:
+    pixels = torch.randint(0, 256, (9, 3, 4, 4), dtype=torch.uint8)
+    labels = torch.arange(9)
+    order = torch.randperm(9)
+    first, second = in_order(pixels, labels), in_order(pixels[order], labels[order])
+    assert torch.equal(first[0], second[0])
+    assert torch.equal(first[1], second[1])
 
 
 @pytest.mark.parametrize("name", ["data_batch_3", "test_batch", "batches.meta"])

@@ -24,7 +24,7 @@ from study.data.source import Source, shown
 from study.outputs.files import replacing
 from study.outputs.ownership import owned
 
-FORMAT = "1"
+FORMAT = "2"
 _DTYPES = {
     "train_images": torch.uint8,
     "train_labels": torch.int64,

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from study.data.cache import read_cached
+from study.data.cifar import Cifar
 from study.data.image_folder import ImageFolder
 from study.data.images import Images
 from study.data.source import Source, shown
-from study.data.torchvision_sets import CifarFamily, MnistFamily
+from study.data.torchvision_sets import MnistFamily
 from study.errors import InputError, unknown
 
 EMBEDDED_ROOT = Path(__file__).resolve().parents[2] / "data"
@@ -30,8 +31,8 @@ SOURCES: dict[str, Source] = {
     "kmnist": MnistFamily(
         "KMNIST", "KMNIST", ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
     ),
-    "cifar10": CifarFamily("cifar-10-batches-py", "CIFAR10"),
-    "cifar100": CifarFamily("cifar-100-python", "CIFAR100"),
+    "cifar10": Cifar("cifar-10-batches-py", "cifar10", "CIFAR10"),
+    "cifar100": Cifar("cifar-100-python", "cifar100", "CIFAR100"),
     "image_folder": ImageFolder(),
 }
 

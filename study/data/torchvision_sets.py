@@ -1,4 +1,4 @@
-"""MNIST and CIFAR, with their relatives, as torchvision's dataset classes read and verify them.
+"""MNIST and its relatives, as torchvision's dataset classes read and verify them.
 
 torchvision is imported only to decode: a start from the cache does without it.
 """
@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from study.data.images import Images, build_images
 from study.data.source import shown
@@ -56,7 +54,7 @@ class MnistFamily:
             with self._explained(root):
                 for file in self.files(root):
                     shutil.copyfile(file, copies / Path(file).name)
-                train, test = _load(self.dataset, Path(scratch))
+                train, test = load(self.dataset, Path(scratch))
                 self._keep_downloads(copies, raw)
         return build_images(
             (train.data.unsqueeze(1), train.targets),
@@ -71,8 +69,8 @@ class MnistFamily:
             yield
         except (RuntimeError, OSError, HTTPException) as error:
             raw = root / self.folder / "raw"
-            sums = [(raw / name, md5) for name, md5 in _torchvision_class(self.dataset).resources]
-            raise InputError(_fault(sums, error, self._remedy(root))) from error
+            sums = [(raw / name, md5) for name, md5 in torchvision_class(self.dataset).resources]
+            raise InputError(fault(sums, error, self._remedy(root))) from error
 
     def _remedy(self, root: Path) -> str:
         if self.embedded and root.resolve() == self.embedded.resolve():
@@ -90,62 +88,18 @@ class MnistFamily:
                 shutil.copyfileobj(fetched, whole)
 
 
-@dataclass(frozen=True)
-class CifarFamily:
-    """Pickled batches in `root/FOLDER`, each verified by torchvision before it is read."""
-
-    folder: str
-    dataset: str
-
-    def cache(self, root: Path) -> Path:
-        return root / self.folder / "tensors.safetensors"
-
-    def files(self, root: Path) -> list[str]:
-        known = [root / self.folder / name for name in _CIFAR_FILES[self.folder]]
-        return [str(path) for path in known if path.is_file()]
-
-    def decode(self, root: Path) -> Images:
-        try:
-            train, test = _load(self.dataset, root)
-        except (RuntimeError, OSError, HTTPException) as error:
-            raise InputError(self._explain(root, error)) from error
-        return build_images(_pixels(train), _pixels(test), classes=tuple(train.classes))
-
-    def _explain(self, root: Path, error: Exception) -> str:
-        dataset = _torchvision_class(self.dataset)
-        batches = [
-            *dataset.train_list,
-            *dataset.test_list,
-            (dataset.meta["filename"], dataset.meta["md5"]),
-        ]
-        sums = [(root / self.folder / name, md5) for name, md5 in batches]
-        archive = (root / dataset.filename, dataset.tgz_md5)
-        present = [entry for entry in sums if entry[0].exists()]
-        return _fault(sums if present else [archive], error, CONNECT)
-
-
-_CIFAR_FILES = {
-    "cifar-10-batches-py": [
-        *(f"data_batch_{i}" for i in range(1, 6)),
-        "test_batch",
-        "batches.meta",
-    ],
-    "cifar-100-python": ["train", "test", "meta"],
-}
-
-
-def _torchvision_class(name: str) -> Any:
+def torchvision_class(name: str) -> Any:
     import torchvision.datasets
 
     return getattr(torchvision.datasets, name)
 
 
-def _load(name: str, root: Path) -> tuple[Any, Any]:
+def load(name: str, root: Path) -> tuple[Any, Any]:
     """The training and the test set of a torchvision class, downloaded if it must be.
 
     A connection that says nothing for half a minute counts as failed.
     """
-    dataset = _torchvision_class(name)
+    dataset = torchvision_class(name)
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(STALLED_SECONDS)
     try:
@@ -154,12 +108,7 @@ def _load(name: str, root: Path) -> tuple[Any, Any]:
         socket.setdefaulttimeout(timeout)
 
 
-def _pixels(dataset: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    """CIFAR's arrays [N, H, W, C] and list of labels as tensors [N, C, H, W] and [N]."""
-    return torch.from_numpy(dataset.data).permute(0, 3, 1, 2), torch.tensor(dataset.targets)
-
-
-def _fault(sums: list[tuple[Path, str]], error: Exception, remedy: str) -> str:
+def fault(sums: list[tuple[Path, str]], error: Exception, remedy: str) -> str:
     """One line on the first file that is missing or has another MD5 sum than `sums` says."""
     from torchvision.datasets.utils import calculate_md5
 
