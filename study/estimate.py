@@ -11,9 +11,8 @@ import torch
 
 from study.cell import data_of
 from study.data import Data, Split
-from study.launch import LaunchCell, status_of
+from study.launch import LaunchCell
 from study.memory import at_once, cell_bytes, network_bytes, num_replicas
-from study.outputs.readings import with_files_checked
 from study.population import Settings
 from study.population.build import build_population, replicas_of
 from study.population.engine import Engine
@@ -32,15 +31,17 @@ DEPENDS_ON = (
 
 
 def describe(
-    study: Path, cells: Sequence[LaunchCell], todo: Sequence[LaunchCell], *, threads: int
+    study: Path,
+    cells: Sequence[LaunchCell],
+    statuses: Sequence[str],
+    todo: Sequence[LaunchCell],
+    *,
+    threads: int,
 ) -> str:
-    """The cells, what is done, and the estimates on `threads` threads, as text."""
+    """The cells, each one's status, and the estimates on `threads` threads, as text."""
     count = counted(len(cells), "cell")
     lines = [f"{study}: {count}, {len(todo)} to train; nothing is written"]
-    records = [with_files_checked(status_of(study, cell)) for cell in cells]
-    lines += [
-        f"  {record.status:9}{cell.words}" for cell, record in zip(cells, records, strict=True)
-    ]
+    lines += [f"  {status:9}{cell.words}" for cell, status in zip(cells, statuses, strict=True)]
     if todo:
         populations = {_population(cell): cell for cell in todo}
         seconds = {key: update_seconds(cell, threads) for key, cell in populations.items()}

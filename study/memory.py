@@ -14,6 +14,7 @@ from study.population.build import DTYPES, replicas_of
 from study.population.packing import pack, workers
 from study.pretraining.settings import blocks_to_pretrain
 from study.pretraining.stage import is_pretrained, training_data
+from study.words import counted
 
 PROCESS_BYTES = 0.6e9
 """The program itself, before any data: PyTorch and Lightning."""
@@ -145,8 +146,9 @@ def check_memory(
     free = total - PROCESS_BYTES
     if needed <= free:
         return
+    who = counted(at_once(config), "replica")
     raise InputError(
-        f"{at_once(config)} replicas at once, {size / 1e6:.0f} MB of weights each, need about "
+        f"{who} at once, {size / 1e6:.0f} MB of weights each, need about "
         f"{needed / 1e9:.1f} GB, and this machine has {total / 1e9:.1f}: "
         f"{_advice(free, kept, size, num_replicas(config))}"
     )
@@ -166,7 +168,8 @@ def check_pretraining_memory(
         fit = int((seeds + 1) * share) - 1
         return f"set population.max_replicas={fit * rates}" if fit > 0 else "not even one fits"
 
-    what = f"pretraining {seeds} seeds at once keeps the layers' outputs for {num_examples} images"
+    who = counted(seeds, "seed")
+    what = f"pretraining {who} at once keeps the layers' outputs for {num_examples} images"
     needed = pretraining_bytes(config, input_shape, num_classes, num_examples)
     _check_fits(what, needed, device, advice)
 

@@ -1,8 +1,9 @@
 """`study train`: a command line made into a study on disk."""
 
+import itertools
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from study.arguments import Parser
@@ -49,9 +50,11 @@ def main(arguments: Sequence[str]) -> int:
         parse_settings(planned.base.config["report"])
         for line in check_claims(planned.base.config["claims"], planned.cells, planned.base.axes):
             print(f"warning: {line}", file=sys.stderr)
-        todo = list(_asked_for(study, cells, options))
+        statuses = [_checked_status(study, cell) for cell in cells]
+        wanted = (_wanted(status, options) for status in statuses)
+        todo = list(itertools.compress(cells, wanted))
         if options.dry_run:
-            print(describe(study, cells, todo, threads=_threads(study, planned)))
+            print(describe(study, cells, statuses, todo, threads=_threads(study, planned)))
             return 0
         threads = _recorded(study, planned, cells)
         print(f"{study}: {counted(len(cells), 'cell')}, {_to_train(todo, options)}")
@@ -82,14 +85,12 @@ def _threads(study: Path, planned: Plan) -> int:
     return asked or available_threads()
 
 
-def _asked_for(study: Path, cells: Sequence[LaunchCell], options: object) -> Iterator[LaunchCell]:
-    """The cells to train; files of others that are not what their record says are named."""
-    for cell in cells:
-        record = with_files_checked(status_of(study, cell))
-        for problem in record.problems:
-            print(f"warning: {study / problem}", file=sys.stderr)
-        if _wanted(record.status, options):
-            yield cell
+def _checked_status(study: Path, cell: LaunchCell) -> str:
+    """A cell's status; files of it that are not what its record says are named."""
+    record = with_files_checked(status_of(study, cell))
+    for problem in record.problems:
+        print(f"warning: {study / problem}", file=sys.stderr)
+    return record.status
 
 
 def _wanted(status: str, options: object) -> bool:

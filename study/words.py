@@ -3,12 +3,27 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+PLURALS = ("decades", "epochs", "points", "seconds")
+"""The units that are counted: 1 decade, but 1 % and 1 s."""
 MAIN_GROUPS = ("data", "model", "activation", "init", "norm")
 
 
 def counted(number: int, noun: str) -> str:
     """`1 cell`, `2 cells`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def singular(unit: str) -> str:
+    """`decade a layer` of `decades a layer`."""
+    first, space, rest = unit.partition(" ")
+    return first.removesuffix("s") + space + rest
+
+
+def measured(number: float, unit: str) -> str:
+    """`1 decade`, `0.3 decades a layer`, `4`: to four digits, in a unit if there is one."""
+    text = f"{number:.4g}"
+    one = text in ("1", "-1") and unit.startswith(PLURALS)
+    return f"{text} {singular(unit) if one else unit}".strip()
 
 
 def cell_words(cells: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -8,14 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from lightning.pytorch.plugins.environments import LightningEnvironment
 from safetensors.torch import load_file
 
 from study.configuration import signature
-from study.errors import InputError
 from study.outputs.cell import (
     CURVE_COLUMNS,
     _write_predictions,
@@ -27,7 +25,6 @@ from study.outputs.digests import tensors_sha256
 from study.outputs.files import sha256
 from study.outputs.results import ReplicaResult
 from study.outputs.sealed import METRIC_KEYS, check_result, check_seal
-from study.trainer import device_of
 
 RATES = (0.01, 0.05)
 OVERRIDES = ("seeds=2", "optimizer.lr=[0.01,0.05]", "trainer.max_epochs=3", "norm=batch")
@@ -283,26 +280,3 @@ def test_the_signature_is_of_the_configuration_and_the_data(
 ) -> None:
     config = tiny.config("data=image_folder", f"data.root={root}", *OVERRIDES)
     assert record["signature"] == signature(config, record["provenance"]["data_fingerprint"])
-
-
-def test_a_hash_of_weights_sees_names_shapes_types_and_values() -> None:
-    base = {"a": torch.zeros(2, 3), "b": torch.ones(4)}
-    variants = [
-        {"a": torch.zeros(3, 2), "b": torch.ones(4)},
-        {"a": torch.zeros(2, 3).double(), "b": torch.ones(4)},
-        {"c": torch.zeros(2, 3), "b": torch.ones(4)},
-        {"a": torch.zeros(2, 3), "b": torch.ones(4).nextafter(torch.tensor(2.0))},
-        {"a": -torch.zeros(2, 3), "b": torch.ones(4)},
-    ]
-    digests = {tensors_sha256(state) for state in [base, *variants]}
-    assert len(digests) == 6
-    assert tensors_sha256(dict(reversed(base.items()))) == tensors_sha256(base)
-
-
-def test_auto_is_never_mps_and_an_absent_device_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    assert device_of("auto").type == "cpu"
-    assert device_of("mps").type == "mps"
-    with pytest.raises(InputError, match="trainer.accelerator=cuda"):
-        device_of("cuda")

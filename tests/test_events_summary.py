@@ -2,7 +2,6 @@
 
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,39 +10,18 @@ import fabricated
 import numpy as np
 import pytest
 import tiny
+from event_files import written
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
-from tensorboard.plugins.hparams import api_pb2
 
 from study.configuration import Config
 from study.data import Data
-from study.events import open_writer, write_summary
-from study.events.columns import column_type, typed
 from study.events.distributions import histograms, moments
 from study.events.layers import SLOPE, SLOPE_TAG
 from study.events.layout import CATEGORIES, layout
-from study.outputs.ledger import record_launch
-from study.outputs.records import LedgerCell
 from study.outputs.results import ReplicaResult
 from study.probes.depth import depth_slope
 from study.probes.names import PROBES
-
-GUIDANCE = {"scalars": 0, "tensors": 0, "histograms": 0}
-FACTORS = {"activation": "relu", "batch_size": 128, "data": "mnist", "extra": "true"}
-
-
-def written(
-    directory: Path,
-    results: Sequence[ReplicaResult],
-    data: Data,
-    config: Config | None = None,
-    factors: dict[str, Any] = FACTORS,
-) -> EventAccumulator:
-    """What TensorBoard's own reader finds of these results."""
-    directory.mkdir(parents=True, exist_ok=True)
-    with open_writer(directory) as writer:
-        write_summary(writer, results, config=config or tiny.config(), factors=factors, data=data)
-    return EventAccumulator(str(directory), size_guidance=GUIDANCE).Reload()
 
 
 @pytest.fixture(scope="module")
@@ -244,57 +222,6 @@ def test_nothing_misclassified_is_no_picture(
     assert "predictions/misclassified" not in written(tmp_path / "a", right, data).Tags()["images"]
 
 
-def test_columns_are_those_of_the_whole_study(
-    tmp_path: Path, results: list[ReplicaResult], data: Data
-) -> None:
-    """The columns come from any one cell: it names all factors and marks those that vary."""
-    other = FACTORS | {"batch_size": 64, "data": "kmnist"}
-    cells = [LedgerCell(f"cell {i}", str(i), f) for i, f in enumerate((FACTORS, other))]
-    record_launch(tmp_path, study="s", threads=1, cells=cells, experiment=None, claims=[])
-    experiment = _hparams(written(tmp_path / "cell", results, data))["experiment"].experiment
-    infos = {info.name: info for info in experiment.hparam_infos}
-    assert set(infos) == {*FACTORS, "learning rate"}
-    assert {name for name, info in infos.items() if info.differs} == {
-        "batch_size",
-        "data",
-        "learning rate",
-    }
-    assert infos["batch_size"].type == api_pb2.DATA_TYPE_FLOAT64
-    assert infos["extra"].type == api_pb2.DATA_TYPE_BOOL
-    assert [info.name.tag for info in experiment.metric_infos][:2] == [
-        "results/test_error",
-        "results/val_error",
-    ]
-
-
-def test_a_cell_is_one_session(events: EventAccumulator) -> None:
-    found = _hparams(events)
-    assert set(found) == {"experiment", "session_start_info", "session_end_info"}
-    hparams = found["session_start_info"].session_start_info.hparams
-    assert hparams["activation"].string_value == "relu"
-    assert hparams["batch_size"].number_value == 128
-    assert hparams["extra"].bool_value is True
-    assert hparams["learning rate"].number_value == fabricated.BEST
-    metrics = {info.name.tag for info in found["experiment"].experiment.metric_infos}
-    assert {"results/test_error", "results/dead_fraction"} <= metrics
-    assert metrics <= set(events.Tags()["scalars"])
-
-
-def test_levels_have_the_type_that_all_of_them_have() -> None:
-    assert [typed(level) for level in (0.1, "true", "false", "null", "[1]", True)] == [
-        0.1,
-        True,
-        False,
-        "null",
-        "[1]",
-        True,
-    ]
-    assert column_type([1, 0.5]) == api_pb2.DATA_TYPE_FLOAT64
-    assert column_type(["true", "false"]) == api_pb2.DATA_TYPE_BOOL
-    assert column_type([1, "null"]) == api_pb2.DATA_TYPE_STRING
-    assert column_type(["relu"]) == api_pb2.DATA_TYPE_STRING
-
-
 def test_an_autoencoder_shows_what_it_makes_of_images(tmp_path: Path) -> None:
     config = tiny.config("loss=squared_error", "model.widths=[8]", "model.code=4",
                          model="autoencoder")  # fmt: skip
@@ -316,12 +243,3 @@ def _state_of(config: Config, data: Data) -> dict[str, Any]:
 
     size = data.test.inputs[0].numel()
     return dict(build_network(config, data.input_shape, size).state_dict())
-
-
-def _hparams(events: EventAccumulator) -> dict[str, Any]:
-    from tensorboard.plugins.hparams import plugin_data_pb2
-
-    return {
-        tag.rpartition("/")[2]: plugin_data_pb2.HParamsPluginData.FromString(content)
-        for tag, content in events.PluginTagToContent("hparams").items()
-    }

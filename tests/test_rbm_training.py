@@ -1,63 +1,23 @@
-"""A layer trained as an RBM: updates by hand, likelihood by enumeration, resumption, refusals."""
-
-import re
-import zlib
-from collections.abc import Callable
-from typing import Any
+"""A layer trained as an RBM: updates by hand, likelihood by enumeration, resumption."""
 
 import pytest
 import torch
-from torch import Tensor, nn
+from rbm_trainees import (
+    LABELS,
+    NUM_HIDDEN,
+    NUM_VISIBLE,
+    labelled,
+    patterns,
+    streams,
+    train,
+    trainee,
+)
+from torch import Tensor
 
-from study.errors import InputError
-from study.networks import BatchNorm, Block
 from study.pretraining import rbm_training
 from study.pretraining.rbm import Rbm, contrastive_divergence, pseudo_likelihood
-from study.pretraining.rbm_training import RbmSettings, RbmTrainee, check_inputs, hidden_units
-from study.pretraining.trainee import Labelled, Trainee
-
-NUM_VISIBLE, NUM_HIDDEN = 6, 4
-LABELS = torch.zeros(0, dtype=torch.int64)
-
-
-def streams(seed: int = 0) -> Callable[[str, int], torch.Generator]:
-    def generator(purpose: str, epoch: int) -> torch.Generator:
-        return torch.Generator().manual_seed(zlib.crc32(f"{seed}/{purpose}/{epoch}".encode()))
-
-    return generator
-
-
-def dense(activation: nn.Module | None = None, **keys: Any) -> Block:
-    layer = nn.Linear(NUM_VISIBLE, NUM_HIDDEN, bias=keys.pop("bias", True)).double()
-    nn.init.normal_(layer.weight, std=0.1, generator=torch.Generator().manual_seed(0))
-    if layer.bias is not None:
-        nn.init.normal_(layer.bias, std=0.1, generator=torch.Generator().manual_seed(1))
-    return Block(layer, activation=activation or nn.Sigmoid(), **keys).double()
-
-
-def trainee(
-    block: Block | None = None, seed: int = 0, keys: dict[str, Any] | None = None, **settings: Any
-) -> RbmTrainee:
-    chosen = RbmSettings(**{"batch_size": 10, **settings})
-    return RbmTrainee(block or dense(), streams(seed), chosen, **(keys or {}))
-
-
-def patterns(num: int = 60, seed: int = 0) -> Tensor:
-    """Two patterns of six bits, each bit flipped with probability 0.1."""
-    generator = torch.Generator().manual_seed(seed)
-    pattern = torch.randint(2, (num, 1), generator=generator)
-    bits = torch.cat([pattern.expand(-1, 3), 1 - pattern.expand(-1, 3)], 1)
-    flips = torch.rand(num, NUM_VISIBLE, generator=generator) < 0.1
-    return (bits ^ flips).double()
-
-
-def labelled(inputs: Tensor) -> Labelled:
-    return inputs, torch.zeros(len(inputs), dtype=torch.int64)
-
-
-def train(pupil: RbmTrainee, epochs: range, data: Tensor | None = None) -> list[float]:
-    inputs = patterns() if data is None else data
-    return [pupil.train_epoch(inputs, LABELS, epoch=epoch, tick=lambda: None) for epoch in epochs]
+from study.pretraining.rbm_training import RbmSettings
+from study.pretraining.trainee import Trainee
 
 
 def negative_log_likelihood(rbm: Rbm, data: Tensor) -> float:
@@ -225,117 +185,6 @@ def test_gaussian_units_have_no_pseudo_likelihood():
     assert not any("pseudo_likelihood" in name for name in monitors)
 
 
-@pytest.mark.parametrize("activation", [nn.Sigmoid(), nn.Identity()])
-def test_written_back_the_block_computes_the_hidden_means(activation):
-    block = dense(activation)
-    before = {name: value.clone() for name, value in block.state_dict().items()}
-    pupil = trainee(block, lr=0.01)
-    train(pupil, range(3))
-    assert same(before, dict(block.state_dict()))
-    fed = pupil.hidden(patterns())
-    pupil.write_back()
-    assert torch.equal(block(patterns()), fed)
-    torch.testing.assert_close(fed, pupil.rbm.hidden_mean(patterns()))
-    written = block.layer.weight.clone()
-    train(pupil, range(3, 4))
-    assert torch.equal(block.layer.weight, written)
-    assert not torch.equal(pupil.rbm.weight, written)
-
-
-def test_images_are_flattened():
-    block = dense(flattens=True)
-    pupils = [trainee(block), trainee(dense())]
-    images = patterns().view(-1, 1, 2, 3)
-    assert train(pupils[0], range(2), images) == train(pupils[1], range(2))
-    val = patterns(9, seed=1)
-    assert pupils[0].measure(labelled(images), labelled(val.view(-1, 1, 2, 3)), epoch=0) == pupils[
-        1
-    ].measure(labelled(patterns()), labelled(val), epoch=0)
-    assert torch.equal(pupils[0].hidden(images), pupils[1].hidden(patterns()))
-
-
 def test_it_is_a_trainee():
     pupil: Trainee = trainee()
     assert pupil.updates == 0
-
-
-@pytest.mark.parametrize(
-    ("activation", "hidden", "mean_field", "kind"),
-    [
-        (nn.Sigmoid(), "auto", False, "bernoulli"),
-        (nn.Sigmoid(), "bernoulli", False, "bernoulli"),
-        (nn.Sigmoid(), "linear", True, "linear"),
-        (nn.Identity(), "auto", False, "linear"),
-        (nn.Identity(), "auto", True, "linear"),
-        (nn.Identity(), "bernoulli", True, "bernoulli"),
-        (nn.Tanh(), "auto", True, "bernoulli"),
-        (nn.ReLU(), "linear", True, "linear"),
-    ],
-)
-def test_kinds_of_hidden_units(activation, hidden, mean_field, kind):
-    assert hidden_units(dense(activation), hidden, mean_field=mean_field, where="it") == kind
-    assert trainee(dense(activation), keys={"hidden": kind, "mean_field": True}).rbm.hidden == kind
-
-
-REFUSED = {
-    "Tanh of blocks.1 is not the probability of a bernoulli hidden unit; "
-    "use activation=sigmoid, or pretraining.mean_field=true": (dense(nn.Tanh()), "auto"),
-    "Sigmoid of blocks.1 is not the mean of a linear hidden unit (pretraining.hidden=linear); "
-    "use pretraining.hidden=auto, or": (dense(nn.Sigmoid()), "linear"),
-    "Identity of blocks.1 is not the probability of a bernoulli": (
-        dense(nn.Identity()),
-        "bernoulli",
-    ),
-    "knows no norm, and blocks.1 has one; use norm=none, or": (
-        dense(nn.Sigmoid(), norm=BatchNorm(NUM_HIDDEN)),
-        "auto",
-    ),
-    "dense layers alone, and blocks.1 is a convolution; use pretraining=autoencoder": (
-        Block(nn.Conv2d(1, 2, 3), activation=nn.Sigmoid()),
-        "auto",
-    ),
-    "unknown pretraining.hidden 'binary' (did you mean 'linear'?); "
-    "choose from: auto, bernoulli, linear": (
-        dense(),
-        "binary",
-    ),
-}
-
-
-@pytest.mark.parametrize("message", REFUSED)
-def test_refused_blocks(message):
-    block, hidden = REFUSED[message]
-    with pytest.raises(InputError, match=re.escape(message)):
-        hidden_units(block, hidden, mean_field=False, where="blocks.1")
-
-
-def test_a_convolution_is_refused_even_for_mean_field_use():
-    with pytest.raises(InputError, match="blocks.0 is a convolution"):
-        trainee(Block(nn.Conv2d(1, 2, 3)), keys={"mean_field": True, "where": "blocks.0"})
-
-
-def test_mean_field_use_keeps_what_the_layer_has():
-    block = dense(nn.ReLU(), norm=BatchNorm(NUM_HIDDEN), bias=False)
-    pupil = trainee(block, keys={"mean_field": True})
-    train(pupil, range(2))
-    fed = pupil.hidden(patterns())
-    pupil.write_back()
-    assert torch.equal(block.layer.weight, pupil.rbm.weight)
-    assert block.layer.bias is None
-    assert torch.equal(block.eval()(patterns()), fed)
-
-
-@pytest.mark.parametrize("inputs", [[-0.5, 1.0], [0.0, 1.01]])
-def test_bernoulli_units_refuse_data_outside_the_unit_interval(inputs):
-    data = torch.tensor(inputs).double().repeat(10, NUM_VISIBLE // 2)
-    message = "the inputs of blocks.0 are in .*data.normalize=unit or binary.*visible=gaussian"
-    pupil = trainee(keys={"where": "blocks.0"})
-    with pytest.raises(InputError, match=message):
-        train(pupil, range(1), data)
-    check_inputs(data, "gaussian", where="blocks.0")
-    with pytest.raises(InputError, match="unknown pretraining.visible 'linear'"):
-        check_inputs(data, "linear", where="blocks.0")
-
-
-def test_what_has_diverged_below_is_no_bad_input():
-    check_inputs(torch.full((4, NUM_VISIBLE), float("nan")), "bernoulli", where="blocks.1")

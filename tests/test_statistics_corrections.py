@@ -5,12 +5,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from study.statistics.corrections import (
-    bounds_at,
-    holm,
-    holm_steps,
-    upper_p,
-)
+from study.statistics.corrections import bounds_at, holm, holm_known, holm_steps, upper_p
 
 FEW = 10  # multipletests is slow: it collects garbage
 shares = st.floats(0, 1).map(lambda p: round(p, 4))
@@ -27,6 +22,14 @@ def test_holm_makes_no_p_smaller_and_keeps_their_order(pvalues: list[float]) -> 
     rows = sorted(zip(pvalues, holm(pvalues), strict=True))
     assert all(before <= after <= 1 for before, after in rows)
     assert [after for _, after in rows] == sorted(after for _, after in rows)
+
+
+@given(st.lists(st.none() | shares, max_size=30))
+def test_what_has_no_p_is_of_no_family(pvalues: list[float | None]) -> None:
+    found = holm_known(pvalues)
+    assert [p is None for p in found] == [p is None for p in pvalues]
+    known = [p for p in pvalues if p is not None]
+    assert [p for p in found if p is not None] == holm(known)
 
 
 def test_the_family_of_no_test_is_empty() -> None:

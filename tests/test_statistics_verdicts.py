@@ -200,7 +200,7 @@ def test_one_claim_of_sameness_is_a_tost_at_half_of_alpha() -> None:
         found = tost(values, np.zeros(6), 0.4, alpha=0.025)
         assert found is not None
         assert judged.p == pytest.approx(min(1, 2 * found.p))
-        assert (judged.outcome == "supported") == found.equivalent
+        assert (judged.outcome == "supported") == (found.p < 0.025)
 
 
 def test_a_difference_below_d_is_never_support_however_certain() -> None:

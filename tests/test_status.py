@@ -11,6 +11,7 @@ from study.outputs.checkpoint import CHECKPOINT, write_checkpoint
 from study.outputs.reached import reached_epoch
 from study.outputs.records import STATUSES
 from study.report.status import main
+from study.words import counted
 
 SMALL = {"activation": ["relu", "tanh", "elu"], "init": ["he", "zeros"]}
 
@@ -74,7 +75,7 @@ def test_few_factors(
 ) -> None:
     paths = make_study(tmp_path, factors)
     printed = print_status(capsys, tmp_path).splitlines()
-    assert printed[0].endswith(f"{len(paths)} cells: {len(paths)} done")
+    assert printed[0].endswith(f"{counted(len(paths), 'cell')}: {len(paths)} done")
     assert printed[1:] == ["", *lines, "", "o done"]
 
 

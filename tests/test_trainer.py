@@ -5,7 +5,7 @@ import tiny
 import torch
 
 from study.errors import InputError
-from study.trainer import check_precision, make_trainer, set_tf32
+from study.trainer import check_precision, device_of, make_trainer, set_tf32
 
 
 def test_float32_is_float32_throughout_but_where_tf32_is_asked_for() -> None:
@@ -22,3 +22,12 @@ def test_tf32_is_refused_where_no_device_has_it() -> None:
         check_precision("tf32", torch.device("cpu"))
     check_precision("tf32", torch.device("cuda"))
     check_precision("32-true", torch.device("cpu"))
+
+
+def test_auto_is_never_mps_and_an_absent_device_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert device_of("auto").type == "cpu"
+    assert device_of("mps").type == "mps"
+    with pytest.raises(InputError, match="trainer.accelerator=cuda"):
+        device_of("cuda")

@@ -1,12 +1,26 @@
 """A cell in a few words."""
 
-from study.words import cell_words, counted
+from study.words import cell_words, counted, measured
 
 USUAL = {"data": "mnist", "model": "mlp", "activation": "relu", "init": "zeros", "norm": "none"}
 
 
 def test_counts_agree_with_their_noun() -> None:
     assert [counted(number, "cell") for number in (0, 1, 2)] == ["0 cells", "1 cell", "2 cells"]
+
+
+def test_units_agree_with_their_number() -> None:
+    assert [measured(number, "decades a layer") for number in (1.0, 0.99999999, -2.0)] == [
+        "1 decade a layer",
+        "1 decade a layer",
+        "-2 decades a layer",
+    ]
+    assert [measured(1.0, unit) for unit in ("points", "s", "%", "")] == [
+        "1 point",
+        "1 s",
+        "1 %",
+        "1",
+    ]
 
 
 def test_a_cell_is_what_sets_it_apart() -> None:

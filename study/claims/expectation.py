@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from study.errors import InputError
 from study.kinds import shown
 from study.statistics.verdicts import Kind
+from study.words import singular
 
 KINDS: dict[str, Kind] = {
     "lower by": "greater",
@@ -67,15 +68,9 @@ def _positive(text: str) -> float | None:
 
 def check_unit(expectation: Expectation, unit: str, *others: str) -> None:
     """InputError unless the expectation is in the unit of its measure, or in one of the others."""
-    if _singular(expectation.unit) in map(_singular, (unit, *others)):
+    if singular(expectation.unit) in map(singular, (unit, *others)):
         return
     right = f"{expectation.words} {expectation.smallest:.12g} {unit}".strip()
     given = repr(expectation.unit) if expectation.unit else "no unit"
     wanted = f"in {unit}" if unit else "a bare number"
     raise InputError(f"expect: it has {given}, but the effect is {wanted}: write {right!r}")
-
-
-def _singular(unit: str) -> str:
-    """`decades a layer` and `decade a layer` are one unit."""
-    first, space, rest = unit.partition(" ")
-    return first.removesuffix("s") + space + rest

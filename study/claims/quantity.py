@@ -8,6 +8,7 @@ from study.outputs.records import CellRecord
 from study.report.frames import Frames
 from study.report.metrics import Metric
 from study.report.probes import ProbeMetric
+from study.words import counted
 
 POINTS = "points"
 """Percentage points: the unit of a difference between two shares."""
@@ -84,7 +85,8 @@ def require_trained(cell: CellRecord, replicas: Sequence[Mapping[str, Any]]) -> 
     """NotDecidableError where a replica diverged: a mean over such seeds means nothing."""
     lost = sum(replica["status"] == "diverged" for replica in replicas)
     if lost:
+        trained = counted(len(replicas), "replica")
         raise NotDecidableError(
-            f"{lost} of {len(replicas)} replicas of {cell.directory} diverged: their numbers have "
-            "no mean; of: diverged is what can be claimed of them"
+            f"{lost} of {trained} of {cell.directory} diverged: their numbers have no mean; "
+            "of: diverged is what can be claimed of them"
         )

@@ -4,8 +4,9 @@ import contextlib
 from collections.abc import Sequence
 
 from study.arguments import Parser, show
-from study.cleaning.leftovers import LOCKS, Leftover, leftovers
+from study.cleaning.leftovers import Leftover, leftovers
 from study.errors import InputError
+from study.outputs.cell import OWNERSHIP
 from study.outputs.ownership import Owned, owned
 from study.outputs.records import read_cells, read_ledger
 from study.program import command
@@ -53,7 +54,7 @@ def remove(leftover: Leftover) -> None:
             if leftover.room is not None:
                 stack.enter_context(owned(leftover.room, wait=False))
             for path in leftover.files:
-                if path.name not in LOCKS:
+                if path.name not in OWNERSHIP:
                     path.unlink(missing_ok=True)
         for directory in leftover.directories:
             if not any(directory.iterdir()):

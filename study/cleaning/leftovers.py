@@ -11,16 +11,15 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from study.outputs.cell import CONTENT, PASSING, is_set_aside
+from study.outputs.cell import CONTENT, OWNERSHIP, PASSING, is_set_aside
 from study.outputs.checkpoint import CHECKPOINT
-from study.outputs.owner import LOCK, OWNER, owner_of
+from study.outputs.files import PARTIAL
+from study.outputs.owner import owner_of
 from study.outputs.records import CellRecord, Ledger, stale_directories
 
-PARTIAL = ".*.partial"
-LOCKS = (LOCK, OWNER)
-CELL = (*CONTENT, *PASSING, "result.json", *LOCKS)
+CELL = (*CONTENT, *PASSING, "result.json", *OWNERSHIP)
 """What a cell's directory holds of ours."""
-CACHE = ("seed=*.safetensors", "seed=*.csv", CHECKPOINT, PARTIAL, *LOCKS)
+CACHE = ("seed=*.safetensors", "seed=*.csv", CHECKPOINT, PARTIAL, *OWNERSHIP)
 CACHE_RUN = "seeds=*"
 """What a directory of pretrained weights holds of ours: files, and TensorBoard's runs."""
 _WRITER = re.compile(r"\.(\d+)\.partial$")
@@ -83,7 +82,7 @@ def _of_cell(cell: CellRecord) -> Iterator[Leftover]:
     if cell.result is None:
         yield from () if owner_of(cell.path) else _partial(cell.path, "an unfinished write")
         return
-    found = _matching(cell.path, (CHECKPOINT, "error.txt", PARTIAL, *LOCKS))
+    found = _matching(cell.path, (CHECKPOINT, "error.txt", PARTIAL, *OWNERSHIP))
     for path in () if found and owner_of(cell.path) else found:
         yield Leftover(f"a finished cell needs no {_called(path)}", path, (path,), room=cell.path)
 
@@ -91,7 +90,7 @@ def _of_cell(cell: CellRecord) -> Iterator[Leftover]:
 def _called(path: Path) -> str:
     if path.match(PARTIAL):
         return "unfinished write"
-    return "lock" if path.name in LOCKS else path.name
+    return "lock" if path.name in OWNERSHIP else path.name
 
 
 def _pretraining(study: Path, cells: Sequence[CellRecord]) -> Iterator[Leftover]:
@@ -108,7 +107,7 @@ def _pretraining(study: Path, cells: Sequence[CellRecord]) -> Iterator[Leftover]
         if directory.name.rpartition("-")[2] in used:
             yield from _partial(directory, "an unfinished write")
             # All cells are finished here: the last launch died just before it removed these.
-            for path in _matching(directory, (CHECKPOINT, *LOCKS)):
+            for path in _matching(directory, (CHECKPOINT, *OWNERSHIP)):
                 reason = f"a finished pretraining needs no {_called(path)}"
                 yield Leftover(reason, path, (path,), room=directory)
             continue

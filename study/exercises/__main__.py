@@ -11,6 +11,7 @@ from pathlib import Path
 
 from study.arguments import Parser
 from study.exercises.page import ROOT, refreshed
+from study.report.quoted import refresh
 
 
 @contextlib.contextmanager
@@ -30,19 +31,12 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("pages", nargs="+", type=Path)
     parser.add_argument("--check", action="store_true", help="change nothing, say what is stale")
     options = parser.parse_args(list(arguments))
-    stale = [page for page in options.pages if _is_stale(page, write=not options.check)]
-    for page in stale:
-        print(f"{page}: {'stale; run `make published`' if options.check else 'refreshed'}")
-    return int(options.check and bool(stale))
+    return refresh(options.pages, _fresh, check=options.check)
 
 
-def _is_stale(page: Path, *, write: bool) -> bool:
-    text = page.read_text(encoding="utf-8")
+def _fresh(text: str) -> str:
     with workplace():
-        fresh = refreshed(text)
-    if write and fresh != text:
-        page.write_text(fresh, encoding="utf-8", newline="\n")
-    return fresh != text
+        return refreshed(text)
 
 
 if __name__ == "__main__":

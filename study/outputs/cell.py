@@ -10,6 +10,7 @@ from typing import Any
 
 from study.outputs.checkpoint import CHECKPOINT
 from study.outputs.files import (
+    PARTIAL,
     finite,
     sha256,
     write_arrays,
@@ -46,7 +47,7 @@ CONTENT = (
     "weights.safetensors",
 )
 """The files that a record names with their hashes."""
-PASSING = (CHECKPOINT, "error.txt", "events.out.tfevents.*", ".*.partial")
+PASSING = (CHECKPOINT, "error.txt", "events.out.tfevents.*", PARTIAL)
 """The other files of ours, but for the record itself and those of ownership."""
 OWNERSHIP = (LOCK, OWNER)
 """The files that say who trains the cell."""
@@ -213,6 +214,15 @@ def first_filters(results: Sequence[ReplicaResult], input_shape: tuple[int, int,
 def replica_name(seed: object, lr: object) -> str:
     """How a replica is named in files: `seed=0,lr=0.1`."""
     return f"seed={seed},lr={lr}"
+
+
+def by_replica(tensors: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What weights.safetensors holds, by replica and then by name; `normalization` is one more."""
+    found: dict[str, dict[str, Any]] = {}
+    for key, value in tensors.items():
+        replica, _, name = key.partition("/")
+        found.setdefault(replica, {})[name] = value
+    return found
 
 
 def read_predictions(directory: Path) -> tuple[float, dict[int, Any]]:

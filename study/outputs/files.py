@@ -17,6 +17,8 @@ from typing import IO, Any
 
 from study.errors import InputError
 
+PARTIAL = ".*.partial"
+"""How a file is called that is not yet whole, or never became so."""
 _UNWRITABLE = {errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS}
 _NOT_SYNCED = {errno.EACCES, errno.EBADF, errno.EINVAL, errno.ENOTSUP}
 """What systems say that do not flush a directory, or not this one."""

@@ -3,7 +3,7 @@
 import os
 import shlex
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from study.data import Normalize
 from study.errors import InputError
 from study.networks import build_network
-from study.outputs.cell import replica_name
+from study.outputs.cell import by_replica, replica_name
 from study.outputs.sealed import check_result, read_json
 
 
@@ -37,12 +37,14 @@ def load(
     directory = Path(cell)
     config = _read_config(directory)
     tensors, input_shape = _read_tensors(directory)
-    names = {key.partition("/")[0] for key in tensors} - {"normalization"}
+    states = by_replica(tensors)
+    normalization = states.pop("normalization", {})
+    names = states.keys()
     name = _pick(directory, names, seed, _chosen_lr(directory, names) if lr is None else lr)
-    state = _below(tensors, name)
+    state = states[name]
     network = build_network(config, input_shape, len(state["output.weight"]))
     network.load_state_dict(state)
-    normalize = Normalize.from_state(_below(tensors, "normalization"))
+    normalize = Normalize.from_state(normalization)
     parts = OrderedDict[str, nn.Module](normalize=normalize, network=network)
     return nn.Sequential(parts).to(state["output.weight"].dtype).eval()
 
@@ -133,11 +135,3 @@ def _pick(directory: Path, names: Collection[str], seed: int | None, lr: float) 
         kept = "; ".join(places[place] for place in sorted(places))
         raise InputError(f"{directory} kept no weights of {asked}; it has: {kept}")
     return places[wanted[0]]
-
-
-def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {
-        key.removeprefix(f"{prefix}/"): value
-        for key, value in tensors.items()
-        if key.startswith(f"{prefix}/")
-    }

@@ -55,23 +55,38 @@ def verified(path: Path, expected: str) -> bytes:
     return content
 
 
-def with_files_checked(record: CellRecord) -> CellRecord:
-    """The record; that of a `damaged` cell where a file is not the one that result.json names."""
-    files = (record.result or {}).get("files") or {}
-    problems = tuple(_unsound(record.path, files))
-    if not problems:
-        return record
-    return replace(record, status="damaged", result=None, problems=problems)
+def parsed_yaml(text: str) -> Any:
+    """What YAML says, as `yaml.safe_load` reads it, but by libyaml where that is installed."""
+    import yaml
+
+    return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
-def _unsound(directory: Path, files: Mapping[str, str]) -> Iterator[str]:
+def contents(directory: Path, files: Mapping[str, str]) -> Iterator[tuple[str, bytes | ValueError]]:
+    """What each file holds that result.json names, or why it is not used; absent weights apart.
+
+    `files`: their SHA-256 by name. One is read when it is asked for.
+    """
     for name, expected in files.items():
         if name in MAY_BE_ABSENT and not (directory / name).exists():
             continue
         try:
-            verified(directory / name, expected)
+            yield name, verified(directory / name, expected)
         except ValueError as reason:
-            yield f"{directory.name}/{name} is not used: {reason}"
+            yield name, reason
+
+
+def with_files_checked(record: CellRecord) -> CellRecord:
+    """The record; that of a `damaged` cell where a file is not the one that result.json names."""
+    files = (record.result or {}).get("files") or {}
+    problems = tuple(
+        f"{record.path.name}/{name} is not used: {found}"
+        for name, found in contents(record.path, files)
+        if isinstance(found, ValueError)
+    )
+    if not problems:
+        return record
+    return replace(record, status="damaged", result=None, problems=problems)
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from study.outputs.sealed import (
     check_kinds,
     check_result,
     check_schema,
-    check_seal,
     read_json,
+    require_seal,
 )
 from study.tasks import recorded_task
 
@@ -92,8 +92,8 @@ def read_ledger(study_dir: str | os.PathLike[str]) -> Ledger:
     path = directory / "study.json"
     try:
         content = read_json(path)
-        if "sha256" in content and not check_seal(content):
-            raise ValueError("its sha256 does not fit its content, so it was altered")
+        if "sha256" in content:
+            require_seal(content)
         return _parse_ledger(directory, content)
     except FileNotFoundError:
         raise InputError(_not_a_study(directory)) from None

@@ -5,7 +5,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from study.outputs.cell import is_set_aside, read_curves, read_predictions, replica_name
+from study.outputs.cell import (
+    by_replica,
+    is_set_aside,
+    read_curves,
+    read_predictions,
+    replica_name,
+)
 from study.outputs.files import sha256
 from study.outputs.measurements import read_probes
 from study.outputs.results import ReplicaResult
@@ -110,11 +116,7 @@ def _weights(directory: Path, record: dict[str, Any]) -> dict[str, dict[str, Any
     path = directory / "weights.safetensors"
     if not path.exists() or sha256(path) != record["files"].get(path.name):
         return {}
-    weights: dict[str, dict[str, Any]] = {}
-    for key, tensor in load_file(path).items():
-        replica, _, name = key.partition("/")
-        weights.setdefault(replica, {})[name] = tensor
-    return weights
+    return by_replica(load_file(path))
 
 
 def lacks(result: ReplicaResult, *, weights: bool) -> bool:

@@ -43,6 +43,12 @@ def check_seal(record: dict[str, Any]) -> bool:
     return record.get("sha256") == hashlib.sha256(_canonical(record)).hexdigest()
 
 
+def require_seal(record: dict[str, Any]) -> None:
+    """ValueError unless `check_seal`."""
+    if not check_seal(record):
+        raise ValueError("its sha256 does not fit its content, so it was altered")
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in a file; ValueError says what is wrong with it, OSError as raised."""
 
@@ -76,6 +82,14 @@ def check_schema(content: dict[str, Any]) -> None:
         raise ValueError(f"its schema is {schema!r}, this version reads {SCHEMA}")
 
 
+def read_sealed(path: Path) -> dict[str, Any]:
+    """A sealed JSON file of this version, as `read_json`; ValueError says what is wrong with it."""
+    content = read_json(path)
+    check_schema(content)
+    require_seal(content)
+    return content
+
+
 def check_kinds(content: dict[str, Any], kinds: Mapping[str, type]) -> None:
     """ValueError unless each of these keys, where it is there and not null, has such a value."""
     for name, kind in kinds.items():
@@ -89,8 +103,7 @@ def check_result(result: dict[str, Any], signature: str) -> None:
     check_schema(result)
     if result.get("signature") != signature:
         raise ValueError("its signature is not the one study.json expects, so it is foreign")
-    if not check_seal(result):
-        raise ValueError("its sha256 does not fit its content, so it was altered")
+    require_seal(result)
     check_kinds(result, _KINDS)
     if not _is_number(result.get("wall_seconds"), null=True):
         raise ValueError("its wall_seconds is not a number")

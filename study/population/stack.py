@@ -70,6 +70,8 @@ class Stack:
                 slices = [each.part for each in own]
                 groups.append({**group, "params": slices, "lr": lr})
             first = last
+        named = self.network.named_parameters()
+        self._names: dict[Tensor, str] = {parameter: name for name, parameter in named}
         self._forward = self.settings.prepared(self.network)
         places = [self.seeds.index(replica.seed) for replica in self.replicas]
         whole, rest = divmod(len(places), len(self.seeds))
@@ -180,8 +182,3 @@ class Stack:
         """What has a row for each replica of a slice, as [replicas, ...] of the plain shape."""
         shaped = rows.view(-1, *one.parameter.shape[1:])
         return self.network.plain_view(self._names[one.parameter], shaped)
-
-    @property
-    def _names(self) -> dict[Tensor, str]:
-        """The plain name of every parameter."""
-        return {parameter: name for name, parameter in self.network.named_parameters()}

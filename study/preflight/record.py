@@ -9,7 +9,7 @@ from filelock import FileLock
 
 from study.launch import LaunchCell
 from study.outputs.files import write_json
-from study.outputs.sealed import SCHEMA, check_schema, check_seal, read_json, seal
+from study.outputs.sealed import SCHEMA, read_sealed, seal
 from study.preflight.flight import Flight
 from study.preflight.rules import RULES
 from study.preflight.shapes import LayerShape
@@ -38,10 +38,7 @@ def write_flights(
 
 def read_flights(path: Path) -> list[dict[str, Any]]:
     """The cells of a preflight.json; ValueError says what is wrong with it."""
-    content = read_json(path)
-    check_schema(content)
-    if not check_seal(content):
-        raise ValueError("its sha256 does not fit its content, so it was altered")
+    content = read_sealed(path)
     if content["rules"] != _rules():
         raise ValueError("its flags come from other rules than this version's")
     return list(content["cells"])

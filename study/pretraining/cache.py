@@ -21,6 +21,7 @@ from study.outputs.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint
 from study.outputs.digests import header_sha256, tensors_sha256
 from study.outputs.files import sha256, write_csv, write_tensors
 from study.outputs.ownership import owned
+from study.pretraining.weights_file import read_weights
 
 State = dict[str, Tensor]
 Row = dict[str, float]
@@ -212,19 +213,7 @@ def _keep(directory: Path, signature: str, seed: int, result: Result, seconds: f
 
 def _load(path: Path, signature: str) -> Pretrained:
     """What the file of a seed holds; ValueError unless it is whole, and what its name says."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(str(error)) from None
-    if header.get("sha256") != header_sha256(header, state):
-        raise ValueError("its content is not what its hash says")
-    if (header.get("signature"), f"seed={header.get('seed')}") != (signature, path.stem):
+    header, state = read_weights(path, "pt")
+    if header.get("signature") != signature:
         raise ValueError("it is of another pretraining")
-    curves = path.with_suffix(".csv")
-    if sha256(curves) != header.get("curves_sha256", sha256(curves)):
-        raise ValueError(f"{curves.name} beside it is not what its header says")
     return Pretrained(state, header)

@@ -267,26 +267,18 @@ def reconstruction_error(data: Tensor, reconstruction: Tensor) -> Tensor:
 
 
 def pseudo_likelihood(rbm: Rbm, data: Tensor, generator: torch.Generator) -> Tensor:
-    """An unbiased estimate of `exact_pseudo_likelihood`, in nats: [N, V] -> [N].
+    """An unbiased estimate of the pseudo-likelihood, in nats: [N, V] -> [N].
 
-    V log p(v_i | the rest) for one unit i of each example, drawn uniformly.
+    That is the sum over i of log p(v_i | the other visible units) (Besag 1975, "Statistical
+    analysis of non-lattice data"), and this V log p(v_i | the rest) for one unit i of each example,
+    drawn uniformly. Data are rounded to {0, 1} first. Raises InputError where visible units are not
+    Bernoulli.
     """
     num_examples, num_visible = data.shape
     units = torch.randint(
         num_visible, (num_examples,), generator=generator, device=generator.device
     )
     return num_visible * _log_conditional(rbm, data, units.to(data.device))
-
-
-def exact_pseudo_likelihood(rbm: Rbm, data: Tensor) -> Tensor:
-    """The sum over i of log p(v_i | the other visible units), in nats: [N, V] -> [N].
-
-    Besag 1975, "Statistical analysis of non-lattice data". Costs V times the estimate. Data are
-    rounded to {0, 1} first. Raises InputError where visible units are not Bernoulli.
-    """
-    everywhere = torch.arange(data.shape[1], device=data.device)
-    terms = [_log_conditional(rbm, data, unit.expand(len(data))) for unit in everywhere]
-    return torch.stack(terms).sum(0)
 
 
 def _log_conditional(rbm: Rbm, data: Tensor, units: Tensor) -> Tensor:

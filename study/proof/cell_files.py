@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from study.outputs.cell import CONTENT, replica_name
+from study.outputs.cell import CONTENT, by_replica, replica_name
 from study.outputs.digests import tensors_sha256
 from study.outputs.measurements import FILE as PROBES_FILE
 from study.outputs.measurements import parsed_row, summary
 from study.outputs.pairs import FILE as PAIRS
-from study.outputs.readings import MAY_BE_ABSENT, verified
+from study.outputs.readings import contents
 from study.outputs.records import CellRecord
 from study.outputs.results import ReplicaResult
 from study.proof.cell_identity import identity_problems
@@ -51,15 +51,7 @@ class Files:
 
     @cached_property
     def _read(self) -> dict[str, bytes | ValueError]:
-        found: dict[str, bytes | ValueError] = {}
-        for name, digest in self.named.items():
-            if name in MAY_BE_ABSENT and not (self.cell.path / name).exists():
-                continue
-            try:
-                found[name] = verified(self.cell.path / name, digest)
-            except ValueError as reason:
-                found[name] = reason
-        return found
+        return dict(contents(self.cell.path, self.named))
 
     @cached_property
     def chosen(self) -> list[Mapping[str, Any]]:
@@ -208,15 +200,11 @@ def _weights(files: Files) -> Iterator[Problem]:
     """The hash of each kept replica's weights."""
     from safetensors.numpy import load
 
-    states: dict[str, dict[str, Any]] = {}
-    for key, array in load(files.sound[WEIGHTS]).items():
-        replica, _, name = key.partition("/")
-        states.setdefault(replica, {})[name] = array
     recorded = {
         replica_name(entry["seed"], entry["lr"]): entry["weights_sha256"]
         for entry in files.result["replicas"]
     }
-    for replica, state in states.items():
+    for replica, state in by_replica(load(files.sound[WEIGHTS])).items():
         if replica != "normalization" and tensors_sha256(state) != recorded.get(replica):
             yield WEIGHTS, f"{replica} has not the weights_sha256 that result.json says"
 

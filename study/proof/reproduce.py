@@ -20,7 +20,7 @@ from study.outputs.files import writable_directory
 from study.outputs.provenance import code_and_machine
 from study.proof.again import config_again, num_ticks, train_again
 from study.proof.circumstances import differing_circumstances
-from study.proof.comparison import Comparison, compare
+from study.proof.comparison import BY_REPLICA, Comparison, compare
 from study.proof.saved import Saved, names, read_saved
 from study.proof.tolerance import FOLLOWING, are_numbers, distance, kind_of
 from study.words import counted
@@ -33,7 +33,6 @@ Exit status 0: equal bit for bit or, where machine, versions or code are not tho
 time, within the tolerance that is printed; 1: different."""
 MOST = 4
 """Lines of one kind that are printed."""
-BY_REPLICA = ("replicas", "curves", "probes", *FOLLOWING)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -166,7 +165,8 @@ def _partings(comparison: Comparison) -> Iterator[str]:
         yield f"parts first  {_words(first)}"
     if len(firsts) > MOST:
         yield f"  and {counted(len(firsts) - MOST, 'more replica')}"
-    others = [each for each in comparison.differences if each.place[0] not in BY_REPLICA]
+    known = (*BY_REPLICA, *FOLLOWING)
+    others = [each for each in comparison.differences if each.place[0] not in known]
     yield from (f"parts  {_words(each)}" for each in others if kind_of(each.place) != "probes")
     kinds = Counter(kind_of(each.place) for each in comparison.differences)
     for kind in (kind for kind in kinds if kind):

@@ -9,7 +9,7 @@ from study.configuration import RECIPE, Config, check, flatten, nest, signature
 from study.errors import InputError
 from study.keys import KEYS
 from study.outputs.cell import replica_name
-from study.outputs.readings import MAY_BE_ABSENT, verified
+from study.outputs.readings import contents, parsed_yaml
 from study.outputs.sealed import check_result, read_json
 from study.program import command
 
@@ -90,13 +90,9 @@ def _record(directory: Path) -> dict[str, Any]:
 
 def _check_files(directory: Path, record: Mapping[str, Any]) -> None:
     """`InputError` unless every file is the one that the record names, but for absent weights."""
-    for name, digest in record["files"].items():
-        if name in MAY_BE_ABSENT and not (directory / name).exists():
-            continue
-        try:
-            verified(directory / name, digest)
-        except ValueError as reason:
-            raise InputError(f"{directory / name} cannot be used: {reason}") from None
+    for name, found in contents(directory, record["files"]):
+        if isinstance(found, ValueError):
+            raise InputError(f"{directory / name} cannot be used: {found}")
 
 
 def _commit(record: dict[str, Any]) -> str:
@@ -140,7 +136,7 @@ def parsed_config(content: bytes) -> Config:
     import yaml
 
     try:
-        config = yaml.load(content.decode(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        config = parsed_yaml(content.decode())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"it is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(config, dict):

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from study.outputs.digests import header_sha256, tensors_sha256
-from study.outputs.files import sha256
+from study.outputs.digests import tensors_sha256
 from study.outputs.records import CellRecord, Ledger
-from study.outputs.sealed import check_schema, check_seal, read_json
+from study.outputs.sealed import read_sealed
+from study.pretraining.weights_file import read_weights
 
 Problem = tuple[str, str]
 """A file by its path below the study, and what is wrong with it."""
@@ -60,33 +60,14 @@ def _preflight_problems(path: Path) -> Iterator[Problem]:
     if not path.exists():
         return
     try:
-        content = read_json(path)
-        check_schema(content)
-        if not check_seal(content):
-            raise ValueError("its sha256 does not fit its content, so it was altered")
+        read_sealed(path)
     except (OSError, ValueError) as reason:
         yield path.name, str(reason)
 
 
 def read_pretrained(path: Path) -> tuple[dict[str, str], str]:
     """The header of a file of pretrained weights, and their hash; ValueError if it is not whole."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="np") as file:
-            header = dict(file.metadata() or {})
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f"it cannot be read ({' '.join(str(error).split())})") from None
-    if header.get("sha256") != header_sha256(header, state):
-        raise ValueError("its content is not what its hash says")
-    if path.stem != f"seed={header.get('seed')}":
-        raise ValueError(f"it holds the weights of seed {header.get('seed')}")
+    header, state = read_weights(path)
     if not path.parent.name.endswith(f"-{header.get('signature', '')[:8]}"):
         raise ValueError("it is of another pretraining than its directory")
-    if not path.with_suffix(".csv").exists():
-        raise ValueError("the curves beside it are missing")
-    curves = sha256(path.with_suffix(".csv"))
-    if header.get("curves_sha256", curves) != curves:
-        raise ValueError("the curves beside it are not those its header names")
     return header, tensors_sha256(state)

@@ -16,6 +16,7 @@ from study.report.published import published_sheets
 from study.report.requests import DEFAULT, Settings, make_pivots, settings_of
 from study.report.settings import CONFIG, data_settings
 from study.report.sheets import make_sheets
+from study.words import counted
 
 NUM_LISTED = 20
 
@@ -55,7 +56,8 @@ def header(frames: Frames) -> list[str]:
     diverged = sum(cell.status == "diverged" for cell in finished)
     lines = coverage(cells, frames.stale)
     if len(finished) == len(cells):
-        lines = [f"All {len(cells)} cells are finished.", *lines]
+        whole = "The one cell is" if len(cells) == 1 else f"All {len(cells)} cells are"
+        lines = [f"{whole} finished.", *lines]
     if diverged:
         lines.append(
             f"{diverged} of them {'has' if diverged == 1 else 'have'} diverged replicas at the "
@@ -105,7 +107,9 @@ def _seeds(frames: Frames) -> list[str]:
     ]
     if not few:
         return []
-    which = "Every cell has" if len(few) == len(frames.finished) else f"{len(few)} cells have"
+    which = f"{counted(len(few), 'cell')} {'has' if len(few) == 1 else 'have'}"
+    if len(few) == len(frames.finished):
+        which = "Every cell has"
     return [f"{which} fewer than 2 seeds: no interval can be given and no difference decided."]
 
 

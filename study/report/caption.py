@@ -7,6 +7,7 @@ from study.report.entries import NOT_MEASURED, Entry
 from study.report.factors import shared_parts, where_text
 from study.report.pivot import Pivot, Table
 from study.report.tasks import reference_lines
+from study.words import counted
 
 EDGE_MARKS = {"highest": "lr↑", "lowest": "lr↓"}
 TIED_MARK = "≈"
@@ -103,7 +104,9 @@ def coverage(cells: Sequence[CellRecord], stale: Sequence[str]) -> list[str]:
     counts = count_statuses(cells)
     finished = counts.pop("done") + counts.pop("diverged")
     states = ", ".join(f"{number} {status}" for status, number in counts.items() if number)
-    lines = [f"{finished} of {len(cells)} cells are finished ({states})."] if states else []
+    verb = "is" if len(cells) == 1 else "are"
+    whole = f"{finished} of {counted(len(cells), 'cell')} {verb} finished ({states})."
+    lines = [whole] if states else []
     if stale:
         what = "directory" if len(stale) == 1 else "directories"
         lines.append(f"{len(stale)} stale {what} outside study.json left out.")

@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from study.outputs.cell import read_predictions
@@ -18,7 +17,7 @@ from study.outputs.records import (
     require_finished,
     stale_directories,
 )
-from study.outputs.sealed import check_schema, check_seal, read_json
+from study.outputs.sealed import read_sealed
 
 Advance = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and of how much."""
@@ -72,7 +71,7 @@ class Frames:
         """preflight.json, if `study preflight` was run and the file is whole."""
         path = self.ledger.directory / PREFLIGHT
         try:
-            return _sealed(path)
+            return read_sealed(path)
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as reason:
@@ -112,12 +111,3 @@ class Frames:
 
 def _place(cell: CellRecord, name: str) -> str:
     return f"{cell.directory}/{name}"
-
-
-def _sealed(path: Path) -> dict[str, Any]:
-    """A sealed JSON file of this version; ValueError says what is wrong with it."""
-    content = read_json(path)
-    check_schema(content)
-    if not check_seal(content):
-        raise ValueError("its sha256 does not fit its content, so it was altered")
-    return content

@@ -12,6 +12,7 @@ from study.errors import InputError
 from study.outputs.records import CellRecord, Ledger, LedgerCell
 from study.report.frames import Frames
 from study.report.origins import by_origin
+from study.words import counted
 
 FACTOR = "study"
 
@@ -76,7 +77,7 @@ def origin_remarks(frames: Frames) -> list[str]:
     for origin, cells in groups.items():
         names = dict.fromkeys(str(cell.factors[FACTOR]) for cell in cells if FACTOR in cell.factors)
         whose = f" of {', '.join(names)}" if names else ""
-        lines.append(f"{len(cells)} cells{whose}: {origin.words}.")
+        lines.append(f"{counted(len(cells), 'cell')}{whose}: {origin.words}.")
     return lines
 
 

@@ -74,17 +74,25 @@ def main(
     parser.add_argument("documents", nargs="+", type=Path)
     parser.add_argument("--check", action="store_true", help="change nothing, say what is stale")
     options = parser.parse_args(list(arguments))
+    fresh = functools.partial(refreshed, printers=printers)
+    return refresh(options.documents, fresh, check=options.check)
+
+
+def refresh(documents: Sequence[Path], fresh: Callable[[str], str], *, check: bool) -> int:
+    """Writes each document as `fresh` makes its text, or with `check` says which are stale.
+
+    Returns the exit status: 1 if it only checked, and one is stale.
+    """
     stale = []
-    for document in options.documents:
+    for document in documents:
         text = document.read_text(encoding="utf-8")
-        fresh = refreshed(text, printers)
-        if fresh != text:
+        if (new := fresh(text)) != text:
             stale.append(document)
-            if not options.check:
-                document.write_text(fresh, encoding="utf-8", newline="\n")
+            if not check:
+                document.write_text(new, encoding="utf-8", newline="\n")
     for document in stale:
-        print(f"{document}: {'stale; run `make published`' if options.check else 'refreshed'}")
-    return int(options.check and bool(stale))
+        print(f"{document}: {'stale; run `make published`' if check else 'refreshed'}")
+    return int(check and bool(stale))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from study.outputs.readings import verified
+from study.outputs.readings import parsed_yaml, verified
 from study.outputs.records import CellRecord
 
 CONFIG = "config.yaml"
@@ -72,6 +72,4 @@ def _found(path: Path, known: str) -> _Few:
 @functools.lru_cache
 def _parsed(text: str) -> Mapping[str, Any]:
     # One block stands in thousands of cells: it is parsed once.
-    import yaml
-
-    return dict(yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {})
+    return dict(parsed_yaml(text) or {})

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from study.statistics.intervals import Interval
+from study.statistics.intervals import Interval, mean_and_error, t_test
 from study.statistics.intervals import t_interval as mean_interval
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "mean_interval",
     "median",
     "paired_difference",
+    "paired_p",
 ]
 
 
@@ -51,6 +52,17 @@ def has_spread(first: Collection[float], second: Collection[float]) -> bool:
     """
     differences = [float(a) - float(b) for a, b in zip(first, second, strict=True)]
     return max(differences) - min(differences) > _rounding(first, second)
+
+
+def paired_p(first: Collection[float], second: Collection[float]) -> float | None:
+    """The two-sided p of no difference, paired by seed (shape [seeds] each); None without spread.
+
+    Source: Student (1908), Biometrika 6.
+    """
+    mean, error = mean_and_error([float(a) - float(b) for a, b in zip(first, second, strict=True)])
+    if error is None or not has_spread(first, second):
+        return None
+    return t_test(mean, error, len(first) - 1)
 
 
 def _rounding(first: Collection[float], second: Collection[float]) -> float:

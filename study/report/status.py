@@ -19,6 +19,7 @@ from study.outputs.records import (
     stale_directories,
 )
 from study.report.factors import all_levels, cell_level, varying_factors
+from study.words import counted
 
 GLYPHS = {
     "done": "o",
@@ -80,7 +81,7 @@ def as_lines(ledger: Ledger, cells: Sequence[CellRecord], stale: list[str]) -> l
     """The state for people: counts, map, legend, and what is not done."""
     counts = count_statuses(cells)
     states = [f"{number} {status}" for status, number in counts.items() if number]
-    lines = [f"{ledger.study}: {len(cells)} cells: {', '.join(states) or 'none'}"]
+    lines = [f"{ledger.study}: {counted(len(cells), 'cell')}: {', '.join(states) or 'none'}"]
     if cells:
         lines += ["", *_map(cells), "", *_unfinished(cells)]
     if stale:

@@ -30,6 +30,12 @@ def holm(pvalues: Sequence[float]) -> list[float]:
     return [adjusted[p] for p in pvalues]
 
 
+def holm_known(pvalues: Sequence[float | None]) -> list[float | None]:
+    """`holm` over those tests of a family that have a p; None for the others, as it was."""
+    adjusted = iter(holm([p for p in pvalues if p is not None]))
+    return [None if p is None else next(adjusted) for p in pvalues]
+
+
 def holm_steps(pvalues: Sequence[float], alpha: float) -> list[int]:
     """By how much Holm divides alpha for each test of a family (shape [tests]).
 

@@ -20,7 +20,6 @@ class Equivalence:
     p: float
     margin: float
     num: int
-    equivalent: bool
 
 
 def tost(
@@ -44,7 +43,7 @@ def tost(
     half_width = t_quantile(1 - alpha, len(differences) - 1) * error
     p = float(abs(mean) >= margin) if error == 0 else _p(differences, margin)
     low, high = mean - half_width, mean + half_width
-    return Equivalence(mean, low, high, p, margin, len(differences), p < alpha)
+    return Equivalence(mean, low, high, p, margin, len(differences))
 
 
 def smallest_margin(

@@ -4,7 +4,15 @@ import math
 
 from study.report.factors import cell_level, varying_factors
 from study.report.parts import Sheet
-from study.report.sheets.scores import SHOWN, Scores, left_out, p_text, percent, unit_words
+from study.report.sheets.scores import (
+    SHOWN,
+    Scores,
+    diverged_note,
+    left_out,
+    p_text,
+    percent,
+    unit_words,
+)
 from study.statistics.effects import Effects
 from study.statistics.effects import effects as effects_of
 
@@ -55,9 +63,7 @@ def _found(scores: Scores, factors: list[str]) -> Effects | None:
 
 
 def _notes(found: Effects, total: int) -> list[str]:
-    notes = left_out(total, "terms")
-    if found.num_left_out:
-        notes.append(f"{found.num_left_out} cells with diverged replicas are left out.")
+    notes = [*left_out(total, "terms"), *diverged_note(found.num_left_out)]
     if found.num_missing:
         notes.append(
             f"{found.num_missing} combinations of levels have no cell that counts: terms overlap, "

@@ -9,6 +9,7 @@ from study.report.sheets.scores import (
     SHOWN,
     Score,
     Scores,
+    diverged_note,
     interval_text,
     left_out,
     sentence,
@@ -34,7 +35,7 @@ def levels(scores: Scores, suffix: str = "") -> Sheet | None:
     few = sum(not score.values for score in scores.scores)
     notes = [
         *left_out(len(places), "levels"),
-        *([f"{few} cells with diverged replicas are left out."] if few else []),
+        *diverged_note(few),
         "mean: over the cells of a level for each seed, then over seeds; its t interval, and the "
         "bootstrap's (BCa) beside it"
         + (f", which is approximate below {FEW_SEEDS} seeds (~)." if _is_few(sound) else "."),

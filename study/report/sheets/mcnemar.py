@@ -12,6 +12,7 @@ from study.report.parts import Sheet
 from study.report.sheets.scores import Score, Scores, asked_pairs, p_text, signed
 from study.statistics.corrections import holm
 from study.statistics.mcnemar import McNemar, mcnemar_by_seed
+from study.words import counted
 
 FILE = "predictions.npz"
 NUM_RIVALS = 5
@@ -51,13 +52,13 @@ def mcnemar_sheet(
     pairs = [_tested(frames, first, second) for first, second in wanted]
     rivals = pairs[: len(scores.ranked[1 : 1 + NUM_RIVALS])]
     num_tested = sum(bool(pair.tests) for pair in rivals)
-    asked = len(pairs) - len(rivals)
+    asked, others = len(pairs) - len(rivals), counted(len(scores.ranked) - 1, "cell")
     more = f", and {asked} that the experiment's file asks for" if asked else ""
     return Sheet(
         name=f"mcnemar{suffix}",
         title=f"Cells, image by image{scores.where}",
         caption=f"McNemar's exact test of {scores.ranked[0].words} against the next "
-        f"{len(rivals)} of {len(scores.ranked) - 1} cells ({num_tested} could be tested){more}: "
+        f"{len(rivals)} of {others} ({num_tested} could be tested){more}: "
         "on the same test images, for each seed by itself, at chosen learning rates.",
         columns=COLUMNS,
         rows=tuple(_rows(scores, pairs)),

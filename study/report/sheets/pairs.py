@@ -21,10 +21,10 @@ from study.report.sheets.scores import (
     signed,
     unit_words,
 )
-from study.report.statistics import has_spread
-from study.statistics.corrections import holm
+from study.report.statistics import has_spread, paired_p
+from study.statistics.corrections import holm_known
 from study.statistics.equivalence import smallest_margin, tost
-from study.statistics.intervals import mean_and_error, paired, t_test
+from study.statistics.intervals import paired
 from study.statistics.power import seeds_to_resolve
 from study.statistics.ranks import MIN_SEEDS, signed_rank_test
 from study.statistics.robust import probability_of_improvement
@@ -81,10 +81,8 @@ class Pair:
     @property
     def p(self) -> float | None:
         """The two-sided p of no difference, paired by seed; None without spread."""
-        mean, error = mean_and_error(self.differences)
-        if error is None or not self.has_spread:
-            return None
-        return t_test(mean, error, len(self.differences) - 1)
+        first, second = self.values
+        return paired_p(second, first)
 
 
 def pairs_of(scores: Scores) -> list[Pair]:
@@ -207,12 +205,8 @@ class _Line:
 
 def _tested(pairs: Sequence[Pair], mark: str = "") -> list[_Line]:
     """The pairs of one family."""
-    found = [pair.p for pair in pairs]
-    adjusted = iter(holm([p for p in found if p is not None]))
-    return [
-        _Line(pair, None if p is None else next(adjusted), mark)
-        for pair, p in zip(pairs, found, strict=True)
-    ]
+    adjusted = holm_known([pair.p for pair in pairs])
+    return [_Line(pair, p, mark) for pair, p in zip(pairs, adjusted, strict=True)]
 
 
 def _row(scores: Scores, line: _Line, factors: Sequence[str]) -> tuple[str, ...]:
@@ -259,8 +253,8 @@ def _within(lines: Sequence[_Line], margin: float | None) -> list[list[str]]:
     if margin is None:
         return [[] for _ in lines]
     tests = [tost(*line.pair.values, margin) if line.pair.has_spread else None for line in lines]
-    adjusted = iter(holm([test.p for test in tests if test]))
-    return [["–" if test is None else _verdict(next(adjusted))] for test in tests]
+    adjusted = holm_known([test.p if test else None for test in tests])
+    return [["–" if p is None else _verdict(p)] for p in adjusted]
 
 
 def _verdict(p: float) -> str:

@@ -17,18 +17,19 @@ from study.report.sheets.scores import (
     signed,
     unit_words,
 )
-from study.report.statistics import has_spread, median
-from study.statistics.corrections import holm
-from study.statistics.intervals import mean_and_error, t_interval, t_test
+from study.report.statistics import has_spread, median, paired_p
+from study.statistics.corrections import holm_known
+from study.statistics.intervals import t_interval
 
 COLUMNS = ("error", "seeds", "behind the best", "95 % interval", "p (Holm)", "learning rate")
 
 
 class _Behind(NamedTuple):
-    """For each common seed how far a cell lies behind the best, and whether the seeds differ."""
+    """For each common seed how far a cell lies behind the best, whether the seeds differ, and p."""
 
     differences: list[float]
     has_spread: bool
+    p: float | None
 
 
 def ranking(scores: Scores, suffix: str = "") -> Sheet:
@@ -63,30 +64,27 @@ def _behind_best(ranked: Sequence[Score]) -> dict[str, _Behind]:
         if seeds:
             own, best = ([each.values[seed] for seed in seeds] for each in (score, ranked[0]))
             differences = [a - b for a, b in zip(own, best, strict=True)]
-            found[score.cell.directory] = _Behind(differences, has_spread(own, best))
+            found[score.cell.directory] = _Behind(
+                differences, has_spread(own, best), paired_p(own, best)
+            )
     return found
 
 
-def _adjusted(behind: Mapping[str, _Behind]) -> dict[str, float]:
+def _adjusted(behind: Mapping[str, _Behind]) -> dict[str, float | None]:
     """Holm's adjusted p by directory, over all comparisons with the best."""
-    pvalues = {}
-    for name, (differences, spread) in behind.items():
-        mean, error = mean_and_error(differences)
-        if error is not None and spread:
-            pvalues[name] = t_test(mean, error, len(differences) - 1)
-    return dict(zip(pvalues, holm(list(pvalues.values())), strict=True))
+    return dict(zip(behind, holm_known([each.p for each in behind.values()]), strict=True))
 
 
 def _row(
     scores: Scores,
     score: Score,
     behind: Mapping[str, _Behind],
-    adjusted: Mapping[str, float],
+    adjusted: Mapping[str, float | None],
 ) -> tuple[str, ...]:
     metric = scores.metric
     own = t_interval(score.values.values())
     half = "" if own.half_width is None else f" ± {metric.text(own.half_width)}"
-    differences, spread = behind.get(score.cell.directory, _Behind([], False))
+    differences, spread, _ = behind.get(score.cell.directory, _Behind([], False, None))
     found = t_interval(differences) if differences else None
     return (
         metric.text(own.mean) + half,

@@ -10,6 +10,7 @@ from study.report.comparisons import Comparison, cell_pairs
 from study.report.factors import cell_level, shared_parts, varying_factors, without_parts
 from study.report.metrics import METRICS, OF_TASK, Metric
 from study.report.origins import Origin, by_origin
+from study.words import counted
 
 SHOWN = 100
 """Rows that a sheet shows at most; the note of a longer one says what it leaves out."""
@@ -173,6 +174,13 @@ def unit_words(metric: Metric) -> str:
 def sentence(text: str) -> str:
     """The text with a capital letter."""
     return text[0].upper() + text[1:]
+
+
+def diverged_note(num_cells: int) -> list[str]:
+    """The note of a sheet that has no row for cells with diverged replicas."""
+    verb = "is" if num_cells == 1 else "are"
+    whole = f"{counted(num_cells, 'cell')} with diverged replicas {verb} left out."
+    return [whole] if num_cells else []
 
 
 def left_out(total: int, what: str) -> list[str]:

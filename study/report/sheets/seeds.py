@@ -8,6 +8,7 @@ from study.report.sheets.pairs import pairs_of
 from study.report.sheets.scores import Scores, count_text, unit_words
 from study.statistics.intervals import mean_and_error
 from study.statistics.power import resolvable_difference, seeds_needed
+from study.words import counted
 
 POINTS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
 """Differences of shares that the sheet is about: 0.1 to 5 percentage points."""
@@ -37,7 +38,7 @@ def seeds(scores: Scores, suffix: str = "") -> Sheet | None:
         notes=(
             f"typical, noisy: the standard deviation over seeds of the paired difference is "
             f"{text(typical)}, {text(wide)}: the median and the 90th percentile of "
-            f"{len(deviations)} pairs of cells that differ in one factor.",
+            f"{counted(len(deviations), 'pair')} of cells that differ in one factor.",
             *_resolved(scores, sorted(numbers), typical),
         ),
     )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from study.report.parts import Sheet, Verdict
 from study.report.sheets.scores import p_text
+from study.words import measured
 
 COLUMNS = (
     "claim",
@@ -42,17 +43,16 @@ def verdict_sheet(verdicts: Sequence[Verdict]) -> Sheet:
 
 def _row(verdict: Verdict) -> tuple[str, ...]:
     outcome = f"{verdict.outcome}: {verdict.reason}" if verdict.reason else verdict.outcome
-    unit = f" {verdict.unit}" if verdict.unit else ""
     known = verdict.low is not None and verdict.high is not None
     return (
         verdict.id,
         verdict.statement,
         outcome,
-        "–" if verdict.estimate is None else f"{verdict.estimate:.4g}{unit}",
+        "–" if verdict.estimate is None else measured(verdict.estimate, verdict.unit),
         f"[{verdict.low:.4g}, {verdict.high:.4g}]" if known else "–",
         p_text(verdict.p),
         str(verdict.num_seeds),
-        f"{verdict.smallest:.4g}{unit}",
+        measured(verdict.smallest, verdict.unit),
         verdict.published or "–",
         verdict.source,
         verdict.command,

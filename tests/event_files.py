@@ -1,0 +1,30 @@
+"""Events of results that were never trained, as TensorBoard reads them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import tiny
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from study.configuration import Config
+from study.data import Data
+from study.events import open_writer, write_summary
+from study.outputs.results import ReplicaResult
+
+GUIDANCE = {"scalars": 0, "tensors": 0, "histograms": 0}
+FACTORS = {"activation": "relu", "batch_size": 128, "data": "mnist", "extra": "true"}
+
+
+def written(
+    directory: Path,
+    results: Sequence[ReplicaResult],
+    data: Data,
+    config: Config | None = None,
+    factors: dict[str, Any] = FACTORS,
+) -> EventAccumulator:
+    """What TensorBoard's own reader finds of these results."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with open_writer(directory) as writer:
+        write_summary(writer, results, config=config or tiny.config(), factors=factors, data=data)
+    return EventAccumulator(str(directory), size_guidance=GUIDANCE).Reload()
