@@ -26,7 +26,7 @@ tensorboard: setup  ## TensorBoard on localhost, on outputs/quickstart or STUDY=
 setup:  ## make .venv, or bring it up to date with requirements/run.lock
 	@$(PYTHON) -m study setup
 
-check:  ## formatting, lint and types
+check:  ## formatting, lint, types, and that documents quote what the outputs give
 	@$(PYTHON) -m study check
 
 format:  ## format the code and repair what lint can repair
@@ -45,12 +45,8 @@ clusters:  ## one study by joblib, Slurm and Ray on this machine (Debian), compa
 	@$(PYTHON) -m study setup joblib ray submitit
 	$(BIN)/python -m clusters $(ARGS)
 
-published: setup  ## write the tables that README.md and docs/ quote from saved outputs and measurements
-	$(BIN)/python -m study.report.quoted README.md docs/studies.md docs/notebook.md docs/tutorial.md
-	$(BIN)/python -m benchmarks.summary README.md docs/benchmarks.md docs/probes.md
-	$(BIN)/python -m study.activation_sheet.document docs/activations.md
-	$(BIN)/python -m study.exercises docs/exercises/*.md docs/notebook.md
-	$(BIN)/python -m study.proof.effects docs/reproducibility.md
+published: setup  ## write what README.md and docs/ quote: tables, figures, claims, keys, what code prints
+	$(BIN)/python -m study.refresh
 
 faults: setup  ## break a small study in every way (10 minutes) and mend it; ARGS goes to it
 	$(BIN)/python -m faults $(ARGS)

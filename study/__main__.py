@@ -26,7 +26,7 @@ COMMANDS = {
 }
 PROJECT_COMMANDS = {
     "setup": "makes the environment in .venv",
-    "check": "formatting, lint and types",
+    "check": "formatting, lint, types, and that documents are current",
     "test": "the test suite",
 }
 

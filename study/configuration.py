@@ -187,7 +187,7 @@ def with_fingerprint(
 
 def notable(factors: Mapping[str, Any]) -> dict[str, Any]:
     """The levels of the factor groups, and of the others those that differ from the default."""
-    usual = _defaults()
+    usual = defaults()
     return {
         name: level
         for name, level in factors.items()
@@ -196,7 +196,7 @@ def notable(factors: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @functools.cache
-def _defaults() -> dict[str, Any]:
+def defaults() -> dict[str, Any]:
     """What keys outside the factor groups are set to where nothing else is said."""
     import yaml
 

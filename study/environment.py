@@ -34,8 +34,8 @@ def main(command: str, arguments: list[str]) -> int:
     """Run `setup`, `check` or `test` and return the exit status of what it ran.
 
     `setup [LOCK ...]` makes or brings up to date `.venv` with those locks (default: run), by pip,
-    or by uv where the variable STUDY_INSTALLER is `uv`. `check` is format, lint and types; `test`
-    hands its arguments to pytest; both set up what they need first.
+    or by uv where the variable STUDY_INSTALLER is `uv`. `check` is format, lint, types and what
+    documents quote; `test` hands its arguments to pytest; both set up what they need first.
     """
     try:
         return {"setup": setup, "check": check, "test": test}[command](arguments)
@@ -74,10 +74,14 @@ def setup(arguments: list[str]) -> int:
 
 
 def check(arguments: list[str]) -> int:
-    """Formatting, lint and types: all three run, and the first status that is not 0 is returned."""
+    """Formatting, lint, types, and whether documents quote what the saved outputs give.
+
+    All four run, and the first status that is not 0 is returned.
+    """
     argparse.ArgumentParser(prog="study check").parse_args(arguments)
     ensure("dev")
-    tools = (["ruff", "format", "--check", "."], ["ruff", "check", "."], ["mypy"])
+    quotations = ["study.refresh", "--check"]
+    tools = (["ruff", "format", "--check", "."], ["ruff", "check", "."], ["mypy"], quotations)
     return next((status for status in [_run_module(tool) for tool in tools] if status), 0)
 
 

@@ -16,8 +16,8 @@ def test_an_unknown_lock_is_one_line_and_status_2(capsys):
     assert "unknown lock 'slurm'; choose from: run, dev" in captured.err
 
 
-@pytest.mark.parametrize("statuses", [(0, 0, 0), (1, 0, 2), (0, 0, 1)])
-def test_check_runs_all_three_and_returns_the_first_failure(monkeypatch, statuses):
+@pytest.mark.parametrize("statuses", [(0, 0, 0, 0), (1, 0, 2, 0), (0, 0, 0, 1)])
+def test_check_runs_all_four_and_returns_the_first_failure(monkeypatch, statuses):
     left = list(statuses)
     monkeypatch.setattr(environment, "ensure", lambda lock: False)
     monkeypatch.setattr(environment, "_run_module", lambda command: left.pop(0))

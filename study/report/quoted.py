@@ -19,6 +19,15 @@ from study.report.table import printed
 Printer = Callable[[list[str]], str]
 PRINTERS: dict[str, Printer] = {"study table": printed}
 """What prints each kind of quotation from its arguments."""
+KINDS = (
+    *PRINTERS,
+    *(
+        f"study {what}"
+        for what in ("activations", "effects", "claims", "figure", "keys", "metrics")
+    ),
+    "benchmark",
+)
+"""Every kind of quotation that some document has, other modules' among them."""
 
 
 def quotations(kind: str) -> re.Pattern[str]:
@@ -40,8 +49,7 @@ def broken_marks(text: str) -> list[str]:
 
 def num_lone_ends(text: str) -> int:
     """How many `<!-- end -->` end no quotation: their opening mark is misspelt, or gone."""
-    kinds = ("study table", "study activations", "study effects", "benchmark")
-    opening = "|".join(map(_spaced, kinds))
+    opening = "|".join(map(_spaced, KINDS))
     lone, is_open = 0, False
     for mark in re.finditer(rf"<!--\s*(?:(end)\s*-->|(?:{opening})\b)", text):
         lone += bool(mark[1]) and not is_open

@@ -1,0 +1,54 @@
+"""Every file of docs/claims that is made, and the list that the README quotes."""
+
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from study.errors import InputError
+from study.lecture.entries import Lecture, read_lecture
+from study.lecture.index import index, verdict_list
+from study.lecture.page import Findings, page
+from study.lecture.stated import stated_claims
+from study.lecture.verdicts import findings
+from study.report import quoted
+
+INDEX = "README.md"
+
+
+@functools.cache
+def _read() -> tuple[Lecture, Findings]:
+    """The lecture and what the published studies say, read once a process."""
+    return read_lecture(), findings(stated_claims())
+
+
+def documents() -> dict[str, str]:
+    """{file of docs/claims: its text}."""
+    lecture, known = _read()
+    pages = {entry.file: page(entry, known) for entry in lecture.entries}
+    return {INDEX: index(lecture, known), **pages}
+
+
+def differing(folder: Path, files: Mapping[str, str]) -> list[str]:
+    """The names of files that are stale, absent, or no page of a claim any more."""
+    there = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.md")}
+    names = [name for name, text in files.items() if there.get(name) != text]
+    return [*names, *sorted(name for name in there if name not in files)]
+
+
+def write(folder: Path, files: Mapping[str, str], names: Iterable[str]) -> None:
+    """Writes the files of these names; removes those that are no page any more."""
+    for name in names:
+        if name in files:
+            (folder / name).write_text(files[name], encoding="utf-8", newline="\n")
+        else:
+            (folder / name).unlink()
+
+
+def printed(arguments: Sequence[str]) -> str:
+    """The README's list of verdicts."""
+    if arguments:
+        raise InputError(f"study claims {' '.join(arguments)}: it takes no arguments")
+    return verdict_list(*_read())
+
+
+PRINTERS: dict[str, quoted.Printer] = {"study claims": printed}

@@ -1,0 +1,122 @@
+"""The verdicts of the published studies, decided as `study report` decides them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from study.claims import decide
+from study.claims.wording import measure_words
+from study.errors import InputError
+from study.lecture.entries import ROOT, Pair
+from study.lecture.stated import Stated, parsed
+from study.report.frames import Frames
+from study.report.parts import Verdict
+from study.report.sheets.scores import p_text
+
+PUBLISHED = ROOT / "outputs/published"
+NOT_RUN = "not run yet"
+OUTCOMES = ("supported", "refuted", "undecided", "not decidable", NOT_RUN)
+"""In the order in which they are counted."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is known of one claim of a study, as texts; `effect` and `bounds` may be empty.
+
+    `reason`: what the outcome hangs on, if there is anything to say.
+    """
+
+    study: str
+    id: str
+    outcome: str
+    statement: str
+    source: str
+    published: str
+    measured: str
+    expected: str
+    effect: str = ""
+    bounds: str = ""
+    p: str = ""
+    num_seeds: int = 0
+    reason: str = ""
+
+    @property
+    def effect_and_bounds(self) -> str:
+        """`1.28 decades a layer [1.2, 1.37]`."""
+        return " ".join(filter(None, (self.effect, self.bounds)))
+
+
+def published_verdicts(folder: Path, stated: Stated) -> dict[Pair, tuple[Verdict, Any]]:
+    """{(study, claim): its verdict, and the claim as it was fixed before the run}."""
+    found = {}
+    for study in stated:
+        for verdict, claim in _verdicts(folder / study):
+            found[study, verdict.id] = verdict, claim
+    return found
+
+
+def _verdicts(directory: Path) -> list[tuple[Verdict, Any]]:
+    """Of a study that was not published, or of which no cell is finished, none."""
+    try:
+        frames = Frames.read(directory)
+    except InputError:
+        return []
+    return list(zip(decide(frames), frames.ledger.claims, strict=True))
+
+
+def findings(stated: Stated, folder: Path = PUBLISHED) -> dict[Pair, Finding]:
+    """Every claim of every experiment: its verdict, or that it was not run yet."""
+    decided = published_verdicts(folder, stated)
+    found: dict[Pair, Finding] = {}
+    for study, claims in stated.items():
+        for name, value in claims.items():
+            known = decided.get((study, name))
+            found[study, name] = (
+                _of_verdict(study, *known, value) if known else _not_run(study, value)
+            )
+    return found
+
+
+def _of_verdict(study: str, verdict: Verdict, ran: Any, value: Any) -> Finding:
+    """A verdict in words; `ran` is the claim of the launch, `value` that of the file now."""
+    unit = f" {verdict.unit}" if verdict.unit else ""
+    known = verdict.low is not None and verdict.high is not None
+    changed = "" if ran == value else "the file states it otherwise since it ran"
+    return Finding(
+        study=study,
+        id=verdict.id,
+        outcome=verdict.outcome,
+        statement=verdict.statement,
+        source=verdict.source,
+        published=verdict.published,
+        measured=verdict.measure,
+        expected=f"{verdict.kind} {verdict.smallest:.4g}{unit}",
+        effect="" if verdict.estimate is None else f"{verdict.estimate:.4g}{unit}",
+        bounds=f"[{verdict.low:.4g}, {verdict.high:.4g}]" if known else "",
+        p=p_text(verdict.p) if verdict.p is not None else "",
+        num_seeds=verdict.num_seeds,
+        reason="; ".join(filter(None, (verdict.reason, changed))),
+    )
+
+
+def _not_run(study: str, value: Mapping[str, Any]) -> Finding:
+    claim = parsed(value)
+    return Finding(
+        study=study,
+        id=claim.id,
+        outcome=NOT_RUN,
+        statement=claim.statement,
+        source=claim.source,
+        published=claim.published,
+        measured=measure_words(claim, claim.quantity),
+        expected=f"{claim.expect.words} {claim.expect.smallest:.4g} {claim.expect.unit}".rstrip(),
+    )
+
+
+def tally(outcomes: list[str]) -> str:
+    """`supported` where all are, else `2 supported, 1 undecided`."""
+    counts = {name: outcomes.count(name) for name in OUTCOMES if name in outcomes}
+    if len(counts) == 1:
+        return next(iter(counts))
+    return ", ".join(f"{number} {name}" for name, number in counts.items())
