@@ -19,6 +19,12 @@ def singular(unit: str) -> str:
     return first.removesuffix("s") + space + rest
 
 
+def plural(unit: str) -> str:
+    """`decades a layer` of `decade a layer`; what is not counted as it is."""
+    first, space, rest = unit.partition(" ")
+    return f"{first}s{space}{rest}" if f"{first}s" in PLURALS else unit
+
+
 def measured(number: float, unit: str) -> str:
     """`1 decade`, `0.3 decades a layer`, `4`: to four digits, in a unit if there is one."""
     text = f"{number:.4g}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from study.errors import InputError
 from study.kinds import shown
 from study.statistics.verdicts import Kind
-from study.words import singular
+from study.words import plural
 
 KINDS: dict[str, Kind] = {
     "lower by": "greater",
@@ -55,7 +55,7 @@ def parse_expectation(value: object) -> Expectation:
             f"expect: {shown(value)!r}: {size} is no number above 0, the smallest difference that "
             "matters"
         )
-    return Expectation(words, smallest, unit or "")
+    return Expectation(words, smallest, plural(unit or ""))
 
 
 def _positive(text: str) -> float | None:
@@ -68,7 +68,7 @@ def _positive(text: str) -> float | None:
 
 def check_unit(expectation: Expectation, unit: str, *others: str) -> None:
     """InputError unless the expectation is in the unit of its measure, or in one of the others."""
-    if singular(expectation.unit) in map(singular, (unit, *others)):
+    if expectation.unit in (unit, *others):
         return
     right = f"{expectation.words} {expectation.smallest:.12g} {unit}".strip()
     given = repr(expectation.unit) if expectation.unit else "no unit"

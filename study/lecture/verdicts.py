@@ -13,6 +13,7 @@ from study.lecture.stated import Stated, parsed
 from study.report.frames import Frames
 from study.report.parts import Verdict
 from study.report.sheets.scores import p_text
+from study.words import measured
 
 PUBLISHED = ROOT / "outputs/published"
 NOT_RUN = "not run yet"
@@ -80,7 +81,6 @@ def findings(stated: Stated, folder: Path = PUBLISHED) -> dict[Pair, Finding]:
 
 def _of_verdict(study: str, verdict: Verdict, ran: Any, value: Any) -> Finding:
     """A verdict in words; `ran` is the claim of the launch, `value` that of the file now."""
-    unit = f" {verdict.unit}" if verdict.unit else ""
     known = verdict.low is not None and verdict.high is not None
     changed = "" if ran == value else "the file states it otherwise since it ran"
     return Finding(
@@ -91,8 +91,8 @@ def _of_verdict(study: str, verdict: Verdict, ran: Any, value: Any) -> Finding:
         source=verdict.source,
         published=verdict.published,
         measured=verdict.measure,
-        expected=f"{verdict.kind} {verdict.smallest:.4g}{unit}",
-        effect="" if verdict.estimate is None else f"{verdict.estimate:.4g}{unit}",
+        expected=f"{verdict.kind} {measured(verdict.smallest, verdict.unit)}",
+        effect="" if verdict.estimate is None else measured(verdict.estimate, verdict.unit),
         bounds=f"[{verdict.low:.4g}, {verdict.high:.4g}]" if known else "",
         p=p_text(verdict.p) if verdict.p is not None else "",
         num_seeds=verdict.num_seeds,
@@ -110,7 +110,7 @@ def _not_run(study: str, value: Mapping[str, Any]) -> Finding:
         source=claim.source,
         published=claim.published,
         measured=measure_words(claim, claim.quantity),
-        expected=f"{claim.expect.words} {claim.expect.smallest:.4g} {claim.expect.unit}".rstrip(),
+        expected=f"{claim.expect.words} {measured(claim.expect.smallest, claim.expect.unit)}",
     )
 
 
