@@ -11,7 +11,7 @@ from typing import Any
 from study.configuration import Config
 from study.data import Data
 from study.events import CellWriter, EpochCurves
-from study.outputs.checkpoint import Checkpoint, Checkpoints
+from study.outputs.checkpoint import Checkpoint, Checkpoints, fitting
 from study.outputs.digests import tensors_sha256
 from study.outputs.pairs import num_points
 from study.outputs.results import ReplicaResult, choose_lr
@@ -60,7 +60,14 @@ class Attempt:
         self._started = time.perf_counter()
 
     def take_up(self, checkpoint: Checkpoint) -> None:
-        """Goes on from there: with what is done, and with what is not if it is the next part."""
+        """Goes on from there: with what is done, and with what is not if it is the next part.
+
+        `UnfitCheckpoint` if it is not made as this version's are; so may `finish`.
+        """
+        with fitting():
+            self._take_up(checkpoint)
+
+    def _take_up(self, checkpoint: Checkpoint) -> None:
         state = checkpoint.state
         results = [ReplicaResult.of(each) for each in state["results"]]
         self.results = {Replica(each.seed, each.lr): each for each in results}
@@ -135,18 +142,11 @@ class Attempt:
         self.packing += _sizes(population)
 
     def _go_on(self, population: Population) -> None:
-        """Takes up the unfinished part; ValueError, and no checkpoint, if it does not fit."""
+        """Takes up the unfinished part; `UnfitCheckpoint` if it does not fit."""
         unfinished, self._unfinished = self._unfinished, None
         assert unfinished is not None, "there is one"
-        try:
+        with fitting():
             population.take_up(unfinished)
-        except (KeyError, TypeError, RuntimeError) as error:
-            self.checkpoints.remove()
-            reason = str(error).split("\n")[0]
-            raise ValueError(
-                f"{self.checkpoints.path} is of another version of this code ({reason}) and is "
-                "removed: launched again, the cell starts over"
-            ) from error
 
     def _state(self, population: Population) -> tuple[dict[str, Any], dict[str, Any]]:
         """A checkpoint's record and state."""
@@ -184,10 +184,15 @@ def _train_and_test(population: Population, config: Config, writer: CellWriter |
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
-    """Passes Ctrl-C on: Lightning makes it an exit, and has later ones ignored."""
+    """Passes Ctrl-C on: Lightning makes it an exit, and has later ones ignored.
+
+    Any other exit, as one that a launcher asks of its workers, stays what it is.
+    """
     try:
         yield
-    except SystemExit:
+    except SystemExit as stop:
+        if not isinstance(stop.__context__, KeyboardInterrupt):
+            raise
         signal.signal(signal.SIGINT, signal.default_int_handler)
         raise KeyboardInterrupt from None
 

@@ -16,7 +16,7 @@ from study.outputs.cell import (
     write_cell,
     write_config,
 )
-from study.outputs.checkpoint import CHECKPOINT, Checkpoints, read_checkpoint
+from study.outputs.checkpoint import CHECKPOINT, Checkpoints, UnfitCheckpoint, read_checkpoint
 from study.outputs.provenance import code_and_machine
 from study.outputs.results import ReplicaResult
 from study.outputs.reuse import finished_replicas
@@ -27,6 +27,8 @@ from study.references import task_record
 from study.trainer import device_of
 
 Tick = Callable[[int], None]
+OTHERWISE = "the cell starts over"
+"""What happens where a checkpoint cannot be gone on from."""
 
 
 def data_of(config: Config) -> Data:
@@ -47,9 +49,13 @@ def train_cell(
     """
     torch.set_num_threads(threads)
     data = data_of(config)
-    attempt = _attempt(config, data, directory, threads, tick)
-    write_config(directory, config)
-    results, seconds = _train(attempt, directory, factors=factors)
+    try:
+        attempt = _attempt(config, data, directory, threads, tick)
+        results, seconds = _train(attempt, directory, factors=factors)
+    except UnfitCheckpoint as unfit:
+        Checkpoints(directory, "", None).put_aside(unfit, OTHERWISE)
+        attempt = _attempt(config, data, directory, threads, tick)
+        results, seconds = _train(attempt, directory, factors=factors)
     record = write_cell(
         directory,
         results,
@@ -73,11 +79,14 @@ def train_cell(
 
 
 def _attempt(config: Config, data: Data, directory: Path, threads: int, tick: Tick) -> Attempt:
-    """What is to be trained, from the checkpoint on if there is one; clears all else away."""
+    """What is to be trained, from the checkpoint on if there is one; clears all else away.
+
+    `UnfitCheckpoint` where it is of another version of the code.
+    """
     identity = signature(config, data.fingerprint)
     seconds = config["trainer"].get("checkpoint_seconds")
     checkpoints = Checkpoints(directory, identity, seconds)
-    checkpoint = read_checkpoint(checkpoints.path, identity, "the cell starts over")
+    checkpoint = read_checkpoint(checkpoints.path, identity, OTHERWISE)
     clear_unfinished(directory, (CHECKPOINT,) if checkpoint else ())
     family = signature(config, data.fingerprint, without_seeds=True)
     needed = needs_weights(config)
@@ -94,6 +103,7 @@ def _attempt(config: Config, data: Data, directory: Path, threads: int, tick: Ti
     )
     if checkpoint is not None:
         attempt.take_up(checkpoint)
+    write_config(directory, config)
     return attempt
 
 

@@ -99,7 +99,7 @@ def _move_to(host: str) -> None:
     """Makes this process one of another host, on a disk that keeps locks apart for each host."""
     platform.node = lambda: host
     ownership.LOCK = owner.LOCK = f"lock of {host}"
-    ownership.HEARTBEAT_SECONDS, ownership.STALE_SECONDS = 0.1, 2.0
+    ownership.HEARTBEAT_SECONDS, owner.STALE_SECONDS = 0.1, 2.0
 
 
 class Watched(SweepProgress):

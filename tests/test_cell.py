@@ -23,8 +23,9 @@ from study.outputs.cell import (
 )
 from study.outputs.digests import tensors_sha256
 from study.outputs.files import sha256
+from study.outputs.record_form import check_result
 from study.outputs.results import ReplicaResult
-from study.outputs.sealed import METRIC_KEYS, check_result, check_seal
+from study.outputs.sealed import METRIC_KEYS, check_seal
 
 RATES = (0.01, 0.05)
 OVERRIDES = ("seeds=2", "optimizer.lr=[0.01,0.05]", "trainer.max_epochs=3", "norm=batch")

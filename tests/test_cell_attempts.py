@@ -13,7 +13,7 @@ import study.attempt
 import study.cell
 from study.outputs import read_ledger, stale_directories
 from study.outputs.cell import write_error
-from study.outputs.sealed import check_result
+from study.outputs.record_form import check_result
 
 OVERRIDES = ("seeds=2", "optimizer.lr=[0.01,0.05]", "trainer.max_epochs=3", "norm=batch")
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from claim_studies import claim, planted, verdict
+from scipy.special import stdtrit
 from synthetic import change_result
 
-from study.claims.decision import neighbours_factor
+from study.claims.decision import neighbours_degrees, neighbours_factor
 from study.claims.from_pairs import KINDS, OF_PAIRS
 from study.claims.measures import check_claim
 from study.claims.quantities import find_quantity
@@ -105,7 +106,7 @@ def test_bounds_allow_for_pairs_that_share_a_seed(study: Path) -> None:
     assert found.low is not None
     assert found.high is not None
     error = np.std(values, ddof=1) / np.sqrt(5)
-    t = 2.7764451052  # of 97.5 % and 4 degrees of freedom
+    t = float(stdtrit(36 / 14, 0.975))
     assert found.high - found.low == pytest.approx(2 * t * error * neighbours_factor(5))
 
 
@@ -118,6 +119,20 @@ def test_the_factor_is_what_simulated_seeds_need(num_seeds: int) -> None:
     claimed = (pairs.var(axis=1, ddof=1) / num_seeds).mean()
     needed = np.sqrt(pairs.mean(axis=1).var() / claimed)
     assert neighbours_factor(num_seeds) == pytest.approx(needed, rel=0.02)
+
+
+@pytest.mark.parametrize("num_seeds", [3, 4, 5, 10])
+@pytest.mark.parametrize("own", [0.0, 1.0, 30.0])
+def test_intervals_of_simulated_pairs_hold_what_they_should(num_seeds: int, own: float) -> None:
+    """In 95 % and in 99.5 % at least, whatever share of the variance is the seeds' own."""
+    random = np.random.default_rng(0)
+    seeds, noise = random.normal(size=(2, 40_000, num_seeds))
+    pairs = own * (seeds + np.roll(seeds, -1, axis=1)) + noise
+    error = pairs.std(axis=1, ddof=1) / np.sqrt(num_seeds) * neighbours_factor(num_seeds)
+    for outside in (0.05, 0.005):
+        t = float(stdtrit(neighbours_degrees(num_seeds), 1 - outside / 2))
+        missed = float((abs(pairs.mean(axis=1)) > t * error).mean())
+        assert missed < outside + 3 * np.sqrt(outside / 40_000)
 
 
 def test_two_seeds_are_one_pair_and_decide_nothing(study: Path) -> None:

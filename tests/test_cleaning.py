@@ -65,14 +65,16 @@ def litter(cells: list[Path]) -> set[str]:
     (damaged / "weights.safetensors").write_text("old")
     unused = cache(study, "33333333")
     (unused / "lock").touch()
+    (unused / "seed=1.safetensors.lock").touch()
     used = study / "pretraining" / "rbm-11111111"
-    files = [used / "checkpoint.safetensors", used / "lock",
+    files = [used / "checkpoint.safetensors", used / "lock", used / "seed=0.safetensors.lock",
              cells[0] / "checkpoint.safetensors", cells[0] / "lock", cells[0] / "owner.json",
              cells[1] / ".curves.csv.999999999.partial", study / ".study.json.999999999.partial",
              cells[1] / "error.txt"]  # fmt: skip
     for path in files:
         path.write_text("left")
-    os.utime(cells[0] / "owner.json", (0, 0))
+    for path in files:
+        os.utime(path, (0, 0))
     trees = [each for tree in (stale, damaged, unused) for each in (tree, *tree.rglob("*"))]
     return {str(path.relative_to(study)) for path in (*files, *trees)}
 
@@ -83,7 +85,7 @@ def test_it_lists_everything_and_touches_nothing(cells: list[Path], capsys: Outp
     before = content(study)
     assert clean(study) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "11 left-overs" in lines[-1]
+    assert "12 left-overs" in lines[-1]
     assert "--yes removes them" in lines[-1]
     listed = [line.partition(": ")[2].rpartition(" (")[0] for line in lines[:-1]]
     assert all(Path(path).exists() for path in listed)
@@ -96,7 +98,7 @@ def test_with_yes_it_removes_exactly_that(cells: list[Path], capsys: Output) -> 
     before = content(study)
     going = litter(cells)
     assert clean(study, "--yes") == 0
-    assert "removed 11 left-overs" in capsys.readouterr().out
+    assert "removed 12 left-overs" in capsys.readouterr().out
     assert content(study) == before - going
     assert all(cell.result for cell in read_cells(study))
 
@@ -117,7 +119,9 @@ def test_a_checkpoint_that_a_cell_goes_on_from_stays(cells: list[Path]) -> None:
     (cells[0] / "result.json").unlink()
     (cells[0] / "checkpoint.safetensors").write_text("half")
     (cells[0] / "error.txt").write_text("why")
-    (cells[0] / ".curves.csv.999999999.partial").write_text("cut")
+    cut = cells[0] / ".curves.csv.999999999.partial"
+    cut.write_text("cut")
+    os.utime(cut, (0, 0))
     assert clean(cells[0].parent, "--yes") == 0
     assert {path.name for path in cells[0].iterdir()} == {"checkpoint.safetensors", "error.txt"}
 
@@ -167,8 +171,13 @@ def test_a_heartbeat_of_another_host_keeps_what_it_works_in(cells: list[Path]) -
 def test_a_write_of_a_living_process_stays(cells: list[Path]) -> None:
     path = cells[0].parent / f".study.json.{os.getpid()}.partial"
     path.write_text("being written")
+    os.utime(path, (0, 0))
+    # Perhaps another host's process has this number.
+    of_another_host = cells[0].parent / ".study.json.999999999.partial"
+    of_another_host.write_text("being written")
     assert clean(cells[0].parent, "--yes") == 0
     assert path.exists()
+    assert of_another_host.exists()
 
 
 def test_links_are_not_followed(cells: list[Path], tmp_path: Path) -> None:

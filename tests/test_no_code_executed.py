@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FILES = sorted(path for folder in ("study", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
+FOLDERS = ("study", "benchmarks", "clusters", "faults")
+FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 CALLS = {
     "eval", "exec", "compile", "__import__", "torch.load", "torch.jit.load", "yaml.unsafe_load",

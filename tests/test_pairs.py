@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from study.data import Data
 from study.networks import BatchNorm
+from study.outputs.comparable import comparable
 from study.outputs.pairs import COLUMNS, barrier, by_pair, neighbours, read_pairs
 from study.population.pairs import Ends, Line
 
@@ -205,6 +206,34 @@ def test_weights_that_were_not_kept_are_trained_again_for_pairs(root: Path, tmp_
     assert sum("copied_from" in replica for replica in more["replicas"]) == 2
     tiny.train_to(tmp_path / "t" / "all", root, "seeds=3", *own)
     assert read_pairs(tmp_path / "s" / "two") == read_pairs(tmp_path / "t" / "all")
+
+
+def test_copied_replicas_have_the_same_lines_bit_for_bit(root: Path, tmp_path: Path) -> None:
+    """A file of weights has them in another order than a network."""
+    own = (*TRAINED, "norm=batch", "trainer.max_epochs=3")
+    tiny.train_to(tmp_path / "s" / "two", root, *own, "seeds=2")
+    more = tiny.train_to(tmp_path / "s" / "three", root, *own)
+    assert sum("copied_from" in replica for replica in more["replicas"]) == 2
+    tiny.train_to(tmp_path / "t" / "all", root, *own)
+    assert read_pairs(tmp_path / "s" / "three") == read_pairs(tmp_path / "t" / "all")
+
+
+def test_a_cell_that_is_stopped_before_its_pairs_goes_on(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = (*TRAINED, "trainer.checkpoint_seconds=0")
+    tiny.train_to(tmp_path / "a" / "cell", root, *own)
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("study.cell.pair_rows", stop)
+        with pytest.raises(KeyboardInterrupt):
+            tiny.train_to(tmp_path / "b" / "cell", root, *own)
+    assert not (tmp_path / "b" / "cell" / "pairs.csv").exists()
+    tiny.train_to(tmp_path / "b" / "cell", root, *own)
+    assert comparable(tmp_path / "a" / "cell") == comparable(tmp_path / "b" / "cell")
 
 
 def test_a_reconstruction_has_no_classes_to_disagree_in(root: Path, tmp_path: Path) -> None:

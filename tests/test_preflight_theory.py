@@ -4,10 +4,13 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
+from study.errors import InputError
+from study.networks import Block
 from study.preflight.ends import input_signal, output_gradient
 from study.preflight.response import APART
-from study.preflight.shapes import LayerShape
+from study.preflight.shapes import LayerShape, _shape
 from study.preflight.theory import Signal, predict
 
 NONE = {"name": "none"}
@@ -188,3 +191,14 @@ def test_images_have_the_moments_of_their_pairs() -> None:
     smooth = torch.ones(3, 1, 4, 4) * 2.0
     layers = [LayerShape(1, 4, 4, kernel=3, side=(4, 4), pool="max", convolves=True)]
     assert set(input_signal(smooth, layers).shared.values()) == {4.0}
+
+
+def test_what_nobody_has_written_down_is_named() -> None:
+    with pytest.raises(InputError, match=r"init=mine: .* add it to VARIANCES"):
+        predicted([64] * 3, {"name": "mine"}, "relu")
+
+
+def test_a_norm_that_is_no_batchnorm_is_not_taken_for_none() -> None:
+    block = Block(nn.Linear(4, 4), norm=nn.LayerNorm(4), activation=nn.ReLU())
+    with pytest.raises(InputError, match="the norm LayerNorm"):
+        _shape(block, (1, 1), False)

@@ -10,7 +10,13 @@ import tiny
 import torch
 from safetensors.torch import load_file
 
-from study.outputs.checkpoint import CHECKPOINT, Checkpoint, write_checkpoint
+from study.outputs.checkpoint import (
+    CHECKPOINT,
+    UNFIT,
+    Checkpoint,
+    UnfitCheckpoint,
+    write_checkpoint,
+)
 from study.pretraining.cache import (
     Pretrained,
     Result,
@@ -48,6 +54,31 @@ def test_a_seed_is_trained_once(tmp_path: Path) -> None:
     assert states(again)[0] == states(first)[0]
     assert [one.updates for one in again.values()] == [7, 7, 7]
     assert first[0].seconds == again[0].seconds
+
+
+def test_a_cut_off_write_is_removed_by_the_next_run_and_no_owners_is(tmp_path: Path) -> None:
+    names = (f".{CHECKPOINT}.1.partial", ".seed=0.safetensors.1.partial", ".owner.json.a.1.partial")
+    for name in names:
+        (tmp_path / name).touch()
+    pretrained(tmp_path, SIGNATURE, [0], Training())
+    assert [(tmp_path / name).exists() for name in names] == [False, False, True]
+
+
+def test_a_checkpoint_of_other_code_is_put_aside(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_checkpoint(tmp_path / CHECKPOINT, SIGNATURE, {"seeds": [0]}, {"layers": []})
+    training = Training()
+
+    def train(seeds: list[int], checkpoint: Checkpoint | None) -> Result:
+        if checkpoint is not None:
+            raise UnfitCheckpoint("it lacks a layer")
+        return training(seeds, checkpoint)
+
+    assert list(pretrained(tmp_path, SIGNATURE, [0, 1], train)) == [0, 1]
+    assert training.asked == [[0, 1]]
+    assert (tmp_path / UNFIT).exists()
+    assert "it lacks a layer" in caplog.text
 
 
 def cut(path: Path) -> None:

@@ -108,7 +108,7 @@ def corrupt(path: Path, change: Any, sealed: bool = True) -> str:
         (lambda result: result.update(status="running"), "no finished replicas"),
         (lambda result: result.update(replicas=[]), "no finished replicas"),
         (lambda result: result.update(chosen_lr=7.0), "chosen_lr"),
-        (lambda result: result["replicas"][0].pop("seed"), "no seed"),
+        (lambda result: result["replicas"][0].pop("seed"), "replicas[0].seed is missing"),
         (lambda result: result["replicas"][0].update(status="fine"), "status"),
         (lambda result: result["replicas"][0].update(test_error="low"), "test_error"),
         (lambda result: result["replicas"].append(result["replicas"][0]), "same seed"),
@@ -199,7 +199,7 @@ def test_a_frame_has_one_row_per_replica(tmp_path: Path) -> None:
     [
         ("{", "truncated"),
         ('{"schema": 2, "cells": []}', "schema"),
-        ('{"schema": 1}', "no list of cells"),
+        ('{"schema": 1}', "its cells is missing"),
         ('{"schema": 1, "cells": [{"directory": "a"}]}', "signature"),
         (
             '{"schema": 1, "cells": [{"directory": "../a", "signature": "s", "factors": {}}]}',

@@ -192,3 +192,21 @@ def test_a_cell_without_a_sound_configuration_has_none_of_its_settings(tmp_path:
     (cell,) = Frames.read(tmp_path).cells
     assert not matches(number_of("Erhan", 1.80), cell)
     assert matches(number_of("Bengio", 2.4), cell)
+
+
+def test_shifted_test_images_have_nothing_published_beside_them(tmp_path: Path) -> None:
+    factors = {
+        "activation": ["sigmoid"],
+        "norm": ["none"],
+        "pretraining": ["none"],
+        "data.test_shift": ["none", "noise"],
+    }
+    clean, noisy = synthetic.make_study(tmp_path, factors)
+    for path, shift in ((clean, "none"), (noisy, "noise")):
+        configured(path)
+        text = (path / "config.yaml").read_text(encoding="utf-8")
+        shifted = text.replace("  test_size: null\n", f"  test_size: null\n  test_shift: {shift}\n")
+        (path / "config.yaml").write_text(shifted, encoding="utf-8")
+        name_file(path, "config.yaml")
+    (sheet,) = published_sheets(Frames.read(tmp_path).cells)
+    assert {row[3] for row in sheet.rows} == {clean.name}

@@ -1,17 +1,21 @@
 """A cell that is stopped and gone on with is, bit for bit, the one that was never stopped."""
 
 import itertools
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny
 from interrupted import EVERY_EPOCH, NEVER, Killed, killed_at, train_with_kills
+from safetensors import safe_open
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.summary.writer import event_file_writer
 
 from study.outputs.cell import read_curves, read_result
-from study.outputs.checkpoint import CHECKPOINT
+from study.outputs.checkpoint import CHECKPOINT, UNFIT, read_checkpoint, write_checkpoint
 from study.outputs.comparable import comparable, comparable_pretraining
 from study.proof.circumstances import differing_circumstances
 
@@ -205,6 +209,38 @@ def test_a_damaged_checkpoint_is_named_and_the_cell_starts_over(
     assert str(path) in message
     assert "starts over" in message
     assert record["provenance"]["resumed"] == []
+    assert comparable(directory) == comparable(tmp_path / "whole" / "cell")
+
+
+def without_a_tensor(state: Any) -> None:
+    """Takes one of the first replica's parameters out."""
+    training = state["population"]["replicas"][0]["training"]
+    training.pop(next(iter(training)))
+
+
+@pytest.mark.parametrize("change", [without_a_tensor, lambda state: state.pop("packing")])
+def test_a_checkpoint_of_other_code_is_put_aside_and_the_cell_starts_over(
+    root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, change: Callable[[Any], Any]
+) -> None:
+    overrides = (*POPULATION, MOMENTUM)
+    tiny.train_to(tmp_path / "whole" / "cell", root, *overrides)
+    directory = tmp_path / "study" / "cell"
+    with pytest.raises(Killed), killed_at(2):
+        tiny.train_to(directory, root, *overrides, EVERY_EPOCH)
+    path = directory / CHECKPOINT
+    with safe_open(path, framework="pt") as file:
+        record = json.loads(file.metadata()["record"])
+    checkpoint = read_checkpoint(path, record["signature"], "")
+    assert checkpoint is not None
+    change(checkpoint.state)
+    write_checkpoint(path, record["signature"], checkpoint.record, checkpoint.state)
+    caplog.clear()
+    found = tiny.train_to(directory, root, *overrides)
+    (message,) = [entry.getMessage() for entry in caplog.records]
+    assert "of another version" in message
+    assert "starts over" in message
+    assert (directory / UNFIT).exists()
+    assert found["provenance"]["resumed"] == []
     assert comparable(directory) == comparable(tmp_path / "whole" / "cell")
 
 

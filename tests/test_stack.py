@@ -149,7 +149,7 @@ TRAJECTORIES = [
     for row, activation in enumerate(combinations.ACTIVATIONS)
     for norm, model, inputs in [
         (0, list(combinations.MODELS)[row % 4], "both"),
-        (row % (len(combinations.NORMS) - 1) + 1, list(combinations.MODELS)[row // 4], "plain"),
+        (row % (len(combinations.NORMS) - 1) + 1, list(combinations.MODELS)[row // 4 % 4], "plain"),
     ]
 ]
 

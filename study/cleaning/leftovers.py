@@ -7,19 +7,23 @@ directory is ever among it; symbolic links are not followed.
 import fnmatch
 import os
 import re
+import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from study.outputs.cell import CONTENT, OWNERSHIP, PASSING, is_set_aside
-from study.outputs.checkpoint import CHECKPOINT
+from study.outputs.checkpoint import CHECKPOINT, UNFIT
 from study.outputs.files import PARTIAL
-from study.outputs.owner import owner_of
+from study.outputs.kernel_lock import is_locked
+from study.outputs.owner import STALE_SECONDS, owner_of
 from study.outputs.records import CellRecord, Ledger, stale_directories
 
-CELL = (*CONTENT, *PASSING, "result.json", *OWNERSHIP)
+OLD_LOCK = "*.safetensors.lock"
+"""The lock of one file, as versions before ownership left it."""
+CELL = (*CONTENT, *PASSING, "result.json", UNFIT, *OWNERSHIP)
 """What a cell's directory holds of ours."""
-CACHE = ("seed=*.safetensors", "seed=*.csv", CHECKPOINT, PARTIAL, *OWNERSHIP)
+CACHE = ("seed=*.safetensors", "seed=*.csv", CHECKPOINT, UNFIT, PARTIAL, OLD_LOCK, *OWNERSHIP)
 CACHE_RUN = "seeds=*"
 """What a directory of pretrained weights holds of ours: files, and TensorBoard's runs."""
 _WRITER = re.compile(r"\.(\d+)\.partial$")
@@ -82,7 +86,7 @@ def _of_cell(cell: CellRecord) -> Iterator[Leftover]:
     if cell.result is None:
         yield from () if owner_of(cell.path) else _partial(cell.path, "an unfinished write")
         return
-    found = _matching(cell.path, (CHECKPOINT, "error.txt", PARTIAL, *OWNERSHIP))
+    found = _matching(cell.path, (CHECKPOINT, UNFIT, "error.txt", PARTIAL, *OWNERSHIP))
     for path in () if found and owner_of(cell.path) else found:
         yield Leftover(f"a finished cell needs no {_called(path)}", path, (path,), room=cell.path)
 
@@ -107,9 +111,12 @@ def _pretraining(study: Path, cells: Sequence[CellRecord]) -> Iterator[Leftover]
         if directory.name.rpartition("-")[2] in used:
             yield from _partial(directory, "an unfinished write")
             # All cells are finished here: the last launch died just before it removed these.
-            for path in _matching(directory, (CHECKPOINT, *OWNERSHIP)):
+            for path in _matching(directory, (CHECKPOINT, UNFIT, *OWNERSHIP)):
                 reason = f"a finished pretraining needs no {_called(path)}"
                 yield Leftover(reason, path, (path,), room=directory)
+            for path in _matching(directory, (OLD_LOCK,)):
+                if is_locked(path) is False:
+                    yield Leftover("a lock of an older version", path, (path,), room=directory)
             continue
         runs = [path for path in directory.glob(CACHE_RUN) if _is_directory(path)]
         events = [path for run in runs for path in _matching(run, ("events.out.tfevents.*",))]
@@ -139,8 +146,13 @@ def _is_directory(path: Path) -> bool:
 
 
 def _partial(directory: Path, reason: str) -> Iterator[Leftover]:
-    """Files whose writing was cut off: no process of this machine is still at it."""
+    """Files whose writing was cut off: no process of this machine is still at it.
+
+    Nor of another, where nobody wrote to them for as long as an owner may be silent.
+    """
     for path in _matching(directory, (PARTIAL,)):
+        if time.time() - path.lstat().st_mtime < STALE_SECONDS:
+            continue
         writer = _WRITER.search(path.name)
         if writer is None or not _is_alive(int(writer[1])):
             yield Leftover(reason, path, (path,))

@@ -21,7 +21,7 @@ from safetensors.torch import save
 
 from study.data.images import Images, fingerprint_of
 from study.data.source import Source, shown
-from study.outputs.files import replacing
+from study.outputs.files import remove_unfinished, replacing
 from study.outputs.ownership import owned
 
 FORMAT = "2"
@@ -157,8 +157,7 @@ def read_tensors(
 def keep(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> None:
     """Writes a cache, for the owner of its directory, or warns that it cannot be."""
     try:
-        for left in path.parent.glob(f".{path.name}.*.partial"):
-            left.unlink()
+        remove_unfinished(path.parent, path.name)
         with replacing(path) as file:
             file.write(save(dict(tensors), metadata=dict(metadata)))
     except (OSError, SafetensorError) as error:

@@ -5,10 +5,11 @@ the SHA-256 of that record and of every tensor; the tensor `state` holds a tree 
 JSON, in which each array stands as the name of the tensor that holds it.
 """
 
+import contextlib
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 CHECKPOINT = "checkpoint.safetensors"
 """The file's name, in the directory of what is trained."""
+UNFIT = "checkpoint.unfit.safetensors"
+"""Where one is kept that is whole, and that this version of the code cannot go on from."""
 SCHEMA = 1
 _STATE = "state"
 _TENSOR, _ARRAY = "<tensor>", "<array>"
@@ -35,6 +38,19 @@ _TYPES = {
 }
 """What safetensors calls the types of tensors."""
 _log = logging.getLogger(__name__)
+
+
+class UnfitCheckpoint(Exception):  # noqa: N818
+    """A whole checkpoint of other shapes or names than the code has now."""
+
+
+@contextlib.contextmanager
+def fitting() -> Iterator[None]:
+    """A block that takes up a state that may be another code's: then it is `UnfitCheckpoint`."""
+    try:
+        yield
+    except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
+        raise UnfitCheckpoint(str(error)) from error
 
 
 @dataclass(frozen=True)
@@ -122,6 +138,17 @@ class Checkpoints:
                 _log.warning("%s cannot be written (%s): training goes on", self.path, error)
             self._warned = True
         self._last = time.monotonic()
+
+    def put_aside(self, reason: Exception, otherwise: str) -> None:
+        """Renames a checkpoint that does not fit, and says so; `otherwise` as in reading."""
+        self.path.replace(self.path.with_name(UNFIT))
+        _log.warning(
+            "%s is of another version of this code (%s) and is kept as %s: %s",
+            self.path,
+            str(reason).split("\n")[0] or type(reason).__name__,
+            UNFIT,
+            otherwise,
+        )
 
     def remove(self) -> None:
         """Removes the file, once what is trained is kept elsewhere."""

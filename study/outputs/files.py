@@ -62,6 +62,16 @@ def _sync(directory: Path) -> None:
             raise
 
 
+def remove_unfinished(directory: Path, *names: str) -> None:
+    """Removes what writes of these files left that were cut off; for the directory's owner.
+
+    Names may be patterns.
+    """
+    for name in names:
+        for left in directory.glob(f".{name}.*.partial"):
+            left.unlink(missing_ok=True)
+
+
 def make_directory(path: Path, *, within: Path | None = None) -> Path:
     """Makes a directory, and its parents, unless it is there.
 

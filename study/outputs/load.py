@@ -15,7 +15,8 @@ from study.data import Normalize
 from study.errors import InputError
 from study.networks import build_network
 from study.outputs.cell import by_replica, replica_name
-from study.outputs.sealed import check_result, read_json
+from study.outputs.record_form import check_result
+from study.outputs.sealed import read_json
 
 
 def load(

@@ -17,6 +17,8 @@ LOCK = "lock"
 OWNER = "owner.json"
 STALE_SECONDS = 90.0
 """So long after its last heartbeat an owner on another host counts as dead."""
+DAMAGED_SECONDS = 2.0
+"""So long after it was written a file that names nobody is damaged, and not one half written."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,16 @@ class Owner:
         if self.host is None:
             return "another process"
         return f"host {self.host}, process {self.pid}"
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether its file names no process: no owner writes such a one, or keeps it alive."""
+        return self.token is None and self.pid is None
+
+    @property
+    def silence(self) -> float:
+        """The seconds without a heartbeat after which it is dead, where no lock says that."""
+        return DAMAGED_SECONDS if self.is_damaged else STALE_SECONDS
 
     @property
     def is_here(self) -> bool:
@@ -116,7 +128,7 @@ def owner_of(directory: Path) -> Owner | None:
         silent = time.time() - (directory / OWNER).stat().st_mtime
     except OSError:
         return None
-    return owner if silent < STALE_SECONDS else None
+    return owner if silent < owner.silence else None
 
 
 @cache

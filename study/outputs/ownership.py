@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from study.outputs.kernel_lock import KernelLock
-from study.outputs.owner import LOCK, OWNER, STALE_SECONDS, Owner, owner_of, read_owner
+from study.outputs.owner import LOCK, OWNER, Owner, owner_of, read_owner
 
 __all__ = ["LOCK", "OWNER", "Owned", "Owner", "Ownership", "owned", "owner_of"]
 
@@ -156,7 +156,7 @@ def _is_dead(path: Path, owner: Owner, lock: KernelLock) -> bool:
     if owner.is_here and not owner.is_running:
         return True
     try:
-        return lock.now() - path.stat().st_mtime >= STALE_SECONDS
+        return lock.now() - path.stat().st_mtime >= owner.silence
     except FileNotFoundError:
         return False
 

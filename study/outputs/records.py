@@ -3,7 +3,6 @@
 Nothing here writes. A file that cannot be trusted is named in `CellRecord.problems` and never used.
 """
 
-import contextlib
 import os
 import re
 from collections.abc import Iterable
@@ -13,15 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from study.errors import InputError
+from study.outputs.form import check_form
 from study.outputs.owner import Owner, owner_of
-from study.outputs.sealed import (
-    METRIC_KEYS,
-    check_kinds,
-    check_result,
-    check_schema,
-    read_json,
-    require_seal,
-)
+from study.outputs.record_form import LEDGER, check_result
+from study.outputs.sealed import METRIC_KEYS, check_schema, read_json, require_seal
 from study.tasks import recorded_task
 
 if TYPE_CHECKING:
@@ -29,7 +23,6 @@ if TYPE_CHECKING:
 
 STATUSES = ("done", "diverged", "running", "failed", "damaged", "missing")
 FINISHED = ("done", "diverged")
-_LEDGER_KINDS = {"threads": int, "experiment": dict, "claims": list, "previous": list}
 _CELL_NAME = re.compile(r".+-[0-9a-f]{8}")
 
 
@@ -222,11 +215,8 @@ def last_error(path: Path) -> str | None:
 
 def _parse_ledger(directory: Path, content: dict[str, Any]) -> Ledger:
     check_schema(content)
-    check_kinds(content, _LEDGER_KINDS)
-    entries = content.get("cells")
-    if not isinstance(entries, list):
-        raise ValueError("it has no list of cells")
-    cells = tuple(_parse_ledger_cell(entry) for entry in entries)
+    check_form(content, LEDGER)
+    cells = tuple(_parse_ledger_cell(entry) for entry in content["cells"])
     if len({cell.directory for cell in cells}) < len(cells):
         raise ValueError("it lists a directory twice")
     return Ledger(
@@ -240,13 +230,12 @@ def _parse_ledger(directory: Path, content: dict[str, Any]) -> Ledger:
     )
 
 
-def _parse_ledger_cell(entry: Any) -> LedgerCell:
-    with contextlib.suppress(TypeError, KeyError):
-        cell = LedgerCell(entry["directory"], entry["signature"], entry["factors"])
-        plain = isinstance(cell.directory, str) and re.fullmatch(r"[^./\\][^/\\]*", cell.directory)
-        if plain and isinstance(cell.signature, str) and isinstance(cell.factors, dict):
-            return cell
-    raise ValueError("a cell in it lacks a directory, a signature or its factors")
+def _parse_ledger_cell(entry: dict[str, Any]) -> LedgerCell:
+    if not re.fullmatch(r"[^./\\][^/\\]*", entry["directory"]):
+        raise ValueError(
+            f"it lists the directory {entry['directory']!r:.40}, which is no plain name"
+        )
+    return LedgerCell(entry["directory"], entry["signature"], entry["factors"])
 
 
 def _count_diverged(result: dict[str, Any]) -> int:

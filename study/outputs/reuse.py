@@ -14,8 +14,9 @@ from study.outputs.cell import (
 )
 from study.outputs.files import sha256
 from study.outputs.measurements import read_probes
+from study.outputs.record_form import check_result
 from study.outputs.results import ReplicaResult
-from study.outputs.sealed import check_result, read_json
+from study.outputs.sealed import read_json
 
 
 def finished_replicas(

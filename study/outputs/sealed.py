@@ -1,9 +1,7 @@
-"""JSON records that prove themselves: canonical form, seal, and what makes a result sound."""
+"""JSON records that prove themselves: canonical form, seal and schema."""
 
 import hashlib
 import json
-import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,12 +12,6 @@ METRIC_KEYS = tuple(
     for split in ("train", "val", "test")
     for quantity in ("loss", "error")
 )
-
-
-_CALLED = {dict: "object", list: "list", int: "whole number"}
-"""The kinds of JSON values in JSON's words."""
-_KINDS = dict.fromkeys(("files", "probes", "provenance"), dict)
-"""What else of a result must be of a kind, wherever it is there."""
 
 
 def _canonical(record: dict[str, Any]) -> bytes:
@@ -88,48 +80,3 @@ def read_sealed(path: Path) -> dict[str, Any]:
     check_schema(content)
     require_seal(content)
     return content
-
-
-def check_kinds(content: dict[str, Any], kinds: Mapping[str, type]) -> None:
-    """ValueError unless each of these keys, where it is there and not null, has such a value."""
-    for name, kind in kinds.items():
-        value = content.get(name)
-        if value is not None and not isinstance(value, kind):
-            raise ValueError(f"its {name} is {value!r:.40}, which is no {_CALLED[kind]}")
-
-
-def check_result(result: dict[str, Any], signature: str) -> None:
-    """ValueError unless `result` is a whole, unaltered result.json of the cell `signature`."""
-    check_schema(result)
-    if result.get("signature") != signature:
-        raise ValueError("its signature is not the one study.json expects, so it is foreign")
-    require_seal(result)
-    check_kinds(result, _KINDS)
-    if not _is_number(result.get("wall_seconds"), null=True):
-        raise ValueError("its wall_seconds is not a number")
-    replicas = result.get("replicas")
-    if result.get("status") != "done" or not isinstance(replicas, list) or not replicas:
-        raise ValueError("it has no finished replicas")
-    for replica in replicas:
-        _check_replica(replica)
-    if len({(replica["seed"], replica["lr"]) for replica in replicas}) < len(replicas):
-        raise ValueError("two of its replicas have the same seed and learning rate")
-    if result.get("chosen_lr") not in [replica["lr"] for replica in replicas]:
-        raise ValueError("no replica has its chosen_lr")
-
-
-def _check_replica(replica: Any) -> None:
-    if not isinstance(replica, dict) or not isinstance(replica.get("seed"), int):
-        raise ValueError("a replica has no seed")
-    if not _is_number(replica.get("lr")) or replica.get("status") not in ("trained", "diverged"):
-        raise ValueError(f"the replica of seed {replica['seed']} lacks its lr or status")
-    wrong = [key for key in METRIC_KEYS if not _is_number(replica.get(key, ""), null=True)]
-    if wrong:
-        raise ValueError(f"{wrong[0]} of seed {replica['seed']} is not a number")
-
-
-def _is_number(value: Any, null: bool = False) -> bool:
-    if value is None:
-        return null
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(value)

@@ -5,6 +5,7 @@ python -m study.page.font_files
 
 from pathlib import Path
 
+from study.outputs.files import replacing
 from study.page.fonts import FACES, FONTS
 
 LICENCE = "LICENSE_DEJAVU"
@@ -38,7 +39,8 @@ def make_font(source: Path, path: Path) -> None:
         part = subset.Subsetter(options)
         part.populate(unicodes=CHARACTERS)
         part.subset(font)
-        subset.save_font(font, str(path), options)
+        with replacing(path) as file:
+            subset.save_font(font, file, options)
 
 
 def sources() -> Path:
@@ -53,7 +55,8 @@ def main() -> None:
     FONTS.mkdir(exist_ok=True)
     for name in FACES:
         make_font(sources() / f"{name}.ttf", FONTS / f"{name}.woff")
-    (FONTS / LICENCE).write_bytes((sources() / LICENCE).read_bytes())
+    with replacing(FONTS / LICENCE) as file:
+        file.write((sources() / LICENCE).read_bytes())
 
 
 if __name__ == "__main__":

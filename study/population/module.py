@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from study.data import Data
+from study.outputs.checkpoint import fitting
 from study.population.engine import Engine
 from study.population.epochs import WholeEpochs
 from study.population.group import NO_PAUSES, Evaluation, Pauses, State
@@ -92,7 +93,8 @@ class Population(WholeEpochs):
     def on_fit_start(self) -> None:
         self.engine.start()
         if self.epochs_done:
-            self.engine.restore_training(self._taken_up)
+            with fitting():
+                self.engine.restore_training(self._taken_up)
             self._taken_up = []
         else:
             self._measure_start()

@@ -77,7 +77,7 @@ class Line:
         network = build_network(config, data.input_shape, data.num_classes)
         self.network: Network = network.to(device=data.train.inputs.device, dtype=dtype)
         self._alone = Alone(self.network, Replica(0, 0.0), self.settings)
-        self._is_parameter = {name for name, _ in self.network.named_parameters()}
+        self._parameters = [name for name, _ in self.network.named_parameters()]
 
     def rows(self, ends: Ends, num_points: int) -> list[dict[str, Any]]:
         """A row for each of the points, from the first end to the second, evenly spaced."""
@@ -119,14 +119,13 @@ class Line:
     def _between(self, first: State, second: State, alpha: float) -> State:
         """Parameters (1 - alpha) w + alpha w', exactly w and w' at the ends; buffers are w's."""
         return {
-            name: torch.lerp(value, second[name], alpha) if name in self._is_parameter else value
+            name: torch.lerp(value, second[name], alpha) if name in self._parameters else value
             for name, value in first.items()
         }
 
     def _vector(self, state: State) -> Tensor:
-        """All parameters, float64 [P]."""
-        parameters = [value for name, value in state.items() if name in self._is_parameter]
-        return torch.cat([value.flatten().double() for value in parameters])
+        """All parameters, float64 [P], in the network's order: a state from a file has another."""
+        return torch.cat([state[name].flatten().double() for name in self._parameters])
 
 
 def _apart(first: Tensor, second: Tensor) -> dict[str, float]:

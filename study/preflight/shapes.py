@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from study.errors import InputError
 from study.networks import BatchNorm, Block, Network, pieces_per_unit
 
 POOLS: dict[type[nn.Module], str] = {nn.MaxPool2d: "max", nn.AvgPool2d: "average"}
@@ -84,7 +85,7 @@ def output_layer(network: Network, hidden: list[LayerShape]) -> LayerShape:
 
 
 def _shape(block: Block, side: tuple[int, int], fed_by_activation: bool) -> LayerShape:
-    layer, norm = block.layer, block.norm
+    layer, norm = block.layer, _batch_norm(block.norm)
     rows, inputs = layer.weight.shape[:2]
     convolves = isinstance(layer, nn.Conv2d)
     return LayerShape(
@@ -94,10 +95,22 @@ def _shape(block: Block, side: tuple[int, int], fed_by_activation: bool) -> Laye
         kernel=layer.weight.shape[-1] if convolves else 1,
         side=side if convolves else (1, 1),
         has_bias=layer.bias is not None,
-        norm=norm.position if isinstance(norm, BatchNorm) else None,
-        eps=norm.eps if isinstance(norm, BatchNorm) else 0.0,
+        norm=norm.position if norm else None,
+        eps=norm.eps if norm else 0.0,
         pool=POOLS.get(type(block.pool)),
         is_linear=isinstance(block.activation, nn.Identity),
         convolves=convolves,
         fed_by_activation=fed_by_activation,
     )
+
+
+def _batch_norm(norm: nn.Module) -> BatchNorm | None:
+    """The norm of a block, None where there is none; InputError for one that is no BatchNorm."""
+    if isinstance(norm, nn.Identity):
+        return None
+    if not isinstance(norm, BatchNorm):
+        raise InputError(
+            f"the norm {type(norm).__name__}: the preflight predicts nets without norms and those "
+            "with BatchNorm; teach study/preflight/theory.py what this one does"
+        )
+    return norm

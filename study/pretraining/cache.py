@@ -17,9 +17,15 @@ from torch import Tensor
 
 from study.configuration import hashed, identity_hash
 from study.networks import needs_sample
-from study.outputs.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint
+from study.outputs.checkpoint import (
+    CHECKPOINT,
+    Checkpoint,
+    Checkpoints,
+    UnfitCheckpoint,
+    read_checkpoint,
+)
 from study.outputs.digests import header_sha256, tensors_sha256
-from study.outputs.files import sha256, write_csv, write_tensors
+from study.outputs.files import remove_unfinished, sha256, write_csv, write_tensors
 from study.outputs.ownership import owned
 from study.pretraining.weights_file import read_weights
 
@@ -44,6 +50,8 @@ UNUSED = (
 But for data.train_size, where labels or an initialization that measures data make it count.
 """
 
+OTHERWISE = "the seeds are pretrained from the start"
+"""What happens where a checkpoint cannot be gone on from."""
 _log = logging.getLogger(__name__)
 
 
@@ -125,6 +133,7 @@ def pretrained(
     directory.mkdir(parents=True, exist_ok=True)
     seeds = list(seeds)
     with owned(directory, wait=True):
+        remove_unfinished(directory, CHECKPOINT, "seed=*")
         found = {seed: kept(directory, signature, seed) for seed in seeds}
         while missing := [seed for seed in seeds if found[seed] is None]:
             found |= _train_some(directory, signature, missing, train)
@@ -137,12 +146,19 @@ def _train_some(
     missing: list[int],
     train: Callable[[list[int], Checkpoint | None], Result],
 ) -> dict[int, Pretrained]:
-    """Trains seeds that belong together, and keeps those of them that are not kept."""
+    """Trains seeds that belong together, and keeps those of them that are not kept.
+
+    None of them, if their checkpoint does not fit: it is then put aside.
+    """
     checkpoint = _checkpoint(directory, signature, missing)
     together = _together(directory, signature, missing)
     group = checkpoint.record["seeds"] if checkpoint else together
     started = time.perf_counter()
-    result = train(group, checkpoint)
+    try:
+        result = train(group, checkpoint)
+    except UnfitCheckpoint as unfit:
+        Checkpoints(directory, signature, None).put_aside(unfit, OTHERWISE)
+        return {}
     seconds = result.earlier_seconds + time.perf_counter() - started
     share = round(seconds / len(group), 3)
     found = {
@@ -157,7 +173,7 @@ def _train_some(
 def _checkpoint(directory: Path, signature: str, missing: Sequence[int]) -> Checkpoint | None:
     """What an earlier attempt left of some of the missing seeds."""
     path = directory / CHECKPOINT
-    found = read_checkpoint(path, signature, "the seeds are pretrained from the start")
+    found = read_checkpoint(path, signature, OTHERWISE)
     return found if found and not set(missing).isdisjoint(found.record["seeds"]) else None
 
 

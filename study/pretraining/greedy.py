@@ -12,6 +12,7 @@ import torch
 
 from study.data import Data, Split
 from study.networks import Autoencoder, Network
+from study.outputs.checkpoint import fitting
 from study.population.streams import Streams, stream_seed
 from study.pretraining.kinds import KINDS, Layer
 from study.pretraining.phase import Fed, LayerPhase, Row
@@ -50,9 +51,13 @@ class Course:
         self._passed: list[Mapping[str, Any]] = []
 
     def follow(self, phase: LayerPhase, index: int) -> None:
-        """Has the phase of layer `index` go on from its state, and saved while it trains."""
+        """Has the phase of layer `index` go on from its state, and saved while it trains.
+
+        `UnfitCheckpoint` if the state is not one of such a phase.
+        """
         if index < len(self._earlier):
-            phase.take_up(self._earlier[index])
+            with fitting():
+                phase.take_up(self._earlier[index])
         phase.after_epoch = lambda: self._save(lambda: [*self._passed, phase.training_state()])
 
     def passed(self, phase: LayerPhase) -> None:

@@ -16,6 +16,7 @@ from study.data import Data, prepare
 from study.events import CellWriter, open_writer
 from study.networks import Network, build_network
 from study.outputs.checkpoint import Checkpoint, Checkpoints
+from study.outputs.provenance import code_and_machine
 from study.population.build import DTYPES, initial_network
 from study.population.packing import workers
 from study.pretraining.board import watch_on
@@ -177,7 +178,7 @@ class StartingWeights:
         return {
             "device": str(self.data.train.inputs.device),
             "threads": str(torch.get_num_threads()),
-            "torch": torch.__version__,
+            "torch": str(code_and_machine()["packages"]["torch"]),
         }
 
     def _writer(self, stack: ExitStack, seeds: list[int]) -> CellWriter | None:

@@ -15,6 +15,8 @@ from study.networks import build_network
 from study.outputs.cell import CONTENT
 from study.outputs.files import write_json
 from study.outputs.sealed import seal
+from study.population.build import DTYPES, replicas_of
+from study.population.packing import pack, workers
 from study.pretraining.stage import StartingWeights, epochs_of, training_data
 from study.proof.pretrainings import together
 from study.proof.saved import Saved
@@ -73,6 +75,33 @@ def num_ticks(config: Config, saved: Saved) -> int:
     epochs, before = epochs_of(config, network, num_train=len(data.train), num_whole=whole)
     seeds = {entry["seed"] for entry in saved.trained}
     return len(saved.trained) * epochs + len(seeds) * before
+
+
+def packing_again(config: Config, saved: Saved) -> list[int]:
+    """The sizes of the groups in which the cell's trained replicas are trained again.
+
+    The rule of `study.population.packing`. They were others if some replicas were trained in a
+    second round then, since the record that they were to be copied from had not kept all of them.
+    """
+    data = data_of(config)
+    network = build_network(config, data.input_shape, data.num_classes)
+    network.to(DTYPES[config["trainer"]["precision"]])
+    device, settings = data.train.inputs.device, config["population"]
+    trained = {(entry["seed"], entry["lr"]) for entry in saved.trained}
+    replicas = [each for each in replicas_of(config) if (each.seed, each.lr) in trained]
+    most = settings["max_replicas"] or len(replicas)
+    num_workers = workers(device, config["trainer"]["threads"])
+    return [
+        len(group)
+        for start in range(0, len(replicas), most)
+        for group in pack(
+            replicas[start : start + most],
+            network,
+            device,
+            engine=settings["engine"],
+            num_workers=num_workers,
+        )
+    ]
 
 
 def train_again(saved: Saved, config: Config, study: Path, tick: Tick) -> Path:

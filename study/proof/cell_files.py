@@ -13,6 +13,7 @@ from study.outputs.digests import tensors_sha256
 from study.outputs.measurements import FILE as PROBES_FILE
 from study.outputs.measurements import parsed_row, summary
 from study.outputs.pairs import FILE as PAIRS
+from study.outputs.pairs import num_points
 from study.outputs.readings import contents
 from study.outputs.records import CellRecord
 from study.outputs.results import ReplicaResult
@@ -91,6 +92,8 @@ def _tried(
 def _config(files: Files) -> Iterator[Problem]:
     config = parsed_config(files.sound["config.yaml"])
     yield from identity_problems(files.cell, config)
+    if num_points(config) and PAIRS not in files.named:
+        yield "result.json", f"it names no {PAIRS}, though pairs.points={num_points(config)}"
 
 
 def _curves(files: Files) -> Iterator[Problem]:

@@ -1,5 +1,6 @@
 """The pretrained weights behind a saved cell, where they are still kept."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,30 @@ def together(saved: Saved) -> list[tuple[int, list[int]]]:
         if "seeds" in header and "threads" in header:
             found[(header["threads"], header["seeds"])] = None
     return [(int(threads), [int(seed) for seed in seeds.split(",")]) for threads, seeds in found]
+
+
+def resumed_pretraining(saved: Saved) -> list[str]:
+    """A line for each part of the cell's pretraining that another machine or version began."""
+    cache = cache_of(saved, saved.directory.parent)
+    lines: dict[str, None] = {}
+    for seed in dict.fromkeys(entry["seed"] for entry in saved.trained):
+        header = header_of(cache / f"seed={seed}.safetensors") if cache else {}
+        for part in _parts(header):
+            changed = [f"{name} {made}" for name, made in part.items() if made != header.get(name)]
+            if changed:
+                seeds = header.get("seeds", seed)
+                lines[f"pretraining of seeds {seeds} resumed then: before it had "
+                      f"{', '.join(changed)}"] = None  # fmt: skip
+    return list(lines)
+
+
+def _parts(header: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Where each part of a pretraining was made from which it was resumed; [] if unreadable."""
+    try:
+        parts = json.loads(header.get("resumed", "[]"))
+    except ValueError:
+        return []
+    return [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
 
 
 def compared_pretraining(

@@ -1,6 +1,7 @@
 """`study reproduce`: a saved cell trained again, and compared with what was saved."""
 
 import contextlib
+import glob
 import tempfile
 import time
 from collections import Counter
@@ -18,9 +19,10 @@ from study.outputs.cell import read_result
 from study.outputs.comparable import Difference
 from study.outputs.files import writable_directory
 from study.outputs.provenance import code_and_machine
-from study.proof.again import config_again, num_ticks, train_again
+from study.proof.again import config_again, num_ticks, packing_again, train_again
 from study.proof.circumstances import differing_circumstances
 from study.proof.comparison import BY_REPLICA, Comparison, compare
+from study.proof.pretrainings import resumed_pretraining
 from study.proof.saved import Saved, names, read_saved
 from study.proof.tolerance import FOLLOWING, are_numbers, distance, kind_of
 from study.words import counted
@@ -46,16 +48,17 @@ def main(arguments: Sequence[str]) -> int:
     if not saved.trained:
         raise InputError(f"{saved.directory} trained nothing: {_origins(saved)}")
     config = config_again(saved, options.data)
-    for line in _announcement(saved):
+    known = _differing_here(saved, config)
+    for line in _announcement(saved, known):
         show(line)
     with _scratch(options.keep) as study:
         comparison, here, seconds = _trained_and_compared(saved, config, study)
     differing = differing_circumstances(saved.provenance, here)
     for line in differing:
-        if line not in _differing_here(saved):
+        if line not in known:
             show(f"differs  {line}")
     show(f"trained again in {seconds:.1f} s ({_seconds(saved):.1f} s then)")
-    return _judged(comparison, elsewhere=bool(differing))
+    return _judged(comparison, elsewhere=bool([*differing, *known]))
 
 
 def _trained_and_compared(
@@ -69,7 +72,7 @@ def _trained_and_compared(
     return compare(saved, again), read_result(again)["provenance"], seconds
 
 
-def _announcement(saved: Saved) -> Iterator[str]:
+def _announcement(saved: Saved, known: Sequence[str]) -> Iterator[str]:
     """What is trained, what is not, and what is known to differ before it is."""
     yield (
         f"{saved.directory}: {counted(len(saved.trained), 'replica')}, "
@@ -77,15 +80,16 @@ def _announcement(saved: Saved) -> Iterator[str]:
     )
     if saved.copied:
         yield f"not trained: {_origins(saved)}"
-    for line in _differing_here(saved):
+    for line in known:
         yield f"differs  {line}"
 
 
-def _differing_here(saved: Saved) -> list[str]:
+def _differing_here(saved: Saved, config: Config) -> list[str]:
     """What differs as far as it shows before training."""
     then = saved.provenance
-    known = code_and_machine()
-    return differing_circumstances({name: then[name] for name in then if name in known}, known)
+    known = code_and_machine() | {"packing": packing_again(config, saved)}
+    shown = {name: then[name] for name in then if name in known}
+    return [*differing_circumstances(shown, known), *resumed_pretraining(saved)]
 
 
 def _origins(saved: Saved) -> str:
@@ -101,12 +105,13 @@ def _origins(saved: Saved) -> str:
 
 def _cell_of(study: Path, signature: str) -> str:
     """The directory of a cell, to reproduce it, or its signature where it is gone."""
-    found = next(study.glob(f"*-{signature[:8]}"), None)
+    found = next(study.glob(f"*-{glob.escape(signature[:8])}"), None)
     return f"{found}: reproduce that" if found else f"a cell of signature {signature[:8]}, now gone"
 
 
 def _seconds(saved: Saved) -> float:
-    return float(saved.record["wall_seconds"] + saved.record["pretraining_seconds"])
+    times = (saved.record.get(name) or 0.0 for name in ("wall_seconds", "pretraining_seconds"))
+    return float(sum(times))
 
 
 @contextlib.contextmanager

@@ -10,7 +10,8 @@ from study.errors import InputError
 from study.keys import KEYS
 from study.outputs.cell import replica_name
 from study.outputs.readings import contents, parsed_yaml
-from study.outputs.sealed import check_result, read_json
+from study.outputs.record_form import check_result
+from study.outputs.sealed import read_json
 from study.program import command
 
 NEEDED = ("data_fingerprint", "threads", "device", "recipe")

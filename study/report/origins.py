@@ -28,6 +28,11 @@ class Origin:
     task: str
 
     @property
+    def is_shifted(self) -> bool:
+        """Whether the test images are corrupted."""
+        return any(key == SHIFT for key, _ in self.split)
+
+    @property
     def words(self) -> str:
         """Such as `data 67f90015, val_size=5000, test_size=null, split_seed=0`."""
         split = [f"{key}={value}" for key, value in self.split]

@@ -90,8 +90,12 @@ def _protocol(table: Mapping[str, Any], of: Mapping[str, Any]) -> dict[str, str]
 
 
 def published_sheets(cells: Sequence[CellRecord]) -> list[Sheet]:
-    """One sheet of what is published of cells like these, or none."""
-    rows = [row for scores in all_scores(cells) for row in _rows(scores)]
+    """One sheet of what is published of cells like these, or none.
+
+    Published errors are of clean images: cells with shifted test images have none beside them.
+    """
+    clean = [scores for scores in all_scores(cells) if not scores.origin.is_shifted]
+    rows = [row for scores in clean for row in _rows(scores)]
     if not rows:
         return []
     return [

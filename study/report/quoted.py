@@ -14,6 +14,7 @@ from pathlib import Path
 
 from study.arguments import Parser
 from study.errors import InputError
+from study.outputs.files import write_text
 from study.report.table import printed
 
 Printer = Callable[[list[str]], str]
@@ -97,7 +98,7 @@ def refresh(documents: Sequence[Path], fresh: Callable[[str], str], *, check: bo
         if (new := fresh(text)) != text:
             stale.append(document)
             if not check:
-                document.write_text(new, encoding="utf-8", newline="\n")
+                write_text(document, new)
     for document in stale:
         print(f"{document}: {'stale; run `make published`' if check else 'refreshed'}")
     return int(check and bool(stale))

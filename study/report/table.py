@@ -8,6 +8,7 @@ from pathlib import Path
 
 from study.arguments import Parser, show
 from study.errors import InputError
+from study.outputs.files import write_text
 from study.outputs.records import read_cells, read_ledger, require_finished, stale_directories
 from study.probes.names import PROBES
 from study.report.caption import coverage
@@ -151,6 +152,10 @@ def _format(options: Namespace) -> str:
 
 def _write_file(path: Path, text: str) -> None:
     try:
-        path.write_text(text, encoding="utf-8", newline="\n")
+        if path.exists() and not path.is_file():
+            # A terminal or a pipe: it cannot be replaced.
+            path.write_text(text, encoding="utf-8", newline="\n")
+        else:
+            write_text(path, text)
     except OSError as error:
         raise InputError(f"--output {path} cannot be written: {error.strerror}") from None

@@ -54,7 +54,7 @@ def holm_steps(pvalues: Sequence[float], alpha: float) -> list[int]:
     return [steps[p] for p in pvalues]
 
 
-def bounds_at(estimate: float, standard_error: float, degrees: int, alpha: float) -> Bounds:
+def bounds_at(estimate: float, standard_error: float, degrees: float, alpha: float) -> Bounds:
     """The two-sided t interval with `alpha` outside: estimate +- t_dof(1 - alpha / 2) error.
 
     `standard_error` is above 0: without spread there is no such interval.
@@ -68,7 +68,9 @@ def bounds_at(estimate: float, standard_error: float, degrees: int, alpha: float
     return Bounds(estimate - half_width, estimate + half_width)
 
 
-def upper_p(estimate: float, standard_error: float, degrees: int, threshold: float = 0.0) -> float:
+def upper_p(
+    estimate: float, standard_error: float, degrees: float, threshold: float = 0.0
+) -> float:
     """The one-sided p of effect <= threshold: P(T_dof >= (estimate - threshold) / standard_error).
 
     `standard_error` is above 0.
@@ -78,7 +80,9 @@ def upper_p(estimate: float, standard_error: float, degrees: int, threshold: flo
     return lower_p(-estimate, standard_error, degrees, -threshold)
 
 
-def lower_p(estimate: float, standard_error: float, degrees: int, threshold: float = 0.0) -> float:
+def lower_p(
+    estimate: float, standard_error: float, degrees: float, threshold: float = 0.0
+) -> float:
     """The one-sided p of effect >= threshold: P(T_dof <= (estimate - threshold) / standard_error).
 
     `standard_error` is above 0.

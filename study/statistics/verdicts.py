@@ -18,7 +18,7 @@ class Effect(NamedTuple):
 
     estimate: float
     standard_error: float
-    degrees: int
+    degrees: float
     smallest: float = 0.0
     kind: Kind = "greater"
     is_bound: bool = False
