@@ -224,7 +224,10 @@ MISTAKES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "not finished": (lambda cell: (cell / "result.json").unlink(), "is not finished"),
     "damaged": (lambda cell: (cell / "result.json").write_text("{"), "truncated or not JSON"),
     "altered": (lambda cell: edit(cell, '"status": "trained"', '"status": "diverged"'), "altered"),
-    "no provenance": (lambda cell: forged(cell, lambda r: r.pop("provenance")), "comes from"),
+    "no provenance": (
+        lambda cell: forged(cell, lambda r: r["provenance"].pop("recipe")),
+        "comes from",
+    ),
     "no configuration": (lambda cell: (cell / "config.yaml").unlink(), "it is missing"),
     "altered curves": (lambda cell: (cell / "curves.csv").write_text(""), "it was altered"),
     "not YAML": (lambda cell: rewritten(cell, "config.yaml", "a: ["), "not YAML"),
