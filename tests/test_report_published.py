@@ -145,7 +145,8 @@ def reconstructing(directory: Path, normalize: str = "unit") -> list[tuple[str, 
     def change(result: dict[str, Any]) -> None:
         result["factors"]["model"] = "autoencoder"
         errors = {"train_error": 14.2, "test_error": 13.8}
-        result |= {"task": "reconstruction", "references": {"pca": {"components": 30, **errors}}}
+        references = {"pca": {"components": 30, **errors}, "mean_image": errors}
+        result |= {"task": "reconstruction", "references": references}
         synthetic.set_metric([4.9, 5.0, 5.1])(result)
 
     synthetic.change_result(path, change)

@@ -25,7 +25,7 @@ def stale_documents() -> list[str]:
 
 def _problems(path: Path, text: str) -> Iterator[str]:
     """What is wrong with the quotations of one document."""
-    if path.name == "README.md" and not any(quotations(kind).search(text) for kind in PRINTERS):
+    if path == Path("README.md") and not any(quotations(kind).search(text) for kind in PRINTERS):
         yield f"quotes no {' or '.join(PRINTERS)}; restore the marks of its tables"
     for mark in broken_marks(text):
         yield f"the mark {mark} is not whole; write <!-- study table ARGUMENTS -->, <!-- end -->"
