@@ -59,6 +59,7 @@ def finish(cell: Cell, directory: Path) -> dict[str, Any]:
         "status": "done",
         "signature": cell.entry.signature,
         "factors": cell.entry.factors,
+        "files": {},
         "replicas": [replica],
         "chosen_lr": 0.1,
         "wall_seconds": 0.1,

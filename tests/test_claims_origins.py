@@ -110,7 +110,7 @@ def test_what_is_read_off_no_image_kept_apart_may_be(study: Path, of: str) -> No
     unit = {"dead_fraction@end": " points", "diverged": " points", "best_epoch": " epochs"}
     expect = f"same within 1e9{unit.get(of, '')}"
     for path in study.glob("mnist-*"):
-        at_every_rate(path, lambda seed, lr: float(seed % 3), "best_epoch")
+        at_every_rate(path, lambda seed, lr: seed % 3, "best_epoch")
     found = verdict(study, **ACROSS, of=of, expect=expect)
     assert found.outcome != "not decidable", found.reason
 

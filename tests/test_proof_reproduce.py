@@ -225,6 +225,10 @@ MISTAKES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "damaged": (lambda cell: (cell / "result.json").write_text("{"), "truncated or not JSON"),
     "altered": (lambda cell: edit(cell, '"status": "trained"', '"status": "diverged"'), "altered"),
     "no provenance": (
+        lambda cell: forged(cell, lambda r: r.pop("provenance")),
+        "provenance is missing",
+    ),
+    "no recipe": (
         lambda cell: forged(cell, lambda r: r["provenance"].pop("recipe")),
         "comes from",
     ),

@@ -88,7 +88,7 @@ RESULT = Fields(
         "chosen_lr": POSITIVE,
     },
     {
-        "chosen_lr_at_edge": OrNull(one_of("lowest", "highest")),
+        "chosen_lr_at_edge": OrNull(Either(one_of("lowest", "highest"), TRUTH)),
         "family": TEXT,
         "pretraining": Fields(
             optional={
@@ -114,17 +114,17 @@ _EXPERIMENT = OrNull(
         }
     )
 )
-_LAUNCH: dict[str, Form] = {"experiment": _EXPERIMENT, "claims": OrNull(Each())}
 LEDGER = Fields(
     {"cells": Each(Fields({"directory": TEXT, "signature": TEXT, "factors": Named(LEVEL)}))},
     {
-        **_LAUNCH,
+        "experiment": _EXPERIMENT,
+        "claims": OrNull(Each()),
         "study": TEXT,
         "threads": OrNull(whole(1)),
-        "previous": OrNull(Each(Fields(optional={**_LAUNCH, "num_finished": whole(0)}))),
+        "previous": OrNull(Each()),
     },
 )
-"""study.json, but for `schema` and `sha256`; what a claim must be, its own parser says."""
+"""study.json, but for `schema` and `sha256`; its claims and their history are read by others."""
 
 
 def check_result(result: dict[str, Any], signature: str) -> None:
