@@ -1,7 +1,11 @@
 """What a user did wrong, said in one line."""
 
 import difflib
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Sequence
+
+LONGEST_LIST = 330
+"""Characters of the names that an error lists."""
 
 
 class InputError(ValueError):
@@ -14,10 +18,19 @@ class InputError(ValueError):
 def unknown(what: str, name: object, choices: Iterable[object]) -> InputError:
     """The error for a name that is not among `choices`: lists them, the closest first named.
 
+    Of so many that the line would be a page, the first and how many more there are.
+
     >>> unknown("activation", "rleu", ["relu", "tanh"])
     InputError("unknown activation 'rleu' (did you mean 'relu'?); choose from: relu, tanh")
     """
     names = [str(choice) for choice in choices]
     close = difflib.get_close_matches(str(name), names, n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
-    return InputError(f"unknown {what} {str(name)!r}{hint}; choose from: {', '.join(names)}")
+    return InputError(f"unknown {what} {str(name)!r}{hint}; choose from: {_listed(names)}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    lengths = itertools.accumulate(len(name) + len(", ") for name in names)
+    fitting = sum(length <= LONGEST_LIST for length in lengths)
+    more = f" and {len(names) - fitting} more" if fitting < len(names) else ""
+    return ", ".join(names[:fitting]) + more

@@ -16,7 +16,7 @@ from study.__main__ import main
 from study.compose import SWITCHES
 from study.keys import KEYS
 
-LONGEST = 700
+LONGEST = 450
 
 
 def saved(root: Path) -> set[str]:
