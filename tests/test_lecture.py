@@ -183,7 +183,7 @@ def test_files_that_are_no_page_any_more_go(tmp_path: Path) -> None:
 
 def test_it_needs_no_torch() -> None:
     code = (
-        "import sys; from study.lecture import __main__; from study.lecture.document import *;"
+        "import sys; from study.lecture import consistency; from study.lecture.document import *;"
         "documents(); print([m for m in ('torch', 'lightning', 'hydra') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

@@ -1,97 +1,48 @@
 """Malformed files and command lines: no traceback, and no finished cell is ever changed by them."""
 
-import hashlib
+import contextlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from finished_study import (
+    CELL_FILES,
+    READERS,
+    SWEEP,
+    Output,
+    bounded,
+    cells_of,
+    contents,
+    copied,
+    places_in,
+    said,
+    train,
+)
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_bad_input import overrides
-from tiny_launch import TINY
 
 from study.__main__ import main
-from study.outputs.sealed import seal
 
 Damage = Callable[[bytes], bytes]
-Output = pytest.CaptureFixture[str]
-SWEEP = (
-    *("train", "-m", *TINY, "activation=relu,tanh", "outputs_dir=.", "study=s"),
-    *("seeds=2", "pairs.points=3"),
-)
-CELL_FILES = (
-    *("result.json", "config.yaml", "curves.csv", "probes.csv", "pairs.csv"),
-    *("predictions.npz", "filters.npz", "weights.safetensors"),
-)
 STRAY = ("lock", "owner.json", "checkpoint.safetensors", "error.txt")
 BESIDE = ("preflight.json", "pretraining/rbm-01234567/seed=0.safetensors", ".study.json.lock")
 HARMLESS = (0, 1)
 """What a command answers that can do its work all the same: all is well, or something is not."""
 
-bounded = settings(
-    max_examples=120,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with a finished study of two cells."""
-    path = tmp_path_factory.mktemp("trained")
-    with inside(path):
-        assert main(SWEEP) == 0
-    return path
+    return train(tmp_path_factory.mktemp("trained"))
 
 
 @pytest.fixture(scope="module")
 def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("scratch")
-
-
-class inside:  # noqa: N801
-    """A block in another working directory."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.before = path, Path.cwd()
-
-    def __enter__(self) -> None:
-        os.chdir(self.path)
-
-    def __exit__(self, *exception: object) -> None:
-        os.chdir(self.before)
-
-
-def copied(trained: Path, scratch: Path) -> Path:
-    shutil.rmtree(scratch)
-    shutil.copytree(trained, scratch)
-    return scratch / "s"
-
-
-def cells_of(study: Path) -> list[Path]:
-    return sorted(path.parent for path in study.glob("mnist-*/config.yaml"))
-
-
-def contents(cell: Path) -> dict[str, str]:
-    """A hash of each of the files that make a finished cell."""
-    return {
-        name: hashlib.sha256((cell / name).read_bytes()).hexdigest()
-        for name in CELL_FILES
-        if (cell / name).is_file()
-    }
-
-
-def said(capsys: Output, status: int) -> str:
-    """What a command said; of bad input it must be one line."""
-    out, err = capsys.readouterr()
-    assert "Traceback" not in err
-    if status == 2:
-        assert err.startswith("study: ")
-        assert err.count("\n") == 1
-    return str(out + err)
 
 
 # Damage
@@ -133,13 +84,6 @@ places = st.one_of(
     st.tuples(st.just("s"), st.sampled_from(["study.json", *BESIDE])),
     st.tuples(st.just("cell"), st.sampled_from([*CELL_FILES, *STRAY])),
 )
-READERS = (
-    ["status", "s"],
-    ["status", "s", "--json"],
-    ["table", "s"],
-    ["verify", "s"],
-    ["clean", "s"],
-)
 
 
 def damage(study: Path, place: tuple[str, str], change: Damage) -> Path:
@@ -163,7 +107,7 @@ def test_no_damage_makes_a_reader_stumble_or_write(
     study = copied(trained, scratch)
     damage(study, place, change)
     before = [contents(cell) for cell in cells_of(study)]
-    with inside(scratch):
+    with contextlib.chdir(scratch):
         status = main(command)
     said(capsys, status)
     assert status in HARMLESS or place[1] == "study.json" or command[0] == "table"
@@ -182,7 +126,7 @@ def test_a_launch_after_any_damage_trains_what_is_damaged_and_nothing_else(
     path = damage(study, place, change)
     if path.name == "owner.json":
         os.utime(path, (0, 0))
-    with inside(scratch):
+    with contextlib.chdir(scratch):
         status = main(SWEEP)
         words = said(capsys, status)
         if status == 2:
@@ -201,14 +145,6 @@ def test_a_launch_after_any_damage_trains_what_is_damaged_and_nothing_else(
 values: st.SearchStrategy[Any] = st.sampled_from(
     [None, True, -1, 2**70, 1.5, "", "x", "../x", "a/b", [], [None], {}, {"a": {}}, [[1]]]
 )
-
-
-def places_in(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Every container of a JSON value with each of its keys."""
-    for key in list(value) if isinstance(value, dict) else range(len(value)):
-        yield value, key
-        if isinstance(value[key], dict | list):
-            yield from places_in(value[key])
 
 
 @bounded
@@ -230,106 +166,9 @@ def test_a_ledger_with_another_value_is_read_or_refused(
     (study / "study.json").write_text(json.dumps(ledger), encoding="utf-8")
     shutil.rmtree(cells_of(study)[-1])
     before = [contents(cell) for cell in cells_of(study)]
-    with inside(scratch):
+    with contextlib.chdir(scratch):
         said(capsys, main(command))
     assert [contents(cell) for cell in cells_of(study)] == before
-
-
-# Records with a valid seal that were made by hand
-
-SEALED = ("result.json", "study.json")
-TABLES = ("curves.csv", "probes.csv", "pairs.csv")
-fields = st.sampled_from(["", "x", "nan", "-1", "1.5", "1e999", "9" * 30, "1,2", '"', "inf"])
-DROPPED = "(dropped)"
-forged: st.SearchStrategy[Any] = st.sampled_from(
-    [DROPPED, None, True, 0, -1, 2**70, 1.5, 1e300, "", "x", "../x", [], [None], {}, {"a": {}}]
-)
-REPORT = ["report", "s"]
-
-
-def reseal(study: Path) -> None:
-    """Gives both records of a study, and the tables that they name, hashes that fit."""
-    cell = cells_of(study)[0]
-    record = json.loads((cell / "result.json").read_text(encoding="utf-8"))
-    files = record.get("files")
-    for name in TABLES if isinstance(files, dict) else ():
-        if (cell / name).is_file() and name in files:
-            files[name] = hashlib.sha256((cell / name).read_bytes()).hexdigest()
-    for path in (cell / "result.json", study / "study.json"):
-        content = record if path.name == "result.json" else json.loads(path.read_text("utf-8"))
-        path.write_text(json.dumps(seal(content)), encoding="utf-8")
-
-
-def forge_record(path: Path, number: int, value: Any) -> None:
-    """Another value, or none, at one place of a record; every key of its own is often taken."""
-    content = json.loads(path.read_text(encoding="utf-8"))
-    found = [*places_in(content), *20 * [(content, key) for key in content]]
-    container, key = found[number % len(found)]
-    if value == DROPPED:
-        del container[key]
-    else:
-        container[key] = value
-    path.write_text(json.dumps(content), encoding="utf-8")
-
-
-def forge_table(path: Path, number: int, text: str) -> None:
-    """Another text in one field of a table, or one of its columns left out."""
-    rows = [line.split(",") for line in path.read_text(encoding="utf-8").splitlines()]
-    place = number % len(rows[0])
-    if text == "x" and number % 2:
-        rows = [row[:place] + row[place + 1 :] for row in rows]
-    else:
-        rows[number % len(rows)][place] = text
-    path.write_text("".join(",".join(row) + "\n" for row in rows), encoding="utf-8")
-
-
-def run_on_forged(study: Path, command: list[str], capsys: Output) -> None:
-    """No traceback; a refusal is one line, and a cell that is passed over is named with a key."""
-    cell = cells_of(study)[0]
-    with inside(study.parent):
-        status = main([f"s/{cell.name}" if word == "CELL" else word for word in command])
-        words = said(capsys, status)
-        if "result.json" in words or "study.json" in words:
-            assert "its " in words or "it has" in words
-
-
-@settings(bounded, max_examples=40)
-@given(
-    st.sampled_from(SEALED),
-    st.integers(0, 10**6),
-    forged,
-    st.sampled_from([*READERS, REPORT, ["reproduce", "CELL"]]),
-)
-def test_a_record_made_by_hand_is_read_or_refused(
-    capsys: Output,
-    trained: Path,
-    scratch: Path,
-    name: str,
-    number: int,
-    value: Any,
-    command: list[str],
-) -> None:
-    study = copied(trained, scratch)
-    forge_record((study if name == "study.json" else cells_of(study)[0]) / name, number, value)
-    reseal(study)
-    run_on_forged(study, command, capsys)
-
-
-@settings(bounded, max_examples=40)
-@given(st.sampled_from(TABLES), st.integers(0, 10**6), fields, st.sampled_from([*READERS, REPORT]))
-def test_a_table_made_by_hand_is_read_or_refused(
-    capsys: Output,
-    trained: Path,
-    scratch: Path,
-    name: str,
-    number: int,
-    text: str,
-    command: list[str],
-) -> None:
-    study = copied(trained, scratch)
-    forge_table(cells_of(study)[0] / name, number, text)
-    reseal(study)
-    run_on_forged(study, command, capsys)
 
 
 # Command lines beside a finished study
@@ -349,7 +188,7 @@ def test_no_command_line_changes_a_finished_cell(
     arguments = [text for text in typed if not text.startswith(pages) or text in ("-m", "--json")]
     before = {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()}
     poison = POISON[0] if command == "preflight" else POISON[1]
-    with inside(trained):
+    with contextlib.chdir(trained):
         try:
             status = main([command, *arguments, poison])
         except SystemExit as stop:

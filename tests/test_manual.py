@@ -10,11 +10,11 @@ from study.configuration import level_defaults, levels
 from study.errors import InputError
 from study.keys import GROUPS, KEYS
 from study.manual import formulas, keys, metrics
-from study.manual.__main__ import PRINTERS
 from study.probes.names import PROBES
 from study.report import quoted
 from study.report.metrics import METRICS
 
+PRINTERS = {**keys.PRINTERS, **metrics.PRINTERS}
 DOCS = Path(__file__).parents[1] / "docs"
 FIRST = re.compile(r"^\| `([^`]+)` \|", re.MULTILINE)
 

@@ -193,23 +193,28 @@ def read(directory: Path) -> EventAccumulator:
     return EventAccumulator(str(directory), size_guidance={"scalars": 0}).Reload()
 
 
-def test_a_damaged_checkpoint_is_named_and_the_cell_starts_over(
-    root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    overrides = (*POPULATION, MOMENTUM)
-    tiny.train_to(tmp_path / "whole" / "cell", root, *overrides)
+@pytest.fixture
+def stopped(root: Path, tmp_path: Path) -> Path:
+    """The directory of a cell killed after its second epoch; beside it stands whole/cell."""
+    tiny.train_to(tmp_path / "whole" / "cell", root, *POPULATION, MOMENTUM)
     directory = tmp_path / "study" / "cell"
     with pytest.raises(Killed), killed_at(2):
-        tiny.train_to(directory, root, *overrides, EVERY_EPOCH)
-    path = directory / CHECKPOINT
+        tiny.train_to(directory, root, *POPULATION, MOMENTUM, EVERY_EPOCH)
+    return directory
+
+
+def test_a_damaged_checkpoint_is_named_and_the_cell_starts_over(
+    root: Path, tmp_path: Path, stopped: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = stopped / CHECKPOINT
     path.write_bytes(path.read_bytes()[:-1])
     caplog.clear()
-    record = tiny.train_to(directory, root, *overrides)
+    record = tiny.train_to(stopped, root, *POPULATION, MOMENTUM)
     (message,) = [entry.getMessage() for entry in caplog.records]
     assert str(path) in message
     assert "starts over" in message
     assert record["provenance"]["resumed"] == []
-    assert comparable(directory) == comparable(tmp_path / "whole" / "cell")
+    assert comparable(stopped) == comparable(tmp_path / "whole" / "cell")
 
 
 def without_a_tensor(state: Any) -> None:
@@ -220,14 +225,13 @@ def without_a_tensor(state: Any) -> None:
 
 @pytest.mark.parametrize("change", [without_a_tensor, lambda state: state.pop("packing")])
 def test_a_checkpoint_of_other_code_is_put_aside_and_the_cell_starts_over(
-    root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, change: Callable[[Any], Any]
+    root: Path,
+    tmp_path: Path,
+    stopped: Path,
+    caplog: pytest.LogCaptureFixture,
+    change: Callable[[Any], Any],
 ) -> None:
-    overrides = (*POPULATION, MOMENTUM)
-    tiny.train_to(tmp_path / "whole" / "cell", root, *overrides)
-    directory = tmp_path / "study" / "cell"
-    with pytest.raises(Killed), killed_at(2):
-        tiny.train_to(directory, root, *overrides, EVERY_EPOCH)
-    path = directory / CHECKPOINT
+    path = stopped / CHECKPOINT
     with safe_open(path, framework="pt") as file:
         record = json.loads(file.metadata()["record"])
     checkpoint = read_checkpoint(path, record["signature"], "")
@@ -235,13 +239,13 @@ def test_a_checkpoint_of_other_code_is_put_aside_and_the_cell_starts_over(
     change(checkpoint.state)
     write_checkpoint(path, record["signature"], checkpoint.record, checkpoint.state)
     caplog.clear()
-    found = tiny.train_to(directory, root, *overrides)
+    found = tiny.train_to(stopped, root, *POPULATION, MOMENTUM)
     (message,) = [entry.getMessage() for entry in caplog.records]
     assert "of another version" in message
     assert "starts over" in message
-    assert (directory / UNFIT).exists()
+    assert (stopped / UNFIT).exists()
     assert found["provenance"]["resumed"] == []
-    assert comparable(directory) == comparable(tmp_path / "whole" / "cell")
+    assert comparable(stopped) == comparable(tmp_path / "whole" / "cell")
 
 
 def test_a_failed_cell_goes_on_from_its_checkpoint(

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from study.data.image_folder import ImageFolder
+from study.data.image_folder import ImageFolder, find_classes, read_splits
 from study.data.images import Images, build_images
 from study.data.torchvision_sets import CONNECT, fault, load, torchvision_class
 from study.errors import InputError
@@ -45,10 +45,9 @@ class Cifar:
 
     def decode(self, root: Path) -> Images:
         if self._by_image(root):
-            found = ImageFolder().decode(root / self.images)
-            train = found.train_images, found.train_labels
-            test = found.test_images, found.test_labels
-            return build_images(in_order(*train), in_order(*test), classes=found.classes)
+            classes = find_classes(root / self.images)
+            train, test = read_splits(root / self.images, classes)
+            return build_images(in_order(*train), in_order(*test), classes=classes)
         try:
             train_set, test_set = load(self.dataset, root)
         except (RuntimeError, OSError, HTTPException) as error:

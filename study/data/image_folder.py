@@ -45,14 +45,17 @@ class ImageFolder:
 
     def decode(self, root: Path) -> Images:
         classes = find_classes(root)
-        train, train_labels = _labelled(root / "train", classes)
-        test, test_labels = _labelled(root / "test", classes)
-        pixels = read_pixels(train + test)
-        return build_images(
-            (pixels[: len(train)], train_labels),
-            (pixels[len(train) :], test_labels),
-            classes=classes,
-        )
+        return build_images(*read_splits(root, classes), classes=classes)
+
+
+def read_splits(
+    root: Path, classes: tuple[str, ...]
+) -> tuple[tuple[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
+    """Pixels uint8 [N, C, H, W] and labels int64 [N] of train/ and of test/."""
+    train, train_labels = _labelled(root / "train", classes)
+    test, test_labels = _labelled(root / "test", classes)
+    pixels = read_pixels(train + test)
+    return (pixels[: len(train)], train_labels), (pixels[len(train) :], test_labels)
 
 
 def _labelled(folder: Path, classes: tuple[str, ...]) -> tuple[list[str], torch.Tensor]:

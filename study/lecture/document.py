@@ -10,6 +10,7 @@ from study.lecture.index import index, verdict_list
 from study.lecture.page import Findings, page
 from study.lecture.stated import stated_claims
 from study.lecture.verdicts import findings
+from study.outputs.files import write_text
 from study.report import quoted
 
 INDEX = "README.md"
@@ -39,7 +40,7 @@ def write(folder: Path, files: Mapping[str, str], names: Iterable[str]) -> None:
     """Writes the files of these names; removes those that are no page any more."""
     for name in names:
         if name in files:
-            (folder / name).write_text(files[name], encoding="utf-8", newline="\n")
+            write_text(folder / name, files[name])
         else:
             (folder / name).unlink()
 

@@ -3,10 +3,23 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import Any, Protocol
 
 LARGEST = 2**63 - 1
 """The largest whole number that tables of 64 bits hold."""
+
+
+Misfit = tuple[str, str] | None
+"""Where below a value something does not fit, and why; None if all does."""
+
+
+class Form(Protocol):
+    """What a value may be."""
+
+    def misfit(self, value: Any) -> Misfit:
+        """The first place that does not fit."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -16,6 +29,9 @@ class Value:
     words: str
     fits: Callable[[Any], bool]
 
+    def misfit(self, value: Any) -> Misfit:
+        return None if self.fits(value) else _no(value, self.words)
+
 
 @dataclass(frozen=True)
 class Fields:
@@ -24,102 +40,92 @@ class Fields:
     What stands under other keys is of the form `others`.
     """
 
-    required: Mapping[str, "Form"] = field(default_factory=dict)
-    optional: Mapping[str, "Form"] = field(default_factory=dict)
-    others: "Form | None" = None
+    required: Mapping[str, Form] = field(default_factory=dict)
+    optional: Mapping[str, Form] = field(default_factory=dict)
+    others: Form | None = None
+
+    @cached_property
+    def _known(self) -> Mapping[str, Form]:
+        return {**self.optional, **self.required}
+
+    def misfit(self, value: Any) -> Misfit:
+        if not isinstance(value, dict):
+            return _no(value, "object")
+        for name in self.required:
+            if name not in value:
+                return f".{name}", "is missing"
+        known, others = self._known, self.others
+        for name, entry in value.items():
+            own = known.get(name, others)
+            if own is not None and (wrong := own.misfit(entry)) is not None:
+                return f".{name:.40}{wrong[0]}", wrong[1]
+        return None
 
 
 @dataclass(frozen=True)
 class Each:
     """A list, each of whose entries has a form; whatever entries without one."""
 
-    form: "Form | None" = None
+    form: Form | None = None
+
+    def misfit(self, value: Any) -> Misfit:
+        if not isinstance(value, list):
+            return _no(value, "list")
+        if self.form is not None:
+            for index, entry in enumerate(value):
+                if (wrong := self.form.misfit(entry)) is not None:
+                    return f"[{index}]{wrong[0]}", wrong[1]
+        return None
 
 
 @dataclass(frozen=True)
 class Named:
     """An object of any names, each of them of the form `name`, whose values have a form."""
 
-    form: "Form"
+    form: Form
     name: Value | None = None
+
+    def misfit(self, value: Any) -> Misfit:
+        if not isinstance(value, dict):
+            return _no(value, "object")
+        for name, entry in value.items():
+            if self.name is not None and not self.name.fits(name):
+                return "", f"has the key {name!r:.40}, which is no {self.name.words}"
+            if (wrong := self.form.misfit(entry)) is not None:
+                return f".{name:.40}{wrong[0]}", wrong[1]
+        return None
 
 
 @dataclass(frozen=True)
 class OrNull:
     """null, or of a form."""
 
-    form: "Form"
+    form: Form
+
+    def misfit(self, value: Any) -> Misfit:
+        return None if value is None else self.form.misfit(value)
 
 
 @dataclass(frozen=True)
 class Either:
     """Of one form or of the other."""
 
-    first: "Form"
-    second: "Form"
+    first: Form
+    second: Form
 
-
-Form = Either | Value | Fields | Each | Named | OrNull
+    def misfit(self, value: Any) -> Misfit:
+        return self.first.misfit(value) and self.second.misfit(value)
 
 
 def check_form(value: Any, form: Form) -> None:
     """ValueError unless `value` has the form; it names the key, and says what is wrong with it."""
-    if (wrong := _misfit(value, form)) is not None:
+    if (wrong := form.misfit(value)) is not None:
         place, reason = wrong
         raise ValueError(f"its {place.lstrip('.')} {reason}")
 
 
-def _misfit(value: Any, form: Form) -> tuple[str, str] | None:
-    """The place below `value` that does not fit, and why; None if all does."""
-    match form:
-        case Value():
-            return None if form.fits(value) else _no(value, form.words)
-        case Either():
-            return _misfit(value, form.first) and _misfit(value, form.second)
-        case OrNull():
-            return None if value is None else _misfit(value, form.form)
-        case Each():
-            return _misfit_in_list(value, form)
-        case Named():
-            return _misfit_in_names(value, form)
-        case Fields():
-            return _misfit_in_fields(value, form)
-
-
 def _no(value: Any, words: str) -> tuple[str, str]:
     return "", f"is {value!r:.40}, which is no {words}"
-
-
-def _misfit_in_list(value: Any, form: Each) -> tuple[str, str] | None:
-    if not isinstance(value, list):
-        return _no(value, "list")
-    for index, entry in enumerate(value):
-        if form.form and (wrong := _misfit(entry, form.form)) is not None:
-            return f"[{index}]{wrong[0]}", wrong[1]
-    return None
-
-
-def _misfit_in_names(value: Any, form: Named) -> tuple[str, str] | None:
-    if not isinstance(value, dict):
-        return _no(value, "object")
-    for name, entry in value.items():
-        if form.name is not None and not form.name.fits(name):
-            return "", f"has the key {name!r:.40}, which is no {form.name.words}"
-        if (wrong := _misfit(entry, form.form)) is not None:
-            return f".{name:.40}{wrong[0]}", wrong[1]
-    return None
-
-
-def _misfit_in_fields(value: Any, form: Fields) -> tuple[str, str] | None:
-    if not isinstance(value, dict):
-        return _no(value, "object")
-    if missing := next((name for name in form.required if name not in value), None):
-        return f".{missing}", "is missing"
-    for name, entry in value.items():
-        own = form.required.get(name) or form.optional.get(name) or form.others
-        if own is not None and (wrong := _misfit(entry, own)) is not None:
-            return f".{name:.40}{wrong[0]}", wrong[1]
-    return None
 
 
 def whole(low: int | None = None) -> Value:

@@ -1,13 +1,10 @@
 """The table of every key's effect, in docs/reproducibility.md.
 
-`python -m study.proof.effects docs/reproducibility.md` writes it from study.keys; it stands between
-`<!-- study effects EFFECT ... -->` and `<!-- end -->`.
+It comes from study.keys, and stands between `<!-- study effects EFFECT ... -->` and `<!-- end -->`.
 """
 
-import sys
 from collections.abc import Sequence
 
-from study.errors import InputError
 from study.keys import KEYS
 from study.report import quoted
 
@@ -23,15 +20,3 @@ def table(effects: Sequence[str]) -> str:
 
 
 PRINTERS: dict[str, quoted.Printer] = {"study effects": table}
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Refreshes or (with --check) checks the table."""
-    return quoted.main(arguments, PRINTERS, "python -m study.proof.effects")
-
-
-if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except InputError as error:
-        sys.exit(f"study: {error}")

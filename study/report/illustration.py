@@ -1,18 +1,16 @@
 """Figures of a report that documents show, drawn again from the saved outputs.
 
 `<!-- study figure STUDY NAME FILE -->` is followed by the figure NAME of the study's report, kept
-in FILE, and its caption. `python -m study.report.illustration README.md` draws both; with `--check`
-it says what is stale.
+in FILE, and its caption.
 """
 
 import functools
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from study.arguments import Parser
 from study.errors import InputError, unknown
+from study.outputs.files import replacing
 from study.report import quoted
 from study.report.figures import FIGURES
 from study.report.figures.shown import Shown
@@ -42,7 +40,8 @@ def stale_files(documents: Sequence[Path], *, write: bool) -> list[str]:
         if not path.exists() or not same(path.read_bytes(), drawn.svg):
             stale.append(file)
             if write:
-                path.write_bytes(drawn.svg)
+                with replacing(path) as whole:
+                    whole.write(drawn.svg)
     return stale
 
 
@@ -85,23 +84,3 @@ def _drawn(arguments: Sequence[str]) -> tuple[Drawn, str]:
         raise InputError(f"{KIND} {' '.join(arguments)}: write {KIND} STUDY NAME FILE")
     study, name, file = arguments
     return _found(study, name), file
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Refreshes or checks figures and captions; exit status 1 if --check finds one stale."""
-    parser = Parser("python -m study.report.illustration", "Figures that documents show.")
-    parser.add_argument("documents", nargs="+", type=Path)
-    parser.add_argument("--check", action="store_true", help="change nothing, say what is stale")
-    options = parser.parse_args(list(arguments))
-    stale = stale_files(options.documents, write=not options.check)
-    for file in stale:
-        print(f"{file}: {'stale; run `make published`' if options.check else 'drawn'}")
-    status = quoted.main(arguments, PRINTERS, "python -m study.report.illustration")
-    return int(bool(status or (options.check and stale)))
-
-
-if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except InputError as error:
-        sys.exit(f"study: {error}")

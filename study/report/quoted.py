@@ -9,7 +9,7 @@ import functools
 import re
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from study.arguments import Parser
@@ -99,9 +99,15 @@ def refresh(documents: Sequence[Path], fresh: Callable[[str], str], *, check: bo
             stale.append(document)
             if not check:
                 write_text(document, new)
-    for document in stale:
-        print(f"{document}: {'stale; run `make published`' if check else 'refreshed'}")
-    return int(check and bool(stale))
+    return announce(stale, check=check)
+
+
+def announce(stale: Iterable[object], *, check: bool) -> int:
+    """Says of each file that it is stale, or no more; exit status 1 if they were only checked."""
+    names = list(stale)
+    for name in names:
+        print(f"{name}: {'stale; run `make published`' if check else 'refreshed'}")
+    return int(check and bool(names))
 
 
 if __name__ == "__main__":
