@@ -18,7 +18,7 @@ from study.population.build import build_population, replicas_of
 from study.population.engine import Engine
 from study.pretraining.cache import pretraining_signature
 from study.pretraining.stage import training_data
-from study.words import counted
+from study.words import counted, span
 
 WARM_UP = 3
 MEASURED_UPDATES = 10
@@ -52,7 +52,7 @@ def describe(
         )
         memory = max(cell_bytes(cell.config, data_of(cell.config)) for cell in todo)
         lines += [
-            f"time    about {_span(total)} on this machine, from {MEASURED_UPDATES} updates of "
+            f"time    about {span(total)} on this machine, from {MEASURED_UPDATES} updates of "
             f"each of {counted(len(seconds), 'kind')} of population",
             f"memory  about {memory / 1e9:.1f} GB at once",
             f"disk    about {sum(_disk(cell) for cell in todo) / 1e6:.0f} MB",
@@ -159,9 +159,3 @@ def _disk(cell: LaunchCell) -> float:
     size = network_bytes(cell.config, data.input_shape, data.num_classes)
     weights = kept[cell.config["outputs"]["weights"]] * size
     return weights + curves + 5_000 * num_seeds + 60_000
-
-
-def _span(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -14,9 +14,12 @@ from pathlib import Path
 from study.arguments import Parser
 from study.errors import InputError
 from study.lecture import document as claims
+from study.lecture import overview
 from study.lecture.consistency import inconsistencies
 from study.lecture.entries import FOLDER, ROOT, read_lecture
+from study.lecture.headers import stale_headers
 from study.lecture.stated import stated_claims
+from study.lecture.verdicts import published_findings
 from study.manual import keys, metrics
 from study.proof import effects
 from study.report import illustration, quoted
@@ -39,6 +42,7 @@ def printers() -> dict[str, quoted.Printer]:
         **keys.PRINTERS,
         **metrics.PRINTERS,
         **claims.PRINTERS,
+        **overview.PRINTERS,
         **illustration.PRINTERS,
     }
 
@@ -55,6 +59,7 @@ def quick(*, check: bool) -> int:
     return max(
         quoted.refresh(documents(), fresh, check=check),
         _claims(check=check),
+        quoted.announce(stale_headers(published_findings(), write=not check), check=check),
         quoted.announce(illustration.stale_files(documents(), write=not check), check=check),
     )
 

@@ -32,6 +32,13 @@ def measured(number: float, unit: str) -> str:
     return f"{text} {singular(unit) if one else unit}".strip()
 
 
+def span(seconds: float) -> str:
+    """`74 s`, `26 min`, `2.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def cell_words(cells: Sequence[Mapping[str, Any]]) -> list[str]:
     """For each cell, given as its factors, the levels that vary over `cells`.
 

@@ -11,7 +11,7 @@ from study import estimate
 from study.__main__ import main
 from study.cell import data_of
 from study.compose import hydra_ready
-from study.estimate import _disk, _population, _span, _updates, update_seconds
+from study.estimate import _disk, _population, _updates, update_seconds
 from study.launch import LaunchCell, identify
 from study.memory import cell_bytes
 from study.population.engine import Engine
@@ -117,15 +117,6 @@ def test_what_is_measured_is_what_trains_side_by_side(monkeypatch: pytest.Monkey
     assert (watched.groups, watched.workers, watched.threads) == ([3], 1, 1)
     assert not watched.autocast
     assert torch.get_num_threads() == before
-
-
-def test_spans_are_read_at_a_glance() -> None:
-    assert [_span(seconds) for seconds in (0.4, 89, 600, 7200)] == [
-        "0 s",
-        "89 s",
-        "10 min",
-        "2.0 h",
-    ]
 
 
 def test_a_dry_run_lists_the_cells_and_writes_nothing(

@@ -1,6 +1,6 @@
 """A cell in a few words."""
 
-from study.words import cell_words, counted, measured
+from study.words import cell_words, counted, measured, span
 
 USUAL = {"data": "mnist", "model": "mlp", "activation": "relu", "init": "zeros", "norm": "none"}
 
@@ -34,3 +34,12 @@ def test_a_cell_is_what_sets_it_apart() -> None:
 
 def test_one_cell_is_its_main_levels() -> None:
     assert cell_words([USUAL]) == ["mnist, mlp, relu, zeros, none"]
+
+
+def testspans_are_read_at_a_glance() -> None:
+    assert [span(seconds) for seconds in (0.4, 89, 600, 7200)] == [
+        "0 s",
+        "89 s",
+        "10 min",
+        "2.0 h",
+    ]

@@ -1,6 +1,5 @@
 """Every file of docs/claims that is made, and the list that the README quotes."""
 
-import functools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -8,18 +7,16 @@ from study.errors import InputError
 from study.lecture.entries import Lecture, read_lecture
 from study.lecture.index import index, verdict_list
 from study.lecture.page import Findings, page
-from study.lecture.stated import stated_claims
-from study.lecture.verdicts import findings
+from study.lecture.verdicts import published_findings
 from study.outputs.files import write_text
 from study.report import quoted
 
 INDEX = "README.md"
 
 
-@functools.cache
 def _read() -> tuple[Lecture, Findings]:
-    """The lecture and what the published studies say, read once a process."""
-    return read_lecture(), findings(stated_claims())
+    """The lecture and what the published studies say."""
+    return read_lecture(), published_findings()
 
 
 def documents() -> dict[str, str]:

@@ -1,5 +1,6 @@
 """The verdicts of the published studies, decided as `study report` decides them."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from study.claims import decide
 from study.claims.wording import measure_words
 from study.errors import InputError
 from study.lecture.entries import ROOT, Pair
-from study.lecture.stated import Stated, parsed
+from study.lecture.stated import Stated, parsed, stated_claims
 from study.report.frames import Frames
 from study.report.parts import Verdict
 from study.report.sheets.scores import p_text
@@ -77,6 +78,12 @@ def findings(stated: Stated, folder: Path = PUBLISHED) -> dict[Pair, Finding]:
                 _of_verdict(study, *known, value) if known else _not_run(study, value)
             )
     return found
+
+
+@functools.cache
+def published_findings() -> Mapping[Pair, Finding]:
+    """`findings` of conf/experiment and outputs/published, read once a process."""
+    return findings(stated_claims())
 
 
 def _of_verdict(study: str, verdict: Verdict, ran: Any, value: Any) -> Finding:

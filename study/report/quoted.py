@@ -24,7 +24,7 @@ KINDS = (
     *PRINTERS,
     *(
         f"study {what}"
-        for what in ("activations", "effects", "claims", "figure", "keys", "metrics")
+        for what in ("activations", "effects", "claims", "experiments", "figure", "keys", "metrics")
     ),
     "benchmark",
 )

@@ -1,0 +1,66 @@
+"""The headers of conf/experiment's files: the time that a study took and how its claims came out.
+
+A header's paragraph `# Time:` is an estimate until the study is published, and then what its cells
+took; `# Result:` is written at the header's end.
+"""
+
+import re
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from study.lecture.entries import Pair
+from study.lecture.runs import Run, outcomes, published_run
+from study.lecture.stated import EXPERIMENTS
+from study.lecture.verdicts import PUBLISHED, Finding
+from study.outputs.files import write_text
+from study.words import span
+
+_HEADER = re.compile(r"(?:#[^\n]*\n)*")
+_PARAGRAPH = r"^# {word}: [^\n]*\n(?:# (?![A-Z][a-z]+: )[^\n]+\n)*"
+
+
+def stale_headers(
+    known: Mapping[Pair, Finding],
+    *,
+    write: bool,
+    experiments: Path = EXPERIMENTS,
+    published: Path = PUBLISHED,
+) -> list[str]:
+    """The names of the files whose header is not what the published outputs give.
+
+    With `write` they are written.
+    """
+    stale = []
+    for path in sorted(experiments.glob("*.yaml")):
+        text = path.read_text(encoding="utf-8")
+        run = published_run(path.stem, published)
+        told = [finding for (study, _), finding in known.items() if study == path.stem]
+        if run and (new := with_run(text, run, told)) != text:
+            stale.append(path.name)
+            if write:
+                write_text(path, new)
+    return stale
+
+
+def with_run(text: str, run: Run, told: Sequence[Finding]) -> str:
+    """A file's text whose header has the measured time, and the result if there are claims."""
+    header = _HEADER.match(text)
+    end = header.end() if header else 0
+    time = f"Time: {span(run.seconds)} of training, summed over cells ({run.machine})."
+    head = _replaced(_replaced(text[:end], "Time", time), "Result", "")
+    found = outcomes(told)
+    return head + (_wrapped(f"Result: {found}.") if found else "") + text[end:]
+
+
+def _replaced(head: str, word: str, paragraph: str) -> str:
+    return re.sub(
+        _PARAGRAPH.format(word=word), lambda _: _wrapped(paragraph), head, flags=re.MULTILINE
+    )
+
+
+def _wrapped(paragraph: str) -> str:
+    lines = textwrap.wrap(
+        paragraph, 98, break_on_hyphens=False, initial_indent="# ", subsequent_indent="# "
+    )
+    return "".join(f"{line}\n" for line in lines)
