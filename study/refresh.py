@@ -13,8 +13,8 @@ from pathlib import Path
 
 from study.arguments import Parser
 from study.errors import InputError
+from study.lecture import beside, overview
 from study.lecture import document as claims
-from study.lecture import overview
 from study.lecture.consistency import inconsistencies
 from study.lecture.entries import FOLDER, ROOT, read_lecture
 from study.lecture.headers import stale_headers
@@ -43,6 +43,7 @@ def printers() -> dict[str, quoted.Printer]:
         **metrics.PRINTERS,
         **claims.PRINTERS,
         **overview.PRINTERS,
+        **beside.PRINTERS,
         **illustration.PRINTERS,
     }
 

@@ -88,5 +88,5 @@ def require_trained(cell: CellRecord, replicas: Sequence[Mapping[str, Any]]) -> 
         trained = counted(len(replicas), "replica")
         raise NotDecidableError(
             f"{lost} of {trained} of {cell.directory} diverged: their numbers have no mean; "
-            "of: diverged is what can be claimed of them"
+            "claim `of: diverged` instead"
         )

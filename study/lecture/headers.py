@@ -53,6 +53,12 @@ def with_run(text: str, run: Run, told: Sequence[Finding]) -> str:
     return head + (_wrapped(f"Result: {found}.") if found else "") + text[end:]
 
 
+def paragraph(text: str, word: str) -> str:
+    """The header's paragraph that begins with `word:`, on one line; "" if there is none."""
+    found = re.search(_PARAGRAPH.format(word=word), text, re.MULTILINE)
+    return " ".join(line.removeprefix("# ") for line in found[0].splitlines()) if found else ""
+
+
 def _replaced(head: str, word: str, paragraph: str) -> str:
     return re.sub(
         _PARAGRAPH.format(word=word), lambda _: _wrapped(paragraph), head, flags=re.MULTILINE

@@ -22,10 +22,14 @@ PRINTERS: dict[str, Printer] = {"study table": printed}
 """What prints each kind of quotation from its arguments."""
 KINDS = (
     *PRINTERS,
-    *(
-        f"study {what}"
-        for what in ("activations", "effects", "claims", "experiments", "figure", "keys", "metrics")
-    ),
+    "study activations",
+    "study effects",
+    "study claims",
+    "study experiments",
+    "study figure",
+    "study keys",
+    "study metrics",
+    "study papers",
     "benchmark",
 )
 """Every kind of quotation that some document has, other modules' among them."""
