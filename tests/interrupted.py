@@ -20,7 +20,7 @@ class Killed(BaseException):
 
 
 @contextmanager
-def killed_at(occasion: int) -> Iterator[None]:
+def killed_at(occasion: int, end: type[BaseException] = Killed) -> Iterator[None]:
     """Within it training ends right after so many checkpoints were written."""
     write, left = checkpoint.write_checkpoint, [occasion]
 
@@ -28,7 +28,7 @@ def killed_at(occasion: int) -> Iterator[None]:
         write(*arguments)
         left[0] -= 1
         if not left[0]:
-            raise Killed
+            raise end
 
     with patch.object(checkpoint, "write_checkpoint", counted):
         yield

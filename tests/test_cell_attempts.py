@@ -1,5 +1,6 @@
 """What becomes of an attempt that did not finish, and which seconds a cell counts."""
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 import tiny
 import yaml
+from interrupted import EVERY_EPOCH, killed_at
 from synthetic import write_ledger
 
 import study.attempt
@@ -90,6 +92,21 @@ def test_the_seconds_are_those_of_training_alone(
     copied = tiny.train_to(tmp_path / "study" / "one", root, "seeds=1", "trainer.max_epochs=1")
     assert first["wall_seconds"] == 1.0
     assert copied["wall_seconds"] == 0.0
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit])
+def test_ctrl_c_and_an_exit_are_told_apart(
+    root: Path, tmp_path: Path, end: type[BaseException]
+) -> None:
+    """Lightning makes either an exit; a launcher's exit of its worker must not look like Ctrl-C."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(end), killed_at(1, end):
+            tiny.train_to(tmp_path / "study" / "cell", root, EVERY_EPOCH)
+        if end is KeyboardInterrupt:
+            assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 class Clock:

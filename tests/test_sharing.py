@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import pytest
 from many_processes import Cell, await_that, cell, ended, finish, launched, notes
 from test_ownership import of_another_host
 
+from study import sharing
 from study.outcome import Failure
 from study.outputs.owner import OWNER, Owner
-from study.outputs.ownership import owned
+from study.outputs.ownership import Ownership, owned
 from study.outputs.records import read_cell
 from study.progress import SweepProgress
 from study.sharing import Sharing
@@ -91,6 +93,25 @@ def test_a_result_that_appears_ends_the_wait(
     assert "waiting for 1 cell of host elsewhere, process 7\n" in out
     assert "number=0" not in out
     assert (directory / OWNER).exists()
+
+
+def test_what_another_finished_on_the_way_to_its_lock_is_not_trained_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Between the look at a cell and its lock another process can train all of it."""
+    late = cell(0)
+
+    def owned_late(directory: Path, **how: Any) -> AbstractContextManager[Ownership]:
+        finish(late, directory)
+        return owned(directory, **how)
+
+    def train(*_: object) -> dict[str, Any]:
+        raise AssertionError("it was finished already")
+
+    monkeypatch.setattr(sharing, "owned", owned_late)
+    assert share(tmp_path, [late], train) == [None]
+    assert "number=0" not in capsys.readouterr().out
+    assert statuses(tmp_path, 1) == {"done"}
 
 
 def test_a_silent_owner_of_another_host_is_replaced(
