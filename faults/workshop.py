@@ -14,8 +14,10 @@ from faults.launches import Launch, launch, warm_up
 from faults.moments import Plan, Tally
 from faults.transplant import transplanted
 from study.cleaning.leftovers import Leftover, leftovers
+from study.outputs.cell import read_result
 from study.outputs.comparable import comparable, comparable_pretraining, differences
 from study.outputs.records import FINISHED, read_cells, read_ledger
+from study.proof.pretrainings import header_of
 from study.proof.verify import verify
 
 BASE = (
@@ -179,7 +181,21 @@ def content(study: Study) -> dict[str, Any]:
     return {
         "cells": {path.name: comparable(path) for path in study.cells if path.is_dir()},
         "pretraining": {path.name: comparable_pretraining(path) for path in sorted(caches)},
+        "together": _together(study),
         "lost": [path.name for path in study.cells if not (path / "result.json").exists()],
+    }
+
+
+def _together(study: Study) -> dict[str, Any]:
+    """Which replicas were trained together, and which seeds pretrained.
+
+    The bits of networks this small do not tell: they are the same in any company.
+    """
+    records = [(path.name, read_result(path)) for path in study.cells if path.is_dir()]
+    weights = sorted(study.directory.glob("pretraining/*/seed=*.safetensors"))
+    return {
+        **{name: record["provenance"].get("populations") for name, record in records},
+        **{f"{path.parent.name} {path.stem}": header_of(path).get("seeds") for path in weights},
     }
 
 

@@ -18,6 +18,7 @@ from study.outputs.results import ReplicaResult, choose_lr
 from study.outputs.reuse import lacks
 from study.population import Population, Replica
 from study.population.build import build_population, replicas_of
+from study.population.packing import Populations
 from study.pretraining.stage import StartingWeights, with_equal_budget
 from study.trainer import make_trainer
 from study.words import counted
@@ -35,8 +36,9 @@ class Attempt:
 
     `results` begins with the copied ones. Where an epoch ends a checkpoint is offered, of all that
     was trained and of the population that is; from one the attempt goes on with the same copies.
-    `packing` are the sizes of the groups that were trained as one. `resumed` has an entry for each
-    checkpoint that was taken up: its epoch, and where (`made`) it came from.
+    `populations` names the replicas that were trained side by side, in the groups that were trained
+    as one; `again` are those to train like that first, whatever the stated rule says. `resumed` has
+    an entry for each checkpoint that was taken up: its epoch, and where (`made`) it came from.
     """
 
     def __init__(
@@ -49,11 +51,12 @@ class Attempt:
         checkpoints: Checkpoints,
         made: Mapping[str, Any],
         tick: Callable[[int], None],
+        again: Populations = (),
     ) -> None:
-        self.config, self.data, self.starts = config, data, starts
+        self.config, self.data, self.starts, self.again = config, data, starts, again
         self.checkpoints, self.made, self.tick = checkpoints, made, tick
         self.results = {Replica(each.seed, each.lr): each for each in copied}
-        self.packing: list[int] = []
+        self.populations: list[list[list[str]]] = []
         self.resumed: list[dict[str, Any]] = []
         self._unfinished: Mapping[str, Any] | None = None
         self._earlier_seconds = 0.0
@@ -71,7 +74,7 @@ class Attempt:
         state = checkpoint.state
         results = [ReplicaResult.of(each) for each in state["results"]]
         self.results = {Replica(each.seed, each.lr): each for each in results}
-        self.packing, self._earlier_seconds = state["packing"], state["seconds"]
+        self.populations, self._earlier_seconds = state["populations"], state["seconds"]
         entry = {"epoch": checkpoint.record["epoch"], **checkpoint.record["made"]}
         self.resumed = [*state["resumed"], entry]
         begun = {Replica(each["seed"], each["lr"]) for each in state["population"]["replicas"]}
@@ -89,6 +92,11 @@ class Attempt:
         """Time that the cell has taken so far, pretraining apart."""
         now = time.perf_counter()
         return self._earlier_seconds + now - self._started - self.starts.elapsed
+
+    @property
+    def packing(self) -> list[int]:
+        """The sizes of the groups that were trained as one."""
+        return _sizes(self.populations)
 
     @property
     def is_whole(self) -> bool:
@@ -110,6 +118,8 @@ class Attempt:
         A copied replica whose predictions or weights were not kept is trained again if its
         learning rate turns out to be the chosen one.
         """
+        if groups := self._next_groups():
+            return [replica for group in groups for replica in group]
         keep = self.config["outputs"]["weights"]
         wanted = [
             replica
@@ -126,12 +136,17 @@ class Attempt:
             ]
         return wanted[: self.config["population"]["max_replicas"]]
 
+    def _next_groups(self) -> Sequence[Sequence[Replica]]:
+        """The groups of the next population that was asked for; empty after the last."""
+        return next(iter(self.again[len(self.populations) :]), ())
+
     def _train(self, part: Sequence[Replica], writer: CellWriter | None) -> None:
         """Trains one population and reads the test set, once."""
         config = with_equal_budget(self.config, self.data)
         seeds = dict.fromkeys(replica.seed for replica in part)
         with _interruptible():
-            population = build_population(config, self.data, part, self.starts.of(seeds))
+            starts = self.starts.of(seeds)
+            population = build_population(config, self.data, part, starts, self._next_groups())
             population.tick = self.tick
             population.after_epoch = lambda: self.checkpoints.offer(lambda: self._state(population))
             if self._unfinished is not None:
@@ -139,7 +154,7 @@ class Attempt:
             _train_and_test(population, config, writer)
         for index, replica in enumerate(population.engine.replicas):
             self.results[replica] = _result(population, index, replica)
-        self.packing += _sizes(population)
+        self.populations.append(_names(population))
 
     def _go_on(self, population: Population) -> None:
         """Takes up the unfinished part; `UnfitCheckpoint` if it does not fit."""
@@ -150,11 +165,11 @@ class Attempt:
 
     def _state(self, population: Population) -> tuple[dict[str, Any], dict[str, Any]]:
         """A checkpoint's record and state."""
-        packing = self.packing + _sizes(population)
+        packing = _sizes([*self.populations, _names(population)])
         record = {"epoch": population.epoch + 1, "made": {**self.made, "packing": packing}}
         state = {
             "results": [result.state() for result in self.results.values()],
-            "packing": self.packing,
+            "populations": self.populations,
             "population": population.training_state(),
             "seconds": self.seconds,
             "resumed": self.resumed,
@@ -162,8 +177,12 @@ class Attempt:
         return record, state
 
 
-def _sizes(population: Population) -> list[int]:
-    return [len(group.replicas) for group in population.engine.groups]
+def _names(population: Population) -> list[list[str]]:
+    return [[str(replica) for replica in group.replicas] for group in population.engine.groups]
+
+
+def _sizes(populations: Sequence[Sequence[Sequence[str]]]) -> list[int]:
+    return [len(group) for population in populations for group in population]
 
 
 def _train_and_test(population: Population, config: Config, writer: CellWriter | None) -> None:

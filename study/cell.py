@@ -21,6 +21,7 @@ from study.outputs.provenance import code_and_machine
 from study.outputs.results import ReplicaResult
 from study.outputs.reuse import finished_replicas
 from study.population.build import DTYPES
+from study.population.packing import Populations
 from study.population.pairs import pair_rows
 from study.pretraining.stage import StartingWeights
 from study.references import task_record
@@ -39,22 +40,28 @@ def data_of(config: Config) -> Data:
 
 
 def train_cell(
-    config: Config, directory: Path, *, factors: Mapping[str, Any], threads: int, tick: Tick
+    config: Config,
+    directory: Path,
+    *,
+    factors: Mapping[str, Any],
+    threads: int,
+    tick: Tick,
+    again: Populations = (),
 ) -> dict[str, Any]:
     """Trains every replica of a cell that no earlier record holds; returns its result.json.
 
     `directory` must be there and locked by us. An unfinished attempt's last checkpoint is gone on
     from, and what else it left is removed. `tick` is called with a number of replicas after an
-    epoch of theirs.
+    epoch of theirs. `again` are populations to train first, as they were once packed.
     """
     torch.set_num_threads(threads)
     data = data_of(config)
     try:
-        attempt = _attempt(config, data, directory, threads, tick)
+        attempt = _attempt(config, data, directory, threads, tick, again)
         results, seconds = _train(attempt, directory, factors=factors)
     except UnfitCheckpoint as unfit:
         Checkpoints(directory, "", None).put_aside(unfit, OTHERWISE)
-        attempt = _attempt(config, data, directory, threads, tick)
+        attempt = _attempt(config, data, directory, threads, tick, again)
         results, seconds = _train(attempt, directory, factors=factors)
     record = write_cell(
         directory,
@@ -78,7 +85,9 @@ def train_cell(
     return record
 
 
-def _attempt(config: Config, data: Data, directory: Path, threads: int, tick: Tick) -> Attempt:
+def _attempt(
+    config: Config, data: Data, directory: Path, threads: int, tick: Tick, again: Populations
+) -> Attempt:
     """What is to be trained, from the checkpoint on if there is one; clears all else away.
 
     `UnfitCheckpoint` where it is of another version of the code.
@@ -100,6 +109,7 @@ def _attempt(config: Config, data: Data, directory: Path, threads: int, tick: Ti
         checkpoints=checkpoints,
         made=_made(config, threads),
         tick=tick,
+        again=again,
     )
     if checkpoint is not None:
         attempt.take_up(checkpoint)
@@ -153,6 +163,7 @@ def _provenance(attempt: Attempt) -> dict[str, Any]:
         **made,
         "engine": "stacked" if max(attempt.packing, default=1) > 1 else "sequential",
         "packing": attempt.packing,
+        "populations": attempt.populations,
         "slurm_job": os.environ.get("SLURM_JOB_ID"),
         "resumed": attempt.resumed,
     }

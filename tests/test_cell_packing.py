@@ -47,6 +47,19 @@ def test_the_record_says_how_the_replicas_were_packed(
     short = ("trainer.max_epochs=1", *GRID, *overrides)
     provenance = tiny.train_to(tmp_path / "study" / "cell", root, *short)["provenance"]
     assert (provenance["engine"], provenance["packing"]) == (engine, packing)
+    groups = [group for population in provenance["populations"] for group in population]
+    assert [len(group) for group in groups] == packing
+
+
+def test_the_record_names_those_that_were_trained_together(root: Path, tmp_path: Path) -> None:
+    parts = ("seeds=2", "population.max_replicas=3", "trainer.max_epochs=1")
+    record = tiny.train_to(tmp_path / "study" / "two", root, *GRID, STACKED, *parts)
+    assert record["provenance"]["populations"] == [
+        [["seed=0,lr=0.002", "seed=1,lr=0.002", "seed=0,lr=0.01"]], [["seed=1,lr=0.01"]],
+    ]  # fmt: skip
+    grown = tiny.train_to(tmp_path / "study" / "three", root, *GRID, STACKED, *parts, "seeds=3")
+    assert grown["provenance"]["populations"] == [[["seed=2,lr=0.002", "seed=2,lr=0.01"]]]
+    assert "populations" not in grown["replicas"][0]["copied_from"]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 4, 5, 6, 100])

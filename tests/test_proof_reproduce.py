@@ -161,13 +161,6 @@ def test_weights_that_differ_are_measured(cell: Path, capsys: Output) -> None:
     )
 
 
-def test_another_packing_is_said(cell: Path, capsys: Output) -> None:
-    forged(cell, lambda record: record["provenance"].update(packing=[4]))
-    assert main(["reproduce", str(cell)]) == 0
-    out = capsys.readouterr().out
-    assert "differs  packing: groups of [4] then, of [1, 1, 1, 1] here" in out
-
-
 def test_copied_replicas_are_named_and_not_trained(
     root: Path, tmp_path: Path, capsys: Output
 ) -> None:

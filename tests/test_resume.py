@@ -223,7 +223,7 @@ def without_a_tensor(state: Any) -> None:
     training.pop(next(iter(training)))
 
 
-@pytest.mark.parametrize("change", [without_a_tensor, lambda state: state.pop("packing")])
+@pytest.mark.parametrize("change", [without_a_tensor, lambda state: state.pop("populations")])
 def test_a_checkpoint_of_other_code_is_put_aside_and_the_cell_starts_over(
     root: Path,
     tmp_path: Path,

@@ -30,9 +30,9 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Replica]:
     seen: list[Replica] = []
     build = study.attempt.build_population
 
-    def spy(config: Any, data: Any, replicas: Any, starts: Any) -> Population:
+    def spy(config: Any, data: Any, replicas: Any, *rest: Any) -> Population:
         seen.extend(replicas)
-        return build(config, data, replicas, starts)
+        return build(config, data, replicas, *rest)
 
     monkeypatch.setattr(study.attempt, "build_population", spy)
     return seen

@@ -48,6 +48,7 @@ _PROVENANCE: dict[str, Form] = {
     ),
     "packages": Named(OrNull(TEXT)),
     "packing": _PACKING,
+    "populations": Each(Each(Each(TEXT))),
     "recipe": whole(0),
     "resumed": Each(Fields(optional=_RESUME)),
     "threads": whole(1),

@@ -88,6 +88,8 @@ def _read(directory: Path, record: dict[str, Any], with_weights: bool) -> list[R
     chosen, predictions = read_predictions(directory)
     weights = _weights(directory, record) if with_weights else {}
     origin = record["provenance"] | {"signature": record["signature"]}
+    # Each copied replica would name all those of its origin.
+    origin.pop("populations", None)
     results = []
     for numbers in record["replicas"]:
         seed, lr = numbers["seed"], numbers["lr"]

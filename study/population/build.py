@@ -40,18 +40,20 @@ def build_population(
     data: Data,
     replicas: Sequence[Replica],
     starts: Mapping[int, State] | None = None,
+    groups: Sequence[Sequence[Replica]] = (),
 ) -> Population:
     """The population of `replicas`, initialized.
 
     Each seed is initialized once, on the plain module in float32 on the CPU, and copied to its
-    learning rates; a seed in `starts` begins in that state of the plain module instead.
+    learning rates; a seed in `starts` begins in that state of the plain module instead. The
+    replicas are packed by the stated rule, or as `groups` has them.
     """
     seeds = dict.fromkeys(replica.seed for replica in replicas)
     starts = starts or {}
     first = {seed: _first_network(config, data, seed, starts.get(seed)) for seed in seeds}
     device = data.train.inputs.device
     num_workers = workers(device, torch.get_num_threads())
-    groups = pack(
+    groups = groups or pack(
         replicas,
         first[replicas[0].seed],
         device,

@@ -13,6 +13,8 @@ from torch import nn
 
 from study.population.settings import Replica
 
+Populations = Sequence[Sequence[Sequence[Replica]]]
+"""Replicas that are trained side by side, in the groups that are trained as one."""
 STACK_BYTES = 3_000_000
 """Parameters of one stack on a CPU.
 

@@ -25,9 +25,10 @@ def read_weights(path: Path, framework: str = "np") -> tuple[dict[str, str], dic
         raise ValueError("its content is not what its hash says")
     if path.stem != f"seed={header.get('seed')}":
         raise ValueError(f"it holds the weights of seed {header.get('seed')}")
-    if not path.with_suffix(".csv").exists():
-        raise ValueError("the curves beside it are missing")
-    curves = sha256(path.with_suffix(".csv"))
-    if header.get("curves_sha256", curves) != curves:
-        raise ValueError("the curves beside it are not those its header names")
+    curves = path.with_suffix(".csv")
+    if not curves.exists():
+        raise ValueError(f"the curves beside it, {curves.name}, are missing")
+    digest = sha256(curves)
+    if header.get("curves_sha256", digest) != digest:
+        raise ValueError(f"the curves beside it, {curves.name}, are not those its header names")
     return header, state

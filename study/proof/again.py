@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from study.outputs.cell import CONTENT
 from study.outputs.files import write_json
 from study.outputs.sealed import seal
 from study.population.build import DTYPES, replicas_of
-from study.population.packing import pack, workers
+from study.population.packing import Populations, pack, workers
+from study.population.settings import Replica
 from study.pretraining.stage import StartingWeights, epochs_of, training_data
 from study.proof.pretrainings import together
-from study.proof.saved import Saved
+from study.proof.saved import Saved, names
 from study.trainer import check_precision, device_of
 
 Tick = Callable[[int], None]
@@ -78,11 +80,39 @@ def num_ticks(config: Config, saved: Saved) -> int:
 
 
 def packing_again(config: Config, saved: Saved) -> list[int]:
-    """The sizes of the groups in which the cell's trained replicas are trained again.
+    """The sizes of the groups in which the cell's trained replicas are trained again."""
+    return [len(group) for population in _populations(config, saved) for group in population]
 
-    The rule of `study.population.packing`. They were others if some replicas were trained in a
-    second round then, since the record that they were to be copied from had not kept all of them.
+
+def _populations(config: Config, saved: Saved) -> Populations:
+    """The replicas to train side by side, in groups: the record's, or the stated rule's.
+
+    The record of an earlier version names none, and the rule's are others than they were if a
+    resume changed its keys, or if some replicas were trained in a second round, since the record
+    that they were to be copied from had not kept all of them.
     """
+    return _recorded(saved) or _by_rule(config, saved)
+
+
+def _recorded(saved: Saved) -> Populations:
+    """The trained replicas as the record has them together; `InputError` if it has others."""
+    populations = saved.provenance.get("populations", [])
+    replicas = {
+        name: Replica(entry["seed"], entry["lr"])
+        for name, entry in zip(names(saved.trained), saved.trained, strict=True)
+    }
+    groups = [group for population in populations for group in population]
+    if populations and not (
+        all(populations) and all(groups) and sorted(chain(*groups)) == sorted(replicas)
+    ):
+        raise InputError(
+            f"{saved.directory / 'result.json'} cannot be used: its populations are not made of "
+            "the replicas that it trained"
+        )
+    return [[[replicas[name] for name in group] for group in each] for each in populations]
+
+
+def _by_rule(config: Config, saved: Saved) -> Populations:
     data = data_of(config)
     network = build_network(config, data.input_shape, data.num_classes)
     network.to(DTYPES[config["trainer"]["precision"]])
@@ -92,23 +122,22 @@ def packing_again(config: Config, saved: Saved) -> list[int]:
     most = settings["max_replicas"] or len(replicas)
     num_workers = workers(device, config["trainer"]["threads"])
     return [
-        len(group)
-        for start in range(0, len(replicas), most)
-        for group in pack(
+        pack(
             replicas[start : start + most],
             network,
             device,
             engine=settings["engine"],
             num_workers=num_workers,
         )
+        for start in range(0, len(replicas), most)
     ]
 
 
 def train_again(saved: Saved, config: Config, study: Path, tick: Tick) -> Path:
     """Trains the cell in the empty directory `study`; returns the cell's directory there.
 
-    Its copied replicas are given to it as it was given them, and the others are trained, packed by
-    the same rule. Seeds that were pretrained together are pretrained together.
+    Its copied replicas are given to it as it was given them, and the others are trained, packed as
+    they were. Seeds that were pretrained together are pretrained together.
     """
     if saved.copied:
         _lend(saved, study)
@@ -118,8 +147,8 @@ def train_again(saved: Saved, config: Config, study: Path, tick: Tick) -> Path:
     directory = study / saved.directory.name
     directory.mkdir()
     factors: Mapping[str, Any] = saved.record["factors"]
-    threads = saved.provenance["threads"]
-    train_cell(config, directory, factors=factors, threads=threads, tick=tick)
+    threads, populations = saved.provenance["threads"], _populations(config, saved)
+    train_cell(config, directory, factors=factors, threads=threads, tick=tick, again=populations)
     return directory
 
 
