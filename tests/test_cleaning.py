@@ -103,6 +103,18 @@ def test_with_yes_it_removes_exactly_that(cells: list[Path], capsys: Output) -> 
     assert all(cell.result for cell in read_cells(study))
 
 
+def test_a_write_that_was_cut_off_just_now_goes_where_all_is_finished(cells: list[Path]) -> None:
+    study = cells[0].parent
+    cut = [
+        directory / ".owner.json.01234567.999999999.partial"
+        for directory in (cells[1], study / "pretraining" / "rbm-11111111")
+    ]
+    for path in cut:
+        path.write_text("cut")
+    assert clean(study, "--yes") == 0
+    assert not any(path.exists() for path in cut)
+
+
 def test_files_of_others_stay_and_keep_their_directory(cells: list[Path]) -> None:
     study = cells[0].parent
     litter(cells)

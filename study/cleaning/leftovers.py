@@ -109,9 +109,8 @@ def _pretraining(study: Path, cells: Sequence[CellRecord]) -> Iterator[Leftover]
         if directory.is_symlink() or not directory.is_dir() or owner_of(directory):
             continue
         if directory.name.rpartition("-")[2] in used:
-            yield from _partial(directory, "an unfinished write")
             # All cells are finished here: the last launch died just before it removed these.
-            for path in _matching(directory, (CHECKPOINT, UNFIT, *OWNERSHIP)):
+            for path in _matching(directory, (CHECKPOINT, UNFIT, PARTIAL, *OWNERSHIP)):
                 reason = f"a finished pretraining needs no {_called(path)}"
                 yield Leftover(reason, path, (path,), room=directory)
             for path in _matching(directory, (OLD_LOCK,)):
