@@ -33,7 +33,7 @@ data:
   test_size: null
   normalize: {normalize}
 model:
-  widths: [1000, 500]
+  widths: {widths}
   code: 30
 optimizer: {{name: sgd}}
 batch_size: 128
@@ -41,9 +41,11 @@ trainer: {{max_epochs: 1}}
 """
 
 
-def configured(path: Path, train_size: str = "null", normalize: str = "unit") -> None:
+def configured(
+    path: Path, train_size: str = "null", normalize: str = "unit", widths: str = "[1000, 500]"
+) -> None:
     """Gives a cell a configuration that its record names."""
-    text = CONFIG.format(train_size=train_size, normalize=normalize)
+    text = CONFIG.format(train_size=train_size, normalize=normalize, widths=widths)
     (path / "config.yaml").write_text(text, encoding="utf-8")
     name_file(path, "config.yaml")
 
@@ -187,12 +189,24 @@ def test_the_number_of_training_images_tells_rows_of_a_paper_apart(tmp_path: Pat
     assert "training images" not in rows["11.29"][-1]
 
 
+def test_the_number_of_layers_tells_a_shallow_net_from_deep_ones(tmp_path: Path) -> None:
+    factors = {"activation": ["sigmoid"], "norm": ["none"], "pretraining": ["none"]}
+    (path,) = synthetic.make_study(tmp_path, factors)
+    for widths, error in (("[128]", 1.9), ("[128, 128, 128]", 2.4)):
+        configured(path, widths=widths)
+        (cell,) = Frames.read(tmp_path).cells
+        found = [n.error for n in published_numbers() if n.paper.startswith("Bengio")
+                 and matches(n, cell)]  # fmt: skip
+        assert found == [error]
+
+
 def test_a_cell_without_a_sound_configuration_has_none_of_its_settings(tmp_path: Path) -> None:
     factors = {"activation": ["sigmoid"], "norm": ["none"], "pretraining": ["none"]}
     synthetic.make_study(tmp_path, factors)
     (cell,) = Frames.read(tmp_path).cells
     assert not matches(number_of("Erhan", 1.80), cell)
-    assert matches(number_of("Bengio", 2.4), cell)
+    assert not matches(number_of("Bengio", 2.4), cell)
+    assert matches(number_of("Hinton", 1.6), cell)
 
 
 def test_shifted_test_images_have_nothing_published_beside_them(tmp_path: Path) -> None:

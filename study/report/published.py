@@ -17,14 +17,14 @@ from study.report.protocol import (
     protocol_of,
     test_images,
 )
-from study.report.settings import data_settings
+from study.report.settings import data_settings, settings_of_cell
 from study.report.sheets.scores import Score, Scores, all_scores, signed
 from study.statistics.intervals import mean_and_error
 from study.tasks import CLASSIFICATION
 
 FILE = Path(__file__).with_name("published.yaml")
 _READ = {"paper": "", "copy": " (read in a copy)"}
-_OTHER_KEYS = ("error", "spread", "components")
+_OTHER_KEYS = ("error", "spread", "components", "layers")
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class Published:
     """A number of a paper: `error` in % or squared error, and the cells that it stands beside.
 
     `spread`: the ± of the paper, if it has one; `num_images`: of its test set. `components`: the
-    number is that of a PCA with so many, and stands beside the study's own PCA.
+    number is that of a PCA with so many, and stands beside the study's own PCA. `layers`: whether
+    the net has `one` hidden layer or `several`, where a paper has both.
     """
 
     paper: str
@@ -44,6 +45,7 @@ class Published:
     spread: float | None
     num_images: int
     components: int | None
+    layers: str | None = None
 
     @property
     def setting(self) -> str:
@@ -53,7 +55,11 @@ class Published:
             for key, level in self.of.items()
             if level != "none"
         ]
-        return ", ".join([*levels, *([f"PCA-{self.components}"] if self.components else [])])
+        if self.components:
+            levels.append(f"PCA-{self.components}")
+        if self.layers:
+            levels.append(f"{self.layers} hidden layer{'s' if self.layers == 'several' else ''}")
+        return ", ".join(levels)
 
 
 @functools.cache
@@ -73,6 +79,7 @@ def published_numbers() -> tuple[Published, ...]:
             spread=value.get("spread"),
             num_images=table.get("test_images", TEST_IMAGES),
             components=value.get("components"),
+            layers=value.get("layers"),
         )
         for table in tables
         for value in table["values"]
@@ -134,7 +141,7 @@ _NOTES = (
 
 def matches(number: Published, cell: CellRecord) -> bool:
     """Whether a cell has the levels that a published number is about."""
-    return _has_levels(number, cell) and _has_settings(number, cell)
+    return _has_levels(number, cell) and _is_alike(number, cell)
 
 
 def _has_levels(number: Published, cell: CellRecord) -> bool:
@@ -145,10 +152,17 @@ def _has_levels(number: Published, cell: CellRecord) -> bool:
     )
 
 
-def _has_settings(number: Published, cell: CellRecord) -> bool:
-    """The same of the keys of `data`, which its configuration holds."""
+def _is_alike(number: Published, cell: CellRecord) -> bool:
+    """The same of what its configuration holds: the keys of `data`, and the number of layers."""
     wanted = {key.partition(".")[2]: level for key, level in number.of.items() if "." in key}
-    return wanted.items() <= data_settings(cell).items()
+    if not wanted.items() <= data_settings(cell).items():
+        return False
+    return number.layers in (None, _layers(cell))
+
+
+def _layers(cell: CellRecord) -> str:
+    widths = settings_of_cell(cell).get("model", {}).get("widths", ())
+    return {0: "", 1: "one"}.get(len(widths), "several")
 
 
 def standard_errors(number: Published, score: Score, scale: float) -> float | None:
@@ -176,7 +190,7 @@ def _rows(scores: Scores) -> Iterator[tuple[str, ...]]:
             yield from _pca_row(number, scores)
             continue
         groups = (group for group in alike if _has_levels(number, group[0].cell))
-        found = [s for group in groups for s in group if _has_settings(number, s.cell)]
+        found = [s for group in groups for s in group if _is_alike(number, s.cell)]
         if found:
             best = min(found, key=_validation_error)
             yield _row(number, best, scores, len(found))
