@@ -18,7 +18,7 @@ from study.outputs.results import ReplicaResult, choose_lr
 from study.outputs.reuse import lacks
 from study.population import Population, Replica
 from study.population.build import build_population, replicas_of
-from study.population.packing import Populations
+from study.population.packing import Populations, sizes
 from study.pretraining.stage import StartingWeights, with_equal_budget
 from study.trainer import make_trainer
 from study.words import counted
@@ -96,7 +96,7 @@ class Attempt:
     @property
     def packing(self) -> list[int]:
         """The sizes of the groups that were trained as one."""
-        return _sizes(self.populations)
+        return sizes(self.populations)
 
     @property
     def is_whole(self) -> bool:
@@ -165,7 +165,7 @@ class Attempt:
 
     def _state(self, population: Population) -> tuple[dict[str, Any], dict[str, Any]]:
         """A checkpoint's record and state."""
-        packing = _sizes([*self.populations, _names(population)])
+        packing = sizes([*self.populations, _names(population)])
         record = {"epoch": population.epoch + 1, "made": {**self.made, "packing": packing}}
         state = {
             "results": [result.state() for result in self.results.values()],
@@ -179,10 +179,6 @@ class Attempt:
 
 def _names(population: Population) -> list[list[str]]:
     return [[str(replica) for replica in group.replicas] for group in population.engine.groups]
-
-
-def _sizes(populations: Sequence[Sequence[Sequence[str]]]) -> list[int]:
-    return [len(group) for population in populations for group in population]
 
 
 def _train_and_test(population: Population, config: Config, writer: CellWriter | None) -> None:

@@ -30,7 +30,7 @@ def test_a_title_without_a_year_names_no_paper() -> None:
 
 def test_the_printer_takes_no_arguments() -> None:
     with pytest.raises(InputError, match="takes no arguments"):
-        beside.printed(["paper_elu"])
+        beside.PRINTERS["study papers"](["paper_elu"])
 
 
 def test_a_paragraph_ends_where_the_next_begins() -> None:

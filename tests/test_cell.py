@@ -41,11 +41,6 @@ PROVENANCE = {
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.folder(tmp_path_factory.mktemp("images"))
-
-
-@pytest.fixture(scope="module")
 def cell(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("study") / "cell"
     tiny.train_to(directory, root, *OVERRIDES)

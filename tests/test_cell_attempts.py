@@ -20,11 +20,6 @@ from study.outputs.record_form import check_result
 OVERRIDES = ("seeds=2", "optimizer.lr=[0.01,0.05]", "trainer.max_epochs=3", "norm=batch")
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.folder(tmp_path_factory.mktemp("images"))
-
-
 def test_an_unfinished_attempt_is_cleared_and_all_else_kept(root: Path, tmp_path: Path) -> None:
     directory = tmp_path / "study" / "cell"
     (directory / "mine").mkdir(parents=True)

@@ -15,11 +15,6 @@ STACKED = "population.engine=stacked"
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.folder(tmp_path_factory.mktemp("images"))
-
-
-@pytest.fixture(scope="module")
 def whole(root: Path) -> dict[str, Any]:
     """The record of a cell whose replicas were trained as one stack."""
     return tiny.train_to(root.parent / "whole" / "cell", root, *GRID, STACKED)

@@ -85,7 +85,7 @@ def test_only_files_of_published_studies_are_stale(tmp_path: Path) -> None:
 
 
 def test_headers_and_the_table_are_made_for_every_file() -> None:
-    table = overview.printed([])
+    table = overview.overview()
     assert all(f"[`{name}`](../conf/experiment/{name}.yaml)" in table for name in stated_claims())
     with pytest.raises(InputError, match="takes no arguments"):
-        overview.printed(["x"])
+        overview.PRINTERS["study experiments"](["x"])

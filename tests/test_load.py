@@ -25,11 +25,6 @@ MODELS = {
 }
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.folder(tmp_path_factory.mktemp("images"))
-
-
 @pytest.fixture(scope="module", params=MODELS)
 def cell(
     root: Path, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory

@@ -27,11 +27,6 @@ NETWORKS = {
 }
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.folder(tmp_path_factory.mktemp("images"))
-
-
 def configuration(name: str) -> Any:
     model = "cnn" if name == "cnn" else "mlp"
     return tiny.config(*[text for text in NETWORKS[name] if text != "model=cnn"], model=model)

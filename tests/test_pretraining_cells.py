@@ -16,11 +16,6 @@ def record_of(root: Path, name: str, *overrides: str) -> dict[str, Any]:
     return tiny.train_to(root.parent / "study" / name, root, *own, "seeds=2", *overrides)
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.folder(tmp_path_factory.mktemp("images"))
-
-
 def test_a_cell_with_another_learning_rate_pretrains_nothing(root: Path) -> None:
     first = record_of(root, "first")
     cache = root.parent / "study" / "pretraining"

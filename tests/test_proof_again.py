@@ -17,11 +17,6 @@ Output = pytest.CaptureFixture[str]
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.folder(tmp_path_factory.mktemp("images"))
-
-
-@pytest.fixture(scope="module")
 def trained(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cell begun in stacks of three, and gone on with by a rule that makes none."""
     directory = tmp_path_factory.mktemp("study") / "cell"

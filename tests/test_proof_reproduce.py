@@ -22,11 +22,6 @@ Output = pytest.CaptureFixture[str]
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.folder(tmp_path_factory.mktemp("images"))
-
-
-@pytest.fixture(scope="module")
 def trained(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("study") / "cell"
     tiny.train_to(directory, root, *OVERRIDES)
@@ -159,6 +154,19 @@ def test_weights_that_differ_are_measured(cell: Path, capsys: Output) -> None:
     assert (
         "furthest apart in weights  seed=0,lr=0.01 output.weight: 0.99" in capsys.readouterr().out
     )
+
+
+def test_another_packing_is_said(cell: Path, capsys: Output) -> None:
+    """Of a record that does not say who was trained together."""
+
+    def change(record: dict[str, Any]) -> None:
+        del record["provenance"]["populations"]
+        record["provenance"]["packing"] = [4]
+
+    forged(cell, change)
+    assert main(["reproduce", str(cell)]) == 0
+    out = capsys.readouterr().out
+    assert "differs  packing: groups of [4] then, of [1, 1, 1, 1] here" in out
 
 
 def test_copied_replicas_are_named_and_not_trained(

@@ -47,11 +47,6 @@ CELLS = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.folder(tmp_path_factory.mktemp("images"))
-
-
 @pytest.mark.parametrize("every", [1, 2])
 @pytest.mark.parametrize("name", CELLS)
 def test_stopped_after_any_epoch_it_ends_the_same(

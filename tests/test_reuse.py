@@ -19,11 +19,6 @@ ONE_RATE = ("trainer.max_epochs=1",)
 TWO_RATES = ("optimizer.lr=[0.01,0.05]", "trainer.max_epochs=2")
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.folder(tmp_path_factory.mktemp("images"))
-
-
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[Replica]:
     """Every replica that is trained from here on."""

@@ -36,7 +36,7 @@ def test_one_cell_is_its_main_levels() -> None:
     assert cell_words([USUAL]) == ["mnist, mlp, relu, zeros, none"]
 
 
-def testspans_are_read_at_a_glance() -> None:
+def test_spans_are_read_at_a_glance() -> None:
     assert [span(seconds) for seconds in (0.4, 89, 600, 7200)] == [
         "0 s",
         "89 s",

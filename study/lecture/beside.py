@@ -1,18 +1,14 @@
 """docs/published.md: what papers print beside what the experiments named after them measured."""
 
 import re
-from collections.abc import Sequence
 
-from study.catalogue import headline
 from study.errors import InputError
 from study.lecture.headers import paragraph
-from study.lecture.stated import EXPERIMENTS, stated_claims
+from study.lecture.stated import EXPERIMENTS, link, question, stated_claims
 from study.lecture.tables import table
-from study.lecture.verdicts import NOT_RUN, PUBLISHED, published_findings
-from study.outputs.records import CellRecord
-from study.report.frames import Frames
+from study.lecture.verdicts import NOT_RUN, PUBLISHED, finished_frames, of_study, published_findings
 from study.report.published import published_sheets
-from study.report.quoted import Printer
+from study.report.quoted import printer_without_arguments
 
 _NUMBERS = ("setting", "theirs", "our cell", "ours", "difference")
 _CLAIMS = ("claim", "published", "ours [bounds]", "expected", "verdict")
@@ -25,12 +21,11 @@ def papers() -> list[str]:
 
 def section(study: str) -> str:
     """A paper: what differs from its protocol, its errors beside ours, its claims and verdicts."""
-    _, _, title = headline("experiment", study).partition(": ")
+    title = question(study)
     text = (EXPERIMENTS / f"{study}.yaml").read_text(encoding="utf-8")
-    link = f"[`{study}`](../conf/experiment/{study}.yaml)"
-    told = [*_numbers(_cells(study), paper_of(title)), *_claims(study)]
-    parts = [f"## {title}", f"{link}. {paragraph(text, DIFFERS)}", *(told or ["Not run yet."])]
-    return "\n\n".join(parts)
+    differs = paragraph(text, DIFFERS)
+    told = [*_numbers(study, paper_of(title)), *_claims(study)] or ["Not run yet."]
+    return "\n\n".join([f"## {title}", f"{link(study)}. {differs}", *told])
 
 
 DIFFERS = "Not the paper's protocol"
@@ -44,16 +39,10 @@ def paper_of(title: str) -> str:
     return found[0]
 
 
-def _cells(study: str) -> list[CellRecord]:
-    try:
-        return Frames.read(PUBLISHED / study).finished
-    except InputError:
-        return []
-
-
-def _numbers(cells: Sequence[CellRecord], paper: str) -> list[str]:
-    """A table of test errors of a paper, if it prints any of cells like these."""
-    sheets = published_sheets(cells)
+def _numbers(study: str, paper: str) -> list[str]:
+    """A table of test errors of a paper, if it prints any of cells like the study's."""
+    frames = finished_frames(PUBLISHED / study)
+    sheets = published_sheets(frames.finished) if frames else []
     rows = [row for sheet in sheets for row in sheet.rows if row[0].startswith(paper)]
     if not rows:
         return []
@@ -63,20 +52,17 @@ def _numbers(cells: Sequence[CellRecord], paper: str) -> list[str]:
 
 def _claims(study: str) -> list[str]:
     """A table of the study's claims that say what was published."""
-    known = [finding for pair, finding in published_findings().items() if pair[0] == study]
     rows = [
         (each.statement, each.published, each.effect_and_bounds, each.expected, each.outcome)
-        for each in known
+        for each in of_study(study, published_findings())
         if each.published and each.outcome != NOT_RUN
     ]
     return [table(_CLAIMS, rows)] if rows else []
 
 
-def printed(arguments: Sequence[str]) -> str:
-    """Every paper's section, for the document that quotes them."""
-    if arguments:
-        raise InputError(f"study papers {' '.join(arguments)}: it takes no arguments")
+def sections() -> str:
+    """Every paper's."""
     return "\n\n".join(map(section, papers())) + "\n"
 
 
-PRINTERS: dict[str, Printer] = {"study papers": printed}
+PRINTERS = printer_without_arguments("study papers", sections)

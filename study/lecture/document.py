@@ -1,9 +1,8 @@
 """Every file of docs/claims that is made, and the list that the README quotes."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from study.errors import InputError
 from study.lecture.entries import Lecture, read_lecture
 from study.lecture.index import index, verdict_list
 from study.lecture.page import Findings, page
@@ -42,11 +41,5 @@ def write(folder: Path, files: Mapping[str, str], names: Iterable[str]) -> None:
             (folder / name).unlink()
 
 
-def printed(arguments: Sequence[str]) -> str:
-    """The README's list of verdicts."""
-    if arguments:
-        raise InputError(f"study claims {' '.join(arguments)}: it takes no arguments")
-    return verdict_list(*_read())
-
-
-PRINTERS: dict[str, quoted.Printer] = {"study claims": printed}
+PRINTERS = quoted.printer_without_arguments("study claims", lambda: verdict_list(*_read()))
+"""The README's list of verdicts."""

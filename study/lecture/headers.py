@@ -4,6 +4,7 @@ A header's paragraph `# Time:` is an estimate until the study is published, and 
 took; `# Result:` is written at the header's end.
 """
 
+import itertools
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -12,11 +13,10 @@ from pathlib import Path
 from study.lecture.entries import Pair
 from study.lecture.runs import Run, outcomes, published_run
 from study.lecture.stated import EXPERIMENTS
-from study.lecture.verdicts import PUBLISHED, Finding
+from study.lecture.verdicts import PUBLISHED, Finding, of_study
 from study.outputs.files import write_text
 from study.words import span
 
-_HEADER = re.compile(r"(?:#[^\n]*\n)*")
 _PARAGRAPH = r"^# {word}: [^\n]*\n(?:# (?![A-Z][a-z]+: )[^\n]+\n)*"
 
 
@@ -35,8 +35,7 @@ def stale_headers(
     for path in sorted(experiments.glob("*.yaml")):
         text = path.read_text(encoding="utf-8")
         run = published_run(path.stem, published)
-        told = [finding for (study, _), finding in known.items() if study == path.stem]
-        if run and (new := with_run(text, run, told)) != text:
+        if run and (new := with_run(text, run, of_study(path.stem, known))) != text:
             stale.append(path.name)
             if write:
                 write_text(path, new)
@@ -45,12 +44,13 @@ def stale_headers(
 
 def with_run(text: str, run: Run, told: Sequence[Finding]) -> str:
     """A file's text whose header has the measured time, and the result if there are claims."""
-    header = _HEADER.match(text)
-    end = header.end() if header else 0
+    lines = text.splitlines(keepends=True)
+    head = "".join(itertools.takewhile(lambda line: line.startswith("#"), lines))
+    rest = text.removeprefix(head)
     time = f"Time: {span(run.seconds)} of training, summed over cells ({run.machine})."
-    head = _replaced(_replaced(text[:end], "Time", time), "Result", "")
+    head = _replaced(_replaced(head, "Time", time), "Result", "")
     found = outcomes(told)
-    return head + (_wrapped(f"Result: {found}.") if found else "") + text[end:]
+    return head + (_wrapped(f"Result: {found}.") if found else "") + rest
 
 
 def paragraph(text: str, word: str) -> str:

@@ -5,12 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from study.errors import InputError
-from study.lecture.verdicts import NOT_RUN, OUTCOMES, PUBLISHED, Finding
-from study.report.frames import Frames
+from study.lecture.verdicts import NOT_RUN, OUTCOMES, PUBLISHED, Finding, finished_frames
+from study.outputs.results import training_seconds
 from study.words import counted
-
-_TIMES = ("wall_seconds", "pretraining_seconds")
 
 
 @dataclass(frozen=True)
@@ -24,9 +21,8 @@ class Run:
 
 def published_run(name: str, folder: Path = PUBLISHED) -> Run | None:
     """What is saved of a study; None if no cell of it is finished."""
-    try:
-        frames = Frames.read(folder / name)
-    except InputError:
+    frames = finished_frames(folder / name)
+    if frames is None:
         return None
     results = [cell.result or {} for cell in frames.finished]
     provenance = [result["provenance"] for result in results]
@@ -34,7 +30,7 @@ def published_run(name: str, folder: Path = PUBLISHED) -> Run | None:
     done, total = len(results), len(frames.cells)
     return Run(
         cells=str(done) if done == total else f"{done} of {total}",
-        seconds=sum(result.get(time) or 0 for result in results for time in _TIMES),
+        seconds=sum(map(training_seconds, results)),
         machine=", ".join([threads, *_distinct(provenance, "processor")]),
     )
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from study.catalogue import headline
 from study.claims.schema import Claim, parse_claims
 from study.configuration import CONF
 
@@ -18,6 +19,16 @@ Stated = Mapping[str, Mapping[str, Any]]
 def stated_claims(folder: Path = EXPERIMENTS) -> dict[str, dict[str, Any]]:
     """The claims of every experiment, by the name of its file."""
     return {path.stem: _claims(path) for path in sorted(folder.glob("*.yaml"))}
+
+
+def question(experiment: str) -> str:
+    """What an experiment asks, by the headline of its file."""
+    return headline("experiment", experiment).partition(": ")[2]
+
+
+def link(experiment: str) -> str:
+    """Its name, leading from a page of docs/ to its file."""
+    return f"[`{experiment}`](../conf/experiment/{experiment}.yaml)"
 
 
 def parsed(value: Any) -> Claim:

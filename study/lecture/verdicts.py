@@ -59,12 +59,16 @@ def published_verdicts(folder: Path, stated: Stated) -> dict[Pair, tuple[Verdict
 
 
 def _verdicts(directory: Path) -> list[tuple[Verdict, Any]]:
-    """Of a study that was not published, or of which no cell is finished, none."""
+    frames = finished_frames(directory)
+    return list(zip(decide(frames), frames.ledger.claims, strict=True)) if frames else []
+
+
+def finished_frames(directory: Path) -> Frames | None:
+    """A study that is published; None if it is not, or if no cell of it is finished."""
     try:
-        frames = Frames.read(directory)
+        return Frames.read(directory)
     except InputError:
-        return []
-    return list(zip(decide(frames), frames.ledger.claims, strict=True))
+        return None
 
 
 def findings(stated: Stated, folder: Path = PUBLISHED) -> dict[Pair, Finding]:
@@ -84,6 +88,11 @@ def findings(stated: Stated, folder: Path = PUBLISHED) -> dict[Pair, Finding]:
 def published_findings() -> Mapping[Pair, Finding]:
     """`findings` of conf/experiment and outputs/published, read once a process."""
     return findings(stated_claims())
+
+
+def of_study(study: str, known: Mapping[Pair, Finding]) -> list[Finding]:
+    """The findings of one study, in the order of its file."""
+    return [finding for (name, _), finding in known.items() if name == study]
 
 
 def _of_verdict(study: str, verdict: Verdict, ran: Any, value: Any) -> Finding:

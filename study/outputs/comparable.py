@@ -14,8 +14,9 @@ from study.outputs.cell import read_curves, read_result, replica_name
 from study.outputs.files import finite
 from study.outputs.measurements import read_probes
 from study.outputs.pairs import read_pairs
+from study.outputs.results import CELL_SECONDS
 
-TIMES = ("wall_seconds", "pretraining_seconds", "seconds")
+TIMES = (*CELL_SECONDS, "seconds")
 """Measured times, wherever they stand: in a record, in curves.csv, in a pretraining's curves."""
 PROVENANCE = ("provenance", "copied_from", "command")
 """Where and by whom something was trained."""

@@ -7,6 +7,14 @@ from typing import Any
 
 from study.outputs.files import finite
 
+CELL_SECONDS = ("wall_seconds", "pretraining_seconds")
+"""The two parts of a cell's time in its record."""
+
+
+def training_seconds(record: Mapping[str, Any]) -> float:
+    """The whole time that a cell took, by its record."""
+    return float(sum(record.get(name) or 0.0 for name in CELL_SECONDS))
+
 
 @dataclass(frozen=True)
 class ReplicaResult:

@@ -5,7 +5,7 @@ record says all that a repetition needs.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Sized
 from itertools import pairwise
 
 import torch
@@ -59,6 +59,11 @@ def _largest_group(network: nn.Module, device: torch.device, engine: str, count:
         return 1
     num_bytes = sum(parameter.nbytes for parameter in network.parameters())
     return max(1, STACK_BYTES // num_bytes)
+
+
+def sizes(populations: Iterable[Iterable[Sized]]) -> list[int]:
+    """How many replicas each group of each population has."""
+    return [len(group) for groups in populations for group in groups]
 
 
 def workers(device: torch.device, threads: int) -> int:

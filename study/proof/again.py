@@ -79,12 +79,7 @@ def num_ticks(config: Config, saved: Saved) -> int:
     return len(saved.trained) * epochs + len(seeds) * before
 
 
-def packing_again(config: Config, saved: Saved) -> list[int]:
-    """The sizes of the groups in which the cell's trained replicas are trained again."""
-    return [len(group) for population in _populations(config, saved) for group in population]
-
-
-def _populations(config: Config, saved: Saved) -> Populations:
+def populations_again(config: Config, saved: Saved) -> Populations:
     """The replicas to train side by side, in groups: the record's, or the stated rule's.
 
     The record of an earlier version names none, and the rule's are others than they were if a
@@ -133,11 +128,13 @@ def _by_rule(config: Config, saved: Saved) -> Populations:
     ]
 
 
-def train_again(saved: Saved, config: Config, study: Path, tick: Tick) -> Path:
+def train_again(
+    saved: Saved, config: Config, populations: Populations, study: Path, tick: Tick
+) -> Path:
     """Trains the cell in the empty directory `study`; returns the cell's directory there.
 
     Its copied replicas are given to it as it was given them, and the others are trained, packed as
-    they were. Seeds that were pretrained together are pretrained together.
+    `populations` has them. Seeds that were pretrained together are pretrained together.
     """
     if saved.copied:
         _lend(saved, study)
@@ -147,7 +144,7 @@ def train_again(saved: Saved, config: Config, study: Path, tick: Tick) -> Path:
     directory = study / saved.directory.name
     directory.mkdir()
     factors: Mapping[str, Any] = saved.record["factors"]
-    threads, populations = saved.provenance["threads"], _populations(config, saved)
+    threads = saved.provenance["threads"]
     train_cell(config, directory, factors=factors, threads=threads, tick=tick, again=populations)
     return directory
 

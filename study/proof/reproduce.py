@@ -19,7 +19,9 @@ from study.outputs.cell import read_result
 from study.outputs.comparable import Difference
 from study.outputs.files import writable_directory
 from study.outputs.provenance import code_and_machine
-from study.proof.again import config_again, num_ticks, packing_again, train_again
+from study.outputs.results import training_seconds
+from study.population.packing import Populations, sizes
+from study.proof.again import config_again, num_ticks, populations_again, train_again
 from study.proof.circumstances import differing_circumstances
 from study.proof.comparison import BY_REPLICA, Comparison, compare
 from study.proof.pretrainings import resumed_pretraining
@@ -48,26 +50,27 @@ def main(arguments: Sequence[str]) -> int:
     if not saved.trained:
         raise InputError(f"{saved.directory} trained nothing: {_origins(saved)}")
     config = config_again(saved, options.data)
-    known = _differing_here(saved, config)
+    populations = populations_again(config, saved)
+    known = _differing_here(saved, populations)
     for line in _announcement(saved, known):
         show(line)
     with _scratch(options.keep) as study:
-        comparison, here, seconds = _trained_and_compared(saved, config, study)
+        comparison, here, seconds = _trained_and_compared(saved, config, populations, study)
     differing = differing_circumstances(saved.provenance, here)
     for line in differing:
         if line not in known:
             show(f"differs  {line}")
-    show(f"trained again in {seconds:.1f} s ({_seconds(saved):.1f} s then)")
+    show(f"trained again in {seconds:.1f} s ({training_seconds(saved.record):.1f} s then)")
     return _judged(comparison, elsewhere=bool([*differing, *known]))
 
 
 def _trained_and_compared(
-    saved: Saved, config: Config, study: Path
+    saved: Saved, config: Config, populations: Populations, study: Path
 ) -> tuple[Comparison, dict[str, Any], float]:
     """The comparison with the cell trained in `study`, the provenance there, and the seconds."""
     started = time.perf_counter()
     with _bar(num_ticks(config, saved)) as tick:
-        again = train_again(saved, config, study, tick)
+        again = train_again(saved, config, populations, study, tick)
     seconds = time.perf_counter() - started
     return compare(saved, again), read_result(again)["provenance"], seconds
 
@@ -84,10 +87,10 @@ def _announcement(saved: Saved, known: Sequence[str]) -> Iterator[str]:
         yield f"differs  {line}"
 
 
-def _differing_here(saved: Saved, config: Config) -> list[str]:
+def _differing_here(saved: Saved, populations: Populations) -> list[str]:
     """What differs as far as it shows before training."""
     then = saved.provenance
-    known = code_and_machine() | {"packing": packing_again(config, saved)}
+    known = code_and_machine() | {"packing": sizes(populations)}
     shown = {name: then[name] for name in then if name in known}
     return [*differing_circumstances(shown, known), *resumed_pretraining(saved)]
 
@@ -107,11 +110,6 @@ def _cell_of(study: Path, signature: str) -> str:
     """The directory of a cell, to reproduce it, or its signature where it is gone."""
     found = next(study.glob(f"*-{glob.escape(signature[:8])}"), None)
     return f"{found}: reproduce that" if found else f"a cell of signature {signature[:8]}, now gone"
-
-
-def _seconds(saved: Saved) -> float:
-    times = (saved.record.get(name) or 0.0 for name in ("wall_seconds", "pretraining_seconds"))
-    return float(sum(times))
 
 
 @contextlib.contextmanager

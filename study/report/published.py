@@ -155,9 +155,9 @@ def _has_levels(number: Published, cell: CellRecord) -> bool:
 def _is_alike(number: Published, cell: CellRecord) -> bool:
     """The same of what its configuration holds: the keys of `data`, and the number of layers."""
     wanted = {key.partition(".")[2]: level for key, level in number.of.items() if "." in key}
-    if not wanted.items() <= data_settings(cell).items():
-        return False
-    return number.layers in (None, _layers(cell))
+    is_of_data = wanted.items() <= data_settings(cell).items()
+    # Last, since it takes the whole file.
+    return is_of_data and (number.layers is None or number.layers == _layers(cell))
 
 
 def _layers(cell: CellRecord) -> str:

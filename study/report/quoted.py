@@ -35,6 +35,17 @@ KINDS = (
 """Every kind of quotation that some document has, other modules' among them."""
 
 
+def printer_without_arguments(kind: str, text: Callable[[], str]) -> dict[str, Printer]:
+    """The one printer of a kind of quotation that is always the same text."""
+
+    def printed(arguments: list[str]) -> str:
+        if arguments:
+            raise InputError(f"{kind} {' '.join(arguments)}: it takes no arguments")
+        return text()
+
+    return {kind: printed}
+
+
 def quotations(kind: str) -> re.Pattern[str]:
     """Finds `<!-- KIND ARGUMENTS -->`, what is quoted there, and `<!-- end -->`, however spaced."""
     return re.compile(

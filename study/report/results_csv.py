@@ -5,13 +5,13 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
+from study.outputs.results import CELL_SECONDS
 from study.outputs.sealed import METRIC_KEYS
 from study.report.factors import level_text
 from study.report.frames import Frames
 from study.tasks import recorded_task
 
 OF_REPLICA = ("seed", "lr", "status")
-OF_CELL = ("wall_seconds", "pretraining_seconds")
 
 
 def results_csv(frames: Frames) -> str:
@@ -25,7 +25,7 @@ def results_csv(frames: Frames) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     head = ["study", "cell", *_factors(frames), *OF_REPLICA, "chosen", "best_epoch"]
-    writer.writerow([*head, *METRIC_KEYS, *OF_CELL, "task"])
+    writer.writerow([*head, *METRIC_KEYS, *CELL_SECONDS, "task"])
     writer.writerows(_rows(frames))
     return stream.getvalue()
 
@@ -42,7 +42,7 @@ def _rows(frames: Frames) -> Iterator[list[Any]]:
         levels = [
             level_text(cell.factors[f]) if f in cell.factors else "" for f in _factors(frames)
         ]
-        tail = [*(result.get(name) for name in OF_CELL), recorded_task(result)]
+        tail = [*(result.get(name) for name in CELL_SECONDS), recorded_task(result)]
         for replica in result["replicas"]:
             chosen = int(replica["lr"] == result["chosen_lr"])
             middle = [replica[name] for name in OF_REPLICA]
