@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from figure_studies import drawn, make_full_study
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
@@ -71,6 +71,7 @@ def test_one_exploded_net_does_not_flatten_the_others() -> None:
 
 
 @given(st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=60))
+@example([1.0, 11.0])  # above the highest that is usual, and below the end of the axis
 def test_what_is_above_an_axis_is_said(heights: list[float]) -> None:
     axes = Figure().subplots()
     axes.plot(range(len(heights)), heights)

@@ -29,6 +29,8 @@ PER_ROW = 4
 USUAL = 0.95
 BEYOND = 10.0
 """Centres more than so many times the USUAL quantile of all of them leave their axis."""
+ROOM = 1.25
+"""By what a logarithmic axis is longer than what it is to show, at either end."""
 
 _DASHES: tuple[Any, ...] = (
     "solid",
@@ -213,14 +215,14 @@ def error_axis(axes: Axes) -> str:
     if not numbers:
         return ""
     low, high = numbers[0], numbers[-1]
-    most = BEYOND * numbers[math.floor(USUAL * (len(numbers) - 1))]
+    most = max(BEYOND * numbers[math.floor(USUAL * (len(numbers) - 1))], 4 * low)
     words = ""
-    if low > 0 and high > max(most, 4 * low):
-        high = max(most, 4 * low)
+    if low > 0 and high > most * ROOM:
+        high = most
         words = f"What is above {short(high)} is not shown."
     if low > 0 and high >= 4 * low:
         axes.set_yscale("log")
-        axes.set_ylim(low / 1.25, high * 1.25)
+        axes.set_ylim(low / ROOM, high * ROOM)
         plain_decades(axes.yaxis, high / low)
     else:
         room = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
