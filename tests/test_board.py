@@ -56,14 +56,19 @@ def _is_level(value: Any) -> bool:
 def start(directory: Path, *arguments: str) -> Started:
     """TensorBoard in a process of its own, and the first line that it prints."""
     command = [sys.executable, "-m", "study", "tensorboard", str(directory), *arguments]
-    process = subprocess.Popen(
-        command,
-        cwd=Path(__file__).parents[1],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"NO_PROXY": "localhost", "no_proxy": "localhost"},
-    )
+    # Tests that a script runs in the background are deaf to Ctrl-C, and so would this process be.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(
+            command,
+            cwd=Path(__file__).parents[1],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"NO_PROXY": "localhost", "no_proxy": "localhost"},
+        )
+    finally:
+        signal.signal(signal.SIGINT, handler)
     assert process.stdout is not None
     return process, process.stdout.readline()
 
