@@ -57,6 +57,7 @@ class Attempt:
         self.checkpoints, self.made, self.tick = checkpoints, made, tick
         self.results = {Replica(each.seed, each.lr): each for each in copied}
         self.populations: list[list[list[str]]] = []
+        self.alone: str | None = None
         self.resumed: list[dict[str, Any]] = []
         self._unfinished: Mapping[str, Any] | None = None
         self._earlier_seconds = 0.0
@@ -148,6 +149,7 @@ class Attempt:
             starts = self.starts.of(seeds)
             population = build_population(config, self.data, part, starts, self._next_groups())
             population.tick = self.tick
+            self.alone = population.alone
             population.after_epoch = lambda: self.checkpoints.offer(lambda: self._state(population))
             if self._unfinished is not None:
                 self._go_on(population)
@@ -226,6 +228,8 @@ def _result(population: Population, index: int, replica: Replica) -> ReplicaResu
             numbers[f"{prefix}{split}_loss"] = float(evaluation.loss[index])
             numbers[f"{prefix}{split}_error"] = float(evaluation.error[index])
     numbers["weights_sha256"] = tensors_sha256(weights)
+    if (layer := population.engine.broken_symmetry(index)) is not None:
+        numbers["symmetry_broken"] = layer
     predictions = population.evaluations["best"]["test"].predictions[index].cpu().numpy()
     result = ReplicaResult(replica.seed, replica.lr, numbers, progress.curve, predictions, weights)
     if (recorder := population.recorder) is None:

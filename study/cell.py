@@ -163,6 +163,7 @@ def _provenance(attempt: Attempt) -> dict[str, Any]:
         **made,
         "engine": "stacked" if max(attempt.packing, default=1) > 1 else "sequential",
         "packing": attempt.packing,
+        "alone": attempt.alone,
         "populations": attempt.populations,
         "slurm_job": os.environ.get("SLURM_JOB_ID"),
         "resumed": attempt.resumed,

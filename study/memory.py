@@ -11,7 +11,7 @@ from study.data import Data
 from study.errors import InputError
 from study.networks import build_network
 from study.population.build import DTYPES, replicas_of
-from study.population.packing import pack, workers
+from study.population.packing import pack, why_alone, workers
 from study.pretraining.settings import blocks_to_pretrain
 from study.pretraining.stage import is_pretrained, training_data
 from study.words import counted
@@ -97,6 +97,7 @@ def probing_bytes(
         device,
         engine=config["population"]["engine"],
         num_workers=side_by_side,
+        alone=why_alone([network], config["optimizer"]),
     )
     together = sum(sorted(map(len, groups))[-side_by_side:])
     width = DTYPES[config["trainer"]["precision"]].itemsize

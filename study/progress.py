@@ -91,16 +91,23 @@ class SweepProgress:
 
         How replicas were trained together is said once for each way of it.
         """
-        if record["provenance"]["packing"]:
-            self._say_once(packing_words(cell.config["population"]["engine"], record["provenance"]))
+        provenance = record["provenance"]
+        if provenance["packing"] and (not self.alone or provenance["alone"]):
+            self._say_once(packing_words(cell.config["population"]["engine"], provenance))
         number = "" if self.alone else f"[{self.started}/{self.num_cells}] "
         self.say(
             f"{number}{cell.words}: {error_words(record)} at lr {record['chosen_lr']:g}, "
             f"{record['wall_seconds']:.1f} s"
         )
+        if broken := sum("symmetry_broken" in replica for replica in record["replicas"]):
+            self.say(
+                f"{number}{cell.words}: rounding told apart units that started equal, in "
+                f"{broken} of {counted(len(record['replicas']), 'replica')} "
+                "(symmetry_broken in result.json)"
+            )
 
     def _say_once(self, line: str) -> None:
-        if line not in self._said and not self.alone:
+        if line not in self._said:
             self._said.add(line)
             self.say(line)
 
@@ -123,4 +130,5 @@ def packing_words(asked: str, provenance: dict[str, Any]) -> str:
         for size, number in sorted(Counter(sizes).items(), reverse=True)
     )
     threads = counted(provenance["threads"], "thread")
-    return f"engine {provenance['engine']} (population.engine={asked}): {shape}, on {threads}"
+    why = f" ({alone})" if (alone := provenance["alone"]) else ""
+    return f"engine {provenance['engine']} (population.engine={asked}): {shape}, on {threads}{why}"

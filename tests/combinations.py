@@ -1,5 +1,6 @@
-"""Configurations of every activation, norm and optimizer, and replicas to train under them.
+"""Configurations of every activation, norm, model and optimizer, and replicas to train under them.
 
+Every level of the registries is there: some in the variants below, any other as its file has it.
 Levels are read from their files and put together by hand: composing hundreds would take minutes.
 """
 
@@ -7,7 +8,7 @@ import copy
 import functools
 import itertools
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +19,43 @@ from torch import Tensor
 
 from study.configuration import Config
 from study.data import Data, Split
+from study.networks import ACTIVATIONS as ACTIVATION_LEVELS
+from study.networks import MODELS as MODEL_LEVELS
+from study.networks import NORMS as NORM_LEVELS
 from study.population import Alone, Replica, Settings, Stack
 from study.population.build import initial_network
+from study.population.optimizers import OPTIMIZERS as OPTIMIZER_LEVELS
+from study.population.packing import why_alone
+from study.tasks import RECONSTRUCTION, task_of
 
 CONF = Path(__file__).parents[1] / "conf"
 SHAPE = (2, 5, 5)
 BATCH = 8
 NUM_STATES = 50
+Case = dict[str, Any]
+Variants = dict[str, dict[str, Any]]
 
-ACTIVATIONS = sorted(path.stem for path in (CONF / "activation").glob("*.yaml"))
+
+@functools.cache
+def level(group: str, name: str) -> dict[str, Any]:
+    """The keys of a level, as its file has them; its name alone where it has none."""
+    path = CONF / group / f"{name}.yaml"
+    return (
+        dict(yaml.safe_load(path.read_text(encoding="utf-8"))) if path.exists() else {"name": name}
+    )
+
+
+def others(group: str, registry: Iterable[str], listed: Iterable[dict[str, Any]]) -> Variants:
+    """The levels of a registry that are not among the listed variants."""
+    named = {variant["name"] for variant in listed}
+    return {name: level(group, name) for name in registry if name not in named}
+
+
+ACTIVATIONS = sorted(ACTIVATION_LEVELS)
 # Every three of the four keys in every combination: the fourth is their parity.
 NORMS: list[dict[str, Any]] = [{"name": "none"}] + [
     {
+        "name": "batch",
         "position": ("before", "after")[after],
         "evaluation": ("running", "batch")[batch],
         "noise": (0.0, 0.5)[noisy],
@@ -37,8 +63,9 @@ NORMS: list[dict[str, Any]] = [{"name": "none"}] + [
     }
     for after, batch, noisy in itertools.product((0, 1), repeat=3)
 ]
+NORMS += others("norm", NORM_LEVELS, NORMS).values()
 SLOW, FAST = (0.002, 0.01), (0.01, 0.03)
-OPTIMIZERS: dict[str, dict[str, Any]] = {
+OPTIMIZERS: Variants = {
     "sgd": {"name": "sgd", "momentum": 0.0, "lr": FAST},
     "sgd decay": {"name": "sgd", "momentum": 0.0, "weight_decay": 0.1, "lr": FAST},
     "momentum decay": {"name": "sgd", "momentum": 0.9, "weight_decay": 0.1, "lr": SLOW},
@@ -50,14 +77,20 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
     "adam decay": {"name": "adam", "weight_decay": 0.1, "lr": SLOW},
     "adamw": {"name": "adamw", "weight_decay": 0.1, "lr": SLOW},
 }  # fmt: skip
-MODELS: dict[str, dict[str, Any]] = {
+OPTIMIZERS |= {
+    name: keys | {"lr": SLOW}
+    for name, keys in others("optimizer", OPTIMIZER_LEVELS, OPTIMIZERS.values()).items()
+}
+MODELS: Variants = {
     "mlp": {"name": "mlp", "widths": [5, 4], "dropout": 0.0},
     "mlp dropout": {"name": "mlp", "widths": [6, 5], "dropout": 0.3},
     "cnn": {"name": "cnn", "channels": [[2], [3]], "kernel_size": 3, "pool": "max", "head": [4],
             "dropout": 0.3},
     "cnn average": {"name": "cnn", "channels": [[3, 2]], "kernel_size": 3, "pool": "average",
                     "head": [], "dropout": 0.0},
+    "autoencoder": {"name": "autoencoder", "widths": [6], "code": 3, "dropout": 0.3},
 }  # fmt: skip
+MODELS |= others("model", MODEL_LEVELS, MODELS.values())
 INPUTS: dict[str, dict[str, Any]] = {
     "plain": {},
     "noise": {"input_noise": 0.3},
@@ -84,7 +117,6 @@ FACTORS: dict[str, Sequence[Any]] = {
     "schedule": SCHEDULES,
     "replicas": list(REPLICAS),
 }
-Case = dict[str, Any]
 Pair = tuple[tuple[str, Any], tuple[str, Any]]
 PLAIN: Case = {
     "activation": "relu", "norm": 0, "optimizer": "sgd", "model": "mlp", "inputs": "plain",
@@ -96,7 +128,7 @@ PLAIN: Case = {
 def cases() -> list[Case]:
     """Every activation with every norm, and every pair of levels of any two factors.
 
-    Each case is of twenty that are drawn the one with the most pairs that none has had before.
+    Each case is of a hundred that are drawn the one with the most pairs that none has had before.
     """
     draw = random.Random(1)
     rest = ("model", "inputs", "loss", "schedule", "replicas")
@@ -107,7 +139,7 @@ def cases() -> list[Case]:
         given = {"activation": activation, "norm": norm, "optimizer": optimizer}
         drawn = [
             given | {factor: draw.choice(list(FACTORS[factor])) for factor in rest}
-            for _ in range(20)
+            for _ in range(100)
         ]
         chosen.append(max(drawn, key=lambda case: len(missing & pairs_of(case))))
         missing -= pairs_of(chosen[-1])
@@ -126,27 +158,27 @@ def all_pairs() -> Iterator[Pair]:
             yield (first, pair[0]), (second, pair[1])
 
 
-@functools.cache
-def level(group: str, name: str) -> dict[str, Any]:
-    """The keys of a level, as its file has them."""
-    return dict(yaml.safe_load((CONF / group / f"{name}.yaml").read_text(encoding="utf-8")))
-
-
 def config_of(case: Case) -> Config:
-    """The configuration of a case: 50 epochs of one batch."""
+    """The configuration of a case: 50 epochs of one batch.
+
+    An autoencoder has neither the inputs nor the loss that its task excludes.
+    """
     config = copy.deepcopy(tiny.config("init=he_normal"))
     norm, optimizer = NORMS[case["norm"]], OPTIMIZERS[case["optimizer"]]
-    inputs = dict(INPUTS[case["inputs"]])
     config["model"] = MODELS[case["model"]]
+    reconstructs = task_of(config) == RECONSTRUCTION
+    inputs = {} if reconstructs else dict(INPUTS[case["inputs"]])
     config["activation"] = level("activation", case["activation"])
-    config["norm"] = level("norm", norm.get("name", "batch")) | norm
+    config["norm"] = level("norm", norm["name"]) | norm
     config["norm"] |= {"eval_batch_size": 9} if "position" in norm else {}
     config["optimizer"] = level("optimizer", optimizer["name"]) | optimizer
     config["schedule"] = level("schedule", case["schedule"]) | {"warmup_epochs": 2}
-    config["loss"], config["batch_size"] = case["loss"], BATCH
+    config["loss"] = "squared_error" if reconstructs else case["loss"]
+    config["batch_size"] = BATCH
     config["input_noise"] = inputs.pop("input_noise", 0.0)
     config["data"] |= inputs
     config["trainer"]["max_epochs"] = NUM_STATES
+    config["population"]["engine"] = "auto"
     return config
 
 
@@ -165,6 +197,11 @@ def batch_split(step: int) -> Split:
 def replicas_of(case: Case) -> list[Replica]:
     rates = OPTIMIZERS[case["optimizer"]]["lr"]
     return [Replica(seed, rates[rate]) for seed, rate in REPLICAS[case["replicas"]]]
+
+
+def alone_for(config: Config) -> str | None:
+    """Why replicas of a configuration are not stacked, if they are not."""
+    return why_alone([initial_network(config, data(), 0)], config["optimizer"])
 
 
 def both(config: Config, replicas: Sequence[Replica]) -> tuple[Stack, list[Alone]]:

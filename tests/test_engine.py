@@ -55,6 +55,9 @@ class Fake:
         value = torch.tensor([float(self.replicas[0].seed)])
         return Evaluation(value, value + 100, value.long().unsqueeze(1))
 
+    def broken_symmetry(self, index: int) -> int | None:
+        return None
+
     def snapshot(self, index: int) -> State:
         return {"seed": torch.tensor([self.replicas[0].seed])}
 

@@ -9,11 +9,17 @@ import pytest
 import torch
 from combinations import NUM_STATES, PLAIN, Case, assert_close, batch_split, both, config_of, data
 from test_alone import hand_batches
+from test_alone_by_reason import residual
+from test_stacking import Residual
 from torch import Tensor, nn
+from torch.nn import functional
 
 from study.configuration import Config
 from study.data import Split
+from study.networks import ACTIVATIONS, MODELS, NORMS
 from study.population import Alone, Group, Replica, Stack, State
+from study.population.build import build_population
+from study.population.optimizers import OPTIMIZERS, Groups, elementwise
 from study.population.schedules import learning_rate_factors
 from study.population.stacking import StackedLinear
 
@@ -38,14 +44,6 @@ class Gradient:
             self.of[name] = parameter.grad.clone()
 
         return keep
-
-
-def plain_form(stack: Stack, name: str, value: Tensor, shape: torch.Size) -> Tensor:
-    """A copy of one replica's part of a stacked tensor, as the plain network would have it."""
-    module = stack.network.get_submodule(name.rpartition(".")[0])
-    transposed = isinstance(module, StackedLinear) and name.endswith("weight")
-    value = value.reshape(shape[1], shape[0]).t() if transposed else value.reshape(shape)
-    return value.clone(memory_format=torch.contiguous_format)
 
 
 class Twins:
@@ -94,7 +92,7 @@ class Twins:
             self.compare(index, self.of_alones[index].of, state, (step, index))
             for first, second in ((sums.loss, own.loss), (sums.first_loss, own.first_loss)):
                 assert_close(first[index], second[0], (step, index, "loss"))
-            assert sums.error[index] == own.error[0]
+            assert_close(sums.error[index], own.error[0], (step, index, "error"))
 
     def compare(self, index: int, gradients: Gradients, state: State, where: object) -> None:
         """The stack's gradients, parameters where those are not tiny, and buffers."""
@@ -126,7 +124,7 @@ def assert_same_evaluation(stack: Stack, alones: Sequence[Alone], split: Split) 
     for index, alone in enumerate(alones):
         own = alone.evaluate(split)
         assert_close(together.loss[index], own.loss[0], index)
-        assert together.error[index] == own.error[0]
+        assert_close(together.error[index], own.error[0], index)
         assert torch.equal(together.predictions[index], own.predictions[0])
 
 
@@ -137,11 +135,59 @@ def test_the_cases_have_every_pair_of_levels() -> None:
 
 @pytest.mark.parametrize("case", combinations.cases(), ids=name_of)
 def test_a_step_from_a_shared_state_is_that_of_the_plain_module(case: Case) -> None:
-    twins = Twins(config_of(case), combinations.replicas_of(case))
+    check_steps(config_of(case), combinations.replicas_of(case))
+
+
+def check_steps(config: Config, replicas: Sequence[Replica]) -> None:
+    """Every step of a stack is that of its replicas alone, or they are not stacked at all."""
+    if reason := combinations.alone_for(config):
+        groups = build_population(config, data(), replicas).engine.groups
+        assert [len(group.replicas) for group in groups] == [1] * len(replicas), reason
+        return
+    twins = Twins(config, replicas)
     for step in range(NUM_STATES):
         twins.step(step)
     twins.share()
     assert_same_evaluation(twins.stack, twins.alones, data().val)
+
+
+class Scaled(nn.Module):
+    """RMSNorm (Zhang & Sennrich 2019): an added norm with weights, and no stacked form."""
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(num_features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.rms_norm(x, x.shape[1:]) * self.weight
+
+
+def sign(groups: Groups, lr: float, config: Mapping[str, Any]) -> torch.optim.Optimizer:
+    """An added optimizer that works element by element, and says so."""
+    return torch.optim.Rprop(groups, lr=lr)
+
+
+@pytest.mark.parametrize(
+    ("group", "registry", "added", "stacks"),
+    [
+        ("activation", ACTIVATIONS, lambda: nn.Softsign(), True),
+        ("activation", ACTIVATIONS, lambda: nn.Softmax(1), False),
+        ("norm", NORMS, Scaled, False),
+        ("model", MODELS, (residual, Residual), False),
+        ("optimizer", OPTIMIZERS, elementwise(sign), True),
+        ("optimizer", OPTIMIZERS, lambda *given: sign(*given), False),
+    ],
+)
+def test_a_level_that_is_added_is_stacked_as_alone_or_alone(
+    monkeypatch: pytest.MonkeyPatch, group: str, registry: Any, added: Any, stacks: bool
+) -> None:
+    monkeypatch.setitem(registry, "added", added)
+    listed = [{"name": name} for name in registry if name != "added"]
+    assert combinations.others(group, registry, listed) == {"added": {"name": "added"}}
+    config = config_of(PLAIN)
+    config[group] = config[group] | {"name": "added"}
+    assert (combinations.alone_for(config) is None) == stacks
+    check_steps(config, combinations.replicas_of(PLAIN))
 
 
 TRAJECTORIES = [

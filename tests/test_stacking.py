@@ -4,18 +4,19 @@ import copy
 import itertools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import combinations
 import pytest
 import torch
 from combinations import MODELS, NORMS, assert_close, batch_split, both, config_of, data
-from torch import nn
+from torch import Tensor, nn
 
 from study.data import Split
-from study.networks import BatchNorm, Network, Stochastic
+from study.networks import MLP, BatchNorm, Block, Dropout, Network, Stochastic
 from study.population import Group, Replica, Stack
 from study.population.build import initial_network
-from study.population.stacking import StackedNetwork, StackedStochastic, stacked
+from study.population.stacking import StackedNetwork, StackedStochastic, stacked, unstackable
 
 KINDS = [
     (model, norm, activation)
@@ -121,18 +122,109 @@ def test_logistic_regression_stacks() -> None:
             assert_close(together(given)[index], alone, index)
 
 
-def test_a_module_with_weights_and_no_stacked_form_is_refused() -> None:
-    with pytest.raises(AssertionError, match="GroupNorm has no stacked form"):
-        stacked(nn.GroupNorm(1, 2), 3)
-
-
 class OtherNorm(BatchNorm):
     """A subclass may compute anything."""
 
 
-def test_a_subclass_is_not_taken_for_what_it_extends() -> None:
-    with pytest.raises(AssertionError, match="OtherNorm has no stacked form"):
-        stacked(OtherNorm(2), 3)
+class Centred(nn.Module):
+    """Without weights, and yet each number depends on the others of its batch."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x - x.mean(0)
+
+
+class OwnDropout(Dropout):
+    """Drops in its own way, not by `draw`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+class SkipBlock(Block):
+    """A block that adds what it is fed."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + super().forward(x)
+
+
+class Residual(MLP):
+    """An MLP that adds what each block is fed from the second on."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.blocks[0](x)
+        for block in self.blocks[1:]:
+            x = x + block(x)
+        return self.output(x)
+
+
+class Weighted(MLP):
+    """An MLP with a weight that no block has."""
+
+    def __init__(self, *sizes: int, **keys: Any) -> None:
+        super().__init__(*sizes, **keys)
+        self.scale = nn.Parameter(torch.ones(1))
+
+
+def blocks_with(**parts: nn.Module) -> Network:
+    """A network whose second block has these parts in place of its own."""
+    network = MLP(50, 3, widths=[6, 6])
+    for name, part in parts.items():
+        setattr(network.blocks[1], name, part)
+    return network
+
+
+def test_what_is_made_of_the_projects_own_parts_can_be_stacked() -> None:
+    for model, norm, activation in KINDS:
+        assert unstackable(networks_of(model, norm, activation, num=1)[0]) is None
+
+
+@pytest.mark.parametrize(
+    ("network", "reason"),
+    [
+        (Residual(50, 3, widths=[6, 6]), "Residual has a forward of its own"),
+        (Weighted(50, 3, widths=[6]), "Weighted has weights beside its blocks: scale"),
+        (nn.Linear(50, 3), "Linear has a forward of its own"),
+        (Network([SkipBlock(nn.Linear(50, 50), flattens=True)], nn.Linear(50, 3)), "SkipBlock has"),
+        (blocks_with(norm=nn.GroupNorm(1, 6)), "GroupNorm has no stacked form"),
+        (blocks_with(norm=nn.LayerNorm(6, elementwise_affine=False)), "LayerNorm has no stacked"),
+        (blocks_with(norm=OtherNorm(6)), "OtherNorm has no stacked form"),
+        (blocks_with(activation=Centred()), "Centred has no stacked form"),
+        (blocks_with(activation=nn.Softmax(1)), "Softmax has no stacked form"),
+        (blocks_with(activation=nn.RReLU()), "RReLU has no stacked form"),
+        (blocks_with(activation=nn.PReLU(6)), "PReLU has no stacked form"),
+        (blocks_with(dropout=OwnDropout(0.5)), "OwnDropout has no stacked form"),
+        (blocks_with(layer=nn.utils.parametrizations.weight_norm(nn.Linear(6, 6))), "Linear has"),
+        (Network([Block(nn.Linear(5, 6))], nn.Linear(60, 3)), "images that are not flattened"),
+        (Network([Block(nn.Conv2d(2, 4, 3, groups=2))], nn.Linear(36, 3)), "Conv2d has no stacked"),
+        (
+            Network([Block(nn.Conv2d(2, 4, 3, padding_mode="circular"))], nn.Linear(36, 3)),
+            "Conv2d has no stacked form",
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_stack_would_compute_otherwise_has_a_reason_to_train_alone(
+    network: nn.Module, reason: str
+) -> None:
+    assert reason in str(unstackable(network))
+
+
+@pytest.mark.parametrize("part", [OtherNorm(2), nn.GroupNorm(1, 2), nn.Softmax(1)])
+def test_no_stacked_form_is_made_up(part: nn.Module) -> None:
+    with pytest.raises(AssertionError, match="has no stacked form"):
+        stacked(part, 3)
+
+
+@pytest.mark.parametrize("options", [{"stride": 2}, {"dilation": 2, "padding": 1}, {"padding": 0}])
+def test_a_convolution_keeps_its_stride_and_dilation(options: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    networks = [
+        Network([Block(nn.Conv2d(2, 4, 3, **options))], nn.LazyLinear(3)).double() for _ in range(2)
+    ]
+    images = data().val.inputs[:4]
+    expected = [network(images) for network in networks]
+    assert unstackable(networks[0]) is None
+    for index, outputs in enumerate(StackedNetwork(networks)(images)):
+        assert_close(outputs, expected[index], options)
 
 
 POISONED = [

@@ -12,12 +12,13 @@ from study.networks.activations import (
     ACTIVATIONS,
     LeCunTanh,
     Maxout,
+    is_elementwise,
     make_activation,
     pieces_per_unit,
 )
 from study.networks.autoencoder import Autoencoder
 from study.networks.build import MODELS, build_network
-from study.networks.cnn import CNN
+from study.networks.cnn import CNN, POOLINGS
 from study.networks.gains import gain, second_moment
 from study.networks.initialize import initialize, needs_sample, weight_filler
 from study.networks.initializers import INITIALIZERS, fans
@@ -33,6 +34,7 @@ __all__ = [
     "MLP",
     "MODELS",
     "NORMS",
+    "POOLINGS",
     "Autoencoder",
     "BatchNorm",
     "Block",
@@ -47,6 +49,7 @@ __all__ = [
     "fans",
     "gain",
     "initialize",
+    "is_elementwise",
     "make_activation",
     "make_norm",
     "needs_sample",

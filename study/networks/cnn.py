@@ -11,6 +11,8 @@ from study.keys import parse_one
 from study.networks.network import Block, BlockMaker, Network
 
 POOLS: dict[str, Callable[[int], nn.Module]] = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
+POOLINGS = (nn.Identity, nn.MaxPool2d, nn.AvgPool2d)
+"""What pools each channel by itself."""
 
 
 class CNN(Network):

@@ -83,6 +83,11 @@ class Network(nn.Module):
         return self.output(x.flatten(1))
 
     @property
+    def is_chain(self) -> bool:
+        """Whether it passes through its blocks in a row: a subclass may have another forward."""
+        return type(self).forward is Network.forward
+
+    @property
     def convolves(self) -> bool:
         """Whether its first layer is a convolution; none comes after a dense layer."""
         return len(self.blocks) > 0 and isinstance(self.blocks[0].layer, nn.Conv2d)

@@ -42,7 +42,7 @@ _PROVENANCE: dict[str, Form] = {
     **dict.fromkeys(
         (
             *("git_commit", "git_diff_sha256", "gpu", "platform", "processor", "processor_model"),
-            *("python", "slurm_job", "signature"),
+            *("python", "slurm_job", "signature", "alone"),
         ),
         OrNull(TEXT),
     ),
@@ -65,6 +65,7 @@ _REPLICA = Fields(
     },
     {
         "best_epoch": OrNull(whole(0)),
+        "symmetry_broken": whole(1),
         "weights_sha256": TEXT,
         "copied_from": Fields({"signature": TEXT}, _PROVENANCE),
     },

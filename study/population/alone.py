@@ -11,8 +11,12 @@ from study.population.batches import SeedBatches, evaluation_batches
 from study.population.group import NO_PAUSES, EpochSums, Evaluation, Pauses, State
 from study.population.optimizers import make_optimizer
 from study.population.settings import Replica, Settings
+from study.population.symmetry import Symmetry
 from study.population.tally import Tally
 from study.population.training import restore_training, training_state
+
+BROKEN = "symmetry.broken"
+"""Of a training state: the first layer whose equal units rounding told apart."""
 
 
 class Alone:
@@ -26,10 +30,12 @@ class Alone:
         self.network = network
         self.replicas = [replica]
         self.settings = settings
+        self.symmetry = Symmetry.of(network)
 
     def start(self) -> None:
         lr = self.replicas[0].lr
         self.optimizer = make_optimizer(self.network, lr, self.settings.optimizer)
+        self.symmetry.start()
         self._forward = self.settings.prepared(self.network)
 
     def train_epoch(
@@ -51,6 +57,7 @@ class Alone:
             loss = task.loss(outputs, targets).mean()
             loss.backward()
             optimizer.step()
+            self.symmetry.after_update()
             optimizer.zero_grad()
             tally.add(loss.view(1), outputs, targets)
         if len(batches) in pauses:
@@ -73,6 +80,9 @@ class Alone:
         loss, error = torch.stack(losses).sum() / count, torch.stack(errors).sum() / count
         return Evaluation(loss.unsqueeze(0), error.unsqueeze(0), predictions.unsqueeze(0))
 
+    def broken_symmetry(self, index: int) -> int | None:
+        return self.symmetry.broken
+
     def snapshot(self, index: int) -> State:
         state = self.network.state_dict()
         return {name: value.detach().clone() for name, value in state.items()}
@@ -81,10 +91,14 @@ class Alone:
         self.network.load_state_dict(state)
 
     def training_state(self, index: int) -> State:
-        return training_state(self.network, self.optimizer)
+        state = training_state(self.network, self.optimizer)
+        broken = self.symmetry.broken
+        return state if broken is None else state | {BROKEN: torch.tensor(broken)}
 
     def restore_training(self, states: Sequence[State]) -> None:
         restore_training(self.network, self.optimizer, states[0])
+        if BROKEN in states[0]:
+            self.symmetry.broken = int(states[0][BROKEN])
 
 
 def laid_out(network: nn.Module, inputs: Tensor) -> Tensor:

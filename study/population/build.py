@@ -12,7 +12,7 @@ from study.population.alone import Alone
 from study.population.engine import Engine
 from study.population.group import Group, State
 from study.population.module import Population
-from study.population.packing import pack, workers
+from study.population.packing import check_engine, pack, why_alone, workers
 from study.population.settings import Replica, Settings
 from study.population.stack import Stack
 from study.population.streams import Streams
@@ -46,23 +46,28 @@ def build_population(
 
     Each seed is initialized once, on the plain module in float32 on the CPU, and copied to its
     learning rates; a seed in `starts` begins in that state of the plain module instead. The
-    replicas are packed by the stated rule, or as `groups` has them.
+    replicas are packed by the stated rule, or as `groups` has them if they can be stacked.
     """
     seeds = dict.fromkeys(replica.seed for replica in replicas)
     starts = starts or {}
     first = {seed: _first_network(config, data, seed, starts.get(seed)) for seed in seeds}
     device = data.train.inputs.device
     num_workers = workers(device, torch.get_num_threads())
-    groups = groups or pack(
-        replicas,
-        first[replicas[0].seed],
-        device,
-        engine=config["population"]["engine"],
-        num_workers=num_workers,
-    )
+    engine, alone = config["population"]["engine"], why_alone(first.values(), config["optimizer"])
+    if alone or not groups:
+        check_engine(engine, alone)
+        groups = pack(
+            replicas,
+            first[replicas[0].seed],
+            device,
+            engine=engine,
+            num_workers=num_workers,
+            alone=alone,
+        )
     settings = Settings.of(config)
-    engine = Engine([_group(first, group, settings) for group in groups], num_workers=num_workers)
-    return Population(engine, data, config, _recorder(config, data, settings, first))
+    trained = Engine([_group(first, group, settings) for group in groups], num_workers=num_workers)
+    recorder = _recorder(config, data, settings, first)
+    return Population(trained, data, config, recorder, alone=alone)
 
 
 def _recorder(
@@ -117,7 +122,8 @@ def check_network(
 ) -> Network:
     """Builds and initializes a network on made-up inputs; raises `InputError` where that fails.
 
-    And where the configuration asks for a task that its inputs cannot have.
+    And where the configuration asks for a task that its inputs cannot have, or for stacks of what
+    cannot be stacked.
     """
     Settings.of(config)
     network = build_network(config, input_shape, num_classes)
@@ -126,4 +132,5 @@ def check_network(
     if needs_sample(config["init"]):
         sample = torch.empty(64, *input_shape).normal_(generator=generator)
     initialize(network, config["init"], config["activation"], generator, sample)
+    check_engine(config["population"]["engine"], why_alone([network], config["optimizer"]))
     return network

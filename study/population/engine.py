@@ -81,6 +81,11 @@ class Engine:
             torch.cat([each.predictions for each in results]),
         )
 
+    def broken_symmetry(self, index: int) -> int | None:
+        """The first layer, from 1, whose equal units rounding told apart in one replica."""
+        group, place = self._places[index]
+        return group.broken_symmetry(place)
+
     def snapshot(self, index: int) -> State:
         """A copy of the parameters and buffers of one replica, by the plain network's names."""
         group, place = self._places[index]

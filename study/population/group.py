@@ -66,6 +66,9 @@ class Group(Protocol):
     def evaluate(self, data: Split) -> Evaluation:
         """Every replica in evaluation mode over a whole split."""
 
+    def broken_symmetry(self, index: int) -> int | None:
+        """The first layer, from 1, whose equal units rounding told apart in one replica."""
+
     def snapshot(self, index: int) -> State:
         """A copy of the parameters and buffers of one replica, by the plain network's names."""
 

@@ -58,7 +58,8 @@ class Population(WholeEpochs):
 
     After `trainer.fit` and `trainer.test`, `progress` holds each replica's curve and
     `evaluations` its results on every split, for the best epoch and for the last; `recorder`,
-    where there is one, what it measured inside the networks.
+    where there is one, what it measured inside the networks. `alone` says what kept the replicas
+    from being stacked, if anything did.
     """
 
     def __init__(
@@ -67,6 +68,8 @@ class Population(WholeEpochs):
         data: Data,
         config: Mapping[str, Any],
         recorder: "Recorder | None" = None,
+        *,
+        alone: str | None = None,
     ) -> None:
         super().__init__()
         self.engine = engine
@@ -76,6 +79,7 @@ class Population(WholeEpochs):
         self.seconds = 0.0
         self.tick: Callable[[int], None] = lambda count: None
         self.recorder = recorder
+        self.alone = alone
         self._taken_up: list[State] = []
         self._schedule = config["schedule"]
         self._num_epochs = config["trainer"]["max_epochs"]

@@ -10,8 +10,27 @@ from torch.optim import Optimizer
 from study.errors import unknown
 
 Groups = list[dict[str, Any]]
+Maker = Callable[[Groups, float, Mapping[str, Any]], Optimizer]
 
 
+def elementwise(make: Maker) -> Maker:
+    """Declares that an optimizer moves each number by that number, its gradient and state alone.
+
+    Only such a one may step replicas that are stacked: to it, a parameter of all of them is one
+    tensor. What looks at whole matrices or norms (Muon, LAMB, Shampoo) would mix them.
+    """
+    make.is_elementwise = True  # type: ignore[attr-defined]
+    return make
+
+
+def is_elementwise(name: str) -> bool:
+    """Whether an optimizer is declared to be so; `InputError` for an unknown name."""
+    if name not in OPTIMIZERS:
+        raise unknown("optimizer", name, OPTIMIZERS)
+    return getattr(OPTIMIZERS[name], "is_elementwise", False)
+
+
+@elementwise
 def sgd(groups: Groups, lr: float, config: Mapping[str, Any]) -> Optimizer:
     """SGD with (Nesterov's) momentum, as Sutskever et al. 2013 but with the rate outside."""
     return torch.optim.SGD(
@@ -23,6 +42,7 @@ def sgd(groups: Groups, lr: float, config: Mapping[str, Any]) -> Optimizer:
     )
 
 
+@elementwise
 def rmsprop(groups: Groups, lr: float, config: Mapping[str, Any]) -> Optimizer:
     """RMSprop (Tieleman & Hinton 2012, lecture 6e)."""
     return torch.optim.RMSprop(
@@ -30,19 +50,21 @@ def rmsprop(groups: Groups, lr: float, config: Mapping[str, Any]) -> Optimizer:
     )
 
 
+@elementwise
 def adam(groups: Groups, lr: float, config: Mapping[str, Any]) -> Optimizer:
     """Adam (Kingma & Ba 2015, algorithm 1)."""
     betas = (config["beta1"], config["beta2"])
     return torch.optim.Adam(groups, lr=lr, betas=betas, eps=config["eps"], fused=_fused(groups))
 
 
+@elementwise
 def adamw(groups: Groups, lr: float, config: Mapping[str, Any]) -> Optimizer:
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2)."""
     betas = (config["beta1"], config["beta2"])
     return torch.optim.AdamW(groups, lr=lr, betas=betas, eps=config["eps"], fused=_fused(groups))
 
 
-OPTIMIZERS: dict[str, Callable[[Groups, float, Mapping[str, Any]], Optimizer]] = {
+OPTIMIZERS: dict[str, Maker] = {
     "sgd": sgd,
     "rmsprop": rmsprop,
     "adam": adam,

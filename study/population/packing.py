@@ -5,13 +5,18 @@ record says all that a repetition needs.
 """
 
 import math
-from collections.abc import Iterable, Sequence, Sized
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import nn
 
+from study.errors import InputError
+from study.population.optimizers import is_elementwise
 from study.population.settings import Replica
+from study.population.stacking import unstackable
+from study.population.symmetry import Symmetry
 
 Populations = Sequence[Sequence[Sequence[Replica]]]
 """Replicas that are trained side by side, in the groups that are trained as one."""
@@ -30,6 +35,7 @@ def pack(
     *,
     engine: str,
     num_workers: int,
+    alone: str | None = None,
 ) -> list[list[Replica]]:
     """The groups of replicas that are trained as one.
 
@@ -38,9 +44,9 @@ def pack(
     and leaves convolutions alone, whose grouped form is slower there than a loop. The number of
     stacks is a multiple of the workers', so that none of them waits for another; they are filled
     in the order of the learning rates: where a stack has whole rates, its seeds' batches are
-    shared.
+    shared. Whatever is asked for, replicas that have a reason to be `alone` are (`why_alone`).
     """
-    most = _largest_group(network, device, engine, len(replicas))
+    most = 1 if alone else _largest_group(network, device, engine, len(replicas))
     if most == 1:
         return [[replica] for replica in replicas]
     rounds = math.ceil(len(replicas) / most / num_workers)
@@ -48,6 +54,33 @@ def pack(
     ordered = sorted(replicas, key=lambda replica: replica.lr)
     bounds = [len(ordered) * part // num_groups for part in range(num_groups + 1)]
     return [ordered[first:last] for first, last in pairwise(bounds)]
+
+
+def why_alone(networks: Iterable[nn.Module], optimizer: Mapping[str, Any]) -> str | None:
+    """What keeps replicas of these networks from being stacked, in words; `None` if nothing does.
+
+    `networks` are of one form, one a seed, as they start; `optimizer` has the keys of its level.
+    """
+    networks = list(networks)
+    if form := unstackable(networks[0]):
+        return form
+    if not is_elementwise(optimizer["name"]):
+        return (
+            f"optimizer={optimizer['name']} is not declared elementwise "
+            "(study/population/optimizers.py)"
+        )
+    if any(Symmetry.of(network) for network in networks):
+        return "units start equal, and a stack could tell them apart by rounding"
+    return None
+
+
+def check_engine(engine: str, alone: str | None) -> None:
+    """`InputError` where stacks are asked for and cannot be had."""
+    if engine == "stacked" and alone:
+        raise InputError(
+            f"population.engine=stacked: {alone}; leave population.engine at auto, "
+            "which trains each replica alone"
+        )
 
 
 def _largest_group(network: nn.Module, device: torch.device, engine: str, count: int) -> int:

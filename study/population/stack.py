@@ -144,6 +144,9 @@ class Stack:
             predictions[:, batch] = task.predicted(outputs).view(count, -1)
         return Evaluation(losses / num_examples, errors / num_examples, predictions)
 
+    def broken_symmetry(self, index: int) -> int | None:
+        return None
+
     def snapshot(self, index: int) -> State:
         return self.network.snapshot(index)
 

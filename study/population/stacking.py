@@ -11,7 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from study.networks import BatchNorm, Block, Maxout, Network, Stochastic
+from study.networks import (
+    POOLINGS,
+    BatchNorm,
+    Block,
+    Maxout,
+    Network,
+    Stochastic,
+    is_elementwise,
+)
 
 
 class StackedLinear(nn.Module):
@@ -51,7 +59,11 @@ class StackedConvolution(nn.Module):
     def __init__(self, plain: nn.Conv2d, num_replicas: int) -> None:
         super().__init__()
         self.num_replicas, self.in_channels = num_replicas, plain.in_channels
-        self.padding = plain.padding
+        self.options = {
+            "padding": plain.padding,
+            "stride": plain.stride,
+            "dilation": plain.dilation,
+        }
         channels = num_replicas * plain.out_channels
         self.weight = nn.Parameter(plain.weight.new_empty(channels, *plain.weight.shape[1:]))
         has_bias = plain.bias is not None
@@ -59,7 +71,7 @@ class StackedConvolution(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         groups = 1 if x.shape[1] == self.in_channels else self.num_replicas
-        return functional.conv2d(x, self.weight, self.bias, padding=self.padding, groups=groups)
+        return functional.conv2d(x, self.weight, self.bias, groups=groups, **self.options)  # type: ignore[arg-type]
 
 
 class StackedBatchNorm(BatchNorm):
@@ -154,17 +166,65 @@ STACKED: dict[type[nn.Module], type[nn.Module]] = {
     nn.PReLU: StackedPReLU,
     Maxout: StackedMaxout,
 }
-"""What stands for K of a plain module; any other that has no parameters serves all K as it is."""
+"""What stands for K of a plain module, by its exact type.
+
+Poolings, and what has no weights and works element by element, serve all K as they are.
+"""
+PARTS = ("layer", "norm", "activation", "pool", "dropout")
 
 
 def stacked(plain: nn.Module, num_replicas: int) -> nn.Module:
-    """The module that stands for `num_replicas` of a plain one."""
+    """The module that stands for `num_replicas` of a plain one, which `unstackable` lets pass."""
     if isinstance(plain, Stochastic):
         return StackedStochastic(plain, num_replicas)
     if type(plain) in STACKED:
         return STACKED[type(plain)](plain, num_replicas)
-    assert not plain.state_dict(), f"{type(plain).__name__} has no stacked form"
+    assert _has_stacked_form(plain), _formless(plain)
     return copy.deepcopy(plain)
+
+
+def unstackable(network: nn.Module) -> str | None:
+    """What keeps networks of this form from being stacked, in words; `None` if nothing does.
+
+    A stack takes the blocks and the output layer, and has a forward of its own: it stands for a
+    network only if the network's forward is that of `Network`, and each block's that of `Block`.
+    """
+    if not isinstance(network, Network) or not network.is_chain:
+        return f"{type(network).__name__} has a forward of its own"
+    own = {name.partition(".")[0] for name in network.state_dict()} - {"blocks", "output"}
+    if own:
+        return f"{type(network).__name__} has weights beside its blocks: {', '.join(sorted(own))}"
+    dense = False
+    for block in network.hidden_blocks():
+        if type(block).forward is not Block.forward:
+            return f"{type(block).__name__} has a forward of its own"
+        if isinstance(block.layer, nn.Linear) and not dense and not block.flattens:
+            return "its first dense layer takes images that are not flattened"
+        if isinstance(block.layer, nn.Conv2d) and dense:
+            return "a convolution comes after a dense layer"
+        dense = isinstance(block.layer, nn.Linear)
+        for name in PARTS:
+            if not _has_stacked_form(getattr(block, name)):
+                return _formless(getattr(block, name))
+    return None if _has_stacked_form(network.output) else _formless(network.output)
+
+
+def _has_stacked_form(plain: nn.Module) -> bool:
+    if isinstance(plain, Stochastic):
+        return type(plain).forward is Stochastic.forward
+    if isinstance(plain, nn.Conv2d) and (plain.groups > 1 or plain.padding_mode != "zeros"):
+        return False
+    if isinstance(plain, nn.PReLU) and plain.num_parameters > 1:
+        return False
+    if isinstance(plain, BatchNorm) and plain.noise is not None:
+        return type(plain) in STACKED and _has_stacked_form(plain.noise)
+    if type(plain) in STACKED or type(plain) in POOLINGS:
+        return True
+    return not plain.state_dict() and is_elementwise(plain)
+
+
+def _formless(plain: nn.Module) -> str:
+    return f"{type(plain).__name__} has no stacked form (STACKED in study/population/stacking.py)"
 
 
 class StackedNetwork(nn.Module):
@@ -186,10 +246,7 @@ class StackedNetwork(nn.Module):
             self.restore(index, network.state_dict())
 
     def _block(self, plain: Block) -> nn.Module:
-        parts = {
-            name: stacked(getattr(plain, name), self.num_replicas)
-            for name in ("layer", "norm", "activation", "pool", "dropout")
-        }
+        parts = {name: stacked(getattr(plain, name), self.num_replicas) for name in PARTS}
         return Block(**parts, norm_after=plain.norm_after)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:

@@ -22,6 +22,11 @@ def check_pretraining(config: Mapping[str, Any], network: Network) -> None:
     keys = config["pretraining"]
     if keys["name"] == "none":
         return
+    if not network.is_chain:
+        raise InputError(
+            f"pretraining={keys['name']} feeds each block with what comes out of the one before, "
+            f"and model={config['model']['name']} has a forward of its own; use pretraining=none"
+        )
     blocks = blocks_to_pretrain(config, network)
     layer_settings(keys, len(blocks))
     if keys["name"] == "rbm":

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from study.networks import Block
 from study.population.optimizers import optimizer_of, parameter_groups
+from study.population.symmetry import Symmetry
 from study.population.training import restore_training, training_state
 from study.pretraining.trainee import (
     GeneratorFactory,
@@ -47,6 +48,8 @@ class GradientTrainee:
         decay = optimizer["weight_decay"]
         groups = parameter_groups(self._modules, weight_decay=decay, layers=WEIGHT_LAYERS)
         self._optimizer = optimizer_of(groups, lr, optimizer)
+        self._symmetry = Symmetry([(block, top)])
+        self._symmetry.start()
 
     def descend(
         self,
@@ -69,6 +72,7 @@ class GradientTrainee:
             loss = losses(indices).mean()
             loss.backward()
             self._optimizer.step()
+            self._symmetry.after_update()
             self._optimizer.zero_grad()
             total += loss.detach()
             self.updates += 1

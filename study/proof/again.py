@@ -17,7 +17,7 @@ from study.outputs.cell import CONTENT
 from study.outputs.files import write_json
 from study.outputs.sealed import seal
 from study.population.build import DTYPES, replicas_of
-from study.population.packing import Populations, pack, workers
+from study.population.packing import Populations, pack, why_alone, workers
 from study.population.settings import Replica
 from study.pretraining.stage import StartingWeights, epochs_of, training_data
 from study.proof.pretrainings import together
@@ -116,6 +116,7 @@ def _by_rule(config: Config, saved: Saved) -> Populations:
     replicas = [each for each in replicas_of(config) if (each.seed, each.lr) in trained]
     most = settings["max_replicas"] or len(replicas)
     num_workers = workers(device, config["trainer"]["threads"])
+    alone = why_alone([network], config["optimizer"])
     return [
         pack(
             replicas[start : start + most],
@@ -123,6 +124,7 @@ def _by_rule(config: Config, saved: Saved) -> Populations:
             device,
             engine=settings["engine"],
             num_workers=num_workers,
+            alone=alone,
         )
         for start in range(0, len(replicas), most)
     ]
