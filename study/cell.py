@@ -1,5 +1,6 @@
 """One cell, trained: a configuration and an empty directory in, a recorded cell out."""
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from study.outputs.cell import (
     write_config,
 )
 from study.outputs.checkpoint import CHECKPOINT, Checkpoints, UnfitCheckpoint, read_checkpoint
+from study.outputs.ownership import Lost
 from study.outputs.provenance import code_and_machine
 from study.outputs.results import ReplicaResult
 from study.outputs.reuse import finished_replicas
@@ -50,9 +52,10 @@ def train_cell(
 ) -> dict[str, Any]:
     """Trains every replica of a cell that no earlier record holds; returns its result.json.
 
-    `directory` must be there and locked by us. An unfinished attempt's last checkpoint is gone on
+    `directory` must be there and owned by us. An unfinished attempt's last checkpoint is gone on
     from, and what else it left is removed. `tick` is called with a number of replicas after an
-    epoch of theirs. `again` are populations to train first, as they were once packed.
+    epoch of theirs. `again` are populations to train first, as they were once packed. `Lost` as
+    soon as another process has taken the directory over.
     """
     torch.set_num_threads(threads)
     data = data_of(config)
@@ -81,7 +84,9 @@ def train_cell(
             "provenance": _provenance(attempt),
         },
     )
-    attempt.checkpoints.remove()
+    with contextlib.suppress(Lost):
+        # The record was ours: whoever has the directory since then finds the cell finished.
+        attempt.checkpoints.remove()
     return record
 
 

@@ -18,6 +18,7 @@ from study.errors import InputError
 from study.gpus import own_gpu
 from study.launch import identify, run
 from study.outputs.cell import write_error
+from study.outputs.ownership import Owned, owned
 from study.outputs.records import FINISHED, Ledger, LedgerCell, read_cell, read_ledger
 from study.progress import SweepProgress
 from study.sweep import planned_cell
@@ -96,6 +97,9 @@ def _train(plain: dict[str, Any], ledger: Ledger, entry: LedgerCell, words: str)
 
 def _keep_error(directory: Path, entry: LedgerCell, plain: Mapping[str, Any]) -> None:
     """Writes what went wrong into a cell that nobody finished or is training."""
-    if read_cell(directory, entry).status not in (*FINISHED, "running"):
-        directory.mkdir(exist_ok=True)
-        write_error(directory, plain, traceback.format_exc())
+    if read_cell(directory, entry).status in FINISHED:
+        return
+    directory.mkdir(exist_ok=True)
+    with contextlib.suppress(Owned), owned(directory, wait=False):
+        if read_cell(directory, entry).status not in FINISHED:
+            write_error(directory, plain, traceback.format_exc())

@@ -105,14 +105,19 @@ class Sharing:
         with self.progress.cell(cell) as tick:
 
             def checked(count: int) -> None:
-                ownership.check()
+                with contextlib.suppress(OSError):
+                    ownership.check()
                 tick(count)
 
             try:
                 record = self._train(cell, ownership.directory, checked)
-            except Owned:
-                raise
             except Exception as error:
+                if lost := ownership.loss(error):
+                    self.progress.say(
+                        f"{cell.words}: taken over by {lost.words} while this process slept; "
+                        "what it trained is dropped"
+                    )
+                    raise lost from None
                 failure = self._failed(cell, Failure.of(cell.entry.directory, error))
                 self._keep_error(cell, ownership.directory)
                 return failure

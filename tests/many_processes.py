@@ -1,7 +1,7 @@
 """Work for several real processes, which do nothing but keep out of each other's way.
 
     python many_processes.py rounds DIRECTORY NUMBER [HOST]
-    python many_processes.py share STUDY NUM_CELLS SECONDS
+    python many_processes.py share STUDY NUM_CELLS SECONDS [HOST]
 
 What each does is a line of the file `log`, which the operating system appends whole.
 """
@@ -20,6 +20,7 @@ from typing import Any
 
 from study.outcome import Failure
 from study.outputs import owner, ownership
+from study.outputs.files import write_json
 from study.outputs.records import LedgerCell
 from study.outputs.sealed import seal
 from study.progress import SweepProgress
@@ -46,7 +47,14 @@ def cell(number: int, **options: Any) -> Cell:
 
 
 def finish(cell: Cell, directory: Path) -> dict[str, Any]:
-    """A cell's result.json, written; the record."""
+    """A cell's result.json, written, whoever owns its directory; the record."""
+    record = record_of(cell)
+    (directory / "result.json").write_text(json.dumps(record), encoding="utf-8")
+    return record
+
+
+def record_of(cell: Cell) -> dict[str, Any]:
+    """What a finished cell's result.json holds."""
     replica = {"seed": 0, "lr": 0.1, "status": "trained", "best_epoch": 1}
     replica |= {
         f"{prefix}{split}_{what}": 0.1
@@ -65,8 +73,7 @@ def finish(cell: Cell, directory: Path) -> dict[str, Any]:
         "wall_seconds": 0.1,
         "provenance": {"packing": []},
     }
-    (directory / "result.json").write_text(json.dumps(seal(record)), encoding="utf-8")
-    return record
+    return seal(record)
 
 
 def note(directory: Path, *words: object) -> None:
@@ -112,16 +119,19 @@ class Watched(SweepProgress):
             Path(sys.argv[2], f"waiting {os.getpid()}").touch()
 
 
-def share(study: Path, num_cells: int, seconds: float) -> None:
+def share(study: Path, num_cells: int, seconds: float, host: str | None) -> None:
     """Trains cells with whoever else does."""
+    if host is not None:
+        _move_to(host)
 
     def train(cell: Any, directory: Path, tick: Callable[[int], None]) -> dict[str, Any]:
         note(study, "start", cell.words)
+        tick(1)
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline or (study / f"hold {os.getpid()}").exists():
             time.sleep(0.005)
-        tick(1)
-        record = finish(cell, directory)
+        record = record_of(cell)
+        write_json(directory / "result.json", record)
         note(study, "end", cell.words)
         return record
 
@@ -161,4 +171,5 @@ if __name__ == "__main__":
     if sys.argv[1] == "rounds":
         rounds(place, int(sys.argv[3]), sys.argv[4] if len(sys.argv) > 4 else None)
     else:
-        share(place, int(sys.argv[3]), float(sys.argv[4]))
+        host = sys.argv[5] if len(sys.argv) > 5 else None
+        share(place, int(sys.argv[3]), float(sys.argv[4]), host)

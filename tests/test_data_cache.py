@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from test_ownership import taken_over
 
 from study.data.cache import read_cached
 from study.data.images import Images, build_images, fingerprint_of
@@ -243,6 +244,20 @@ def test_where_nothing_can_be_written_images_still_come(
     assert "cannot be written (Permission denied)" in caplog.text
     assert not list(root.glob("*.partial"))
     assert not source.cache(root).exists()
+
+
+def test_one_that_wakes_up_late_keeps_nothing(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    class Slept(CountingSource):
+        def decode(self, root: Path) -> Images:
+            with taken_over(root):
+                self.cache(root).write_text("theirs")
+            return super().decode(root)
+
+    with caplog.at_level(logging.WARNING):
+        assert len(read_cached(Slept(), root).train_images) == 100
+    assert caplog.text.count("cannot be written") == 1
+    assert "taken over by another process" in caplog.text
+    assert (root / "tensors.safetensors").read_text() == "theirs"
 
 
 def test_the_fingerprint_knows_pixels_labels_shapes_and_classes() -> None:

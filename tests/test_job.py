@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
+from test_ownership import of_another_host
 from tiny_launch import TINY
 
 import study.job
 from study.__main__ import main
 from study.errors import InputError
 from study.job import STOPPED_BY_SIGTERM, Job, ended_by_sigterm
-from study.outputs import read_cells, read_ledger
+from study.outputs import LedgerCell, read_cells, read_ledger
 
 SWEEP = ("-m", "hydra/launcher=basic", "optimizer=sgd,adam")
 
@@ -83,6 +84,18 @@ def test_an_error_is_never_written_into_a_finished_cell(
         hydra.cfg = before
     assert [status for status, _ in statuses(tmp_path)] == ["done", "done"]
     assert not list(tmp_path.glob("scratch/*/error.txt"))
+
+
+def test_nor_into_one_that_another_process_has(tmp_path: Path) -> None:
+    entry = LedgerCell("cell-00000000", "0" * 64, {})
+    directory = tmp_path / entry.directory
+    directory.mkdir()
+    of_another_host(directory, silent=0)
+    study.job._keep_error(directory, entry, {"seeds": 1})
+    assert [path.name for path in directory.iterdir() if path.name != "lock"] == ["owner.json"]
+    of_another_host(directory, silent=100)
+    study.job._keep_error(directory, entry, {"seeds": 1})
+    assert [path.name for path in directory.iterdir()] == ["error.txt"]
 
 
 def test_relative_paths_count_from_where_the_launch_was_started(

@@ -1,5 +1,6 @@
 """Pretrained weights are trained once, kept whole, and shared by the cells that need them."""
 
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 import tiny
 import torch
+from test_ownership import taken_over
 
 from study.outputs.checkpoint import (
     CHECKPOINT,
@@ -30,12 +32,13 @@ SIGNATURE = "ab" * 32
 class Training:
     """Counts what it is asked to train; the weights are a function of the seed."""
 
-    def __init__(self) -> None:
+    def __init__(self, offset: float = 0.0) -> None:
         self.asked: list[list[int]] = []
+        self.offset = offset
 
     def __call__(self, seeds: list[int], checkpoint: Checkpoint | None) -> Result:
         self.asked.append(seeds)
-        states = {seed: {"w": torch.arange(100.0) + seed} for seed in seeds}
+        states = {seed: {"w": torch.arange(100.0) + seed + self.offset} for seed in seeds}
         rows: dict[int, list[Row]] = {seed: [{"layer": 1, "epoch": 1}] for seed in seeds}
         return Result(states, rows, 7, {"seeds": ",".join(map(str, seeds))})
 
@@ -60,6 +63,27 @@ def test_a_cut_off_write_is_removed_by_the_next_run_and_no_owners_is(tmp_path: P
         (tmp_path / name).touch()
     pretrained(tmp_path, SIGNATURE, [0], Training())
     assert [(tmp_path / name).exists() for name in names] == [False, False, True]
+
+
+def test_one_that_wakes_up_late_uses_what_the_other_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    theirs = pretrained(there, SIGNATURE, [0, 1], Training(offset=0.5))
+    training = Training()
+
+    def train(seeds: list[int], checkpoint: Checkpoint | None) -> Result:
+        with taken_over(here):
+            for path in there.iterdir():
+                shutil.copyfile(path, here / path.name)
+        return training(seeds, checkpoint)
+
+    assert states(pretrained(here, SIGNATURE, [0, 1], train)) == states(theirs)
+    assert training.asked == [[0, 1]]
+    assert capsys.readouterr().err.count("what it did there is dropped") == 1
+    assert {path.name: path.read_bytes() for path in here.iterdir()} == {
+        path.name: path.read_bytes() for path in there.iterdir()
+    }
 
 
 def test_a_checkpoint_of_other_code_is_put_aside(

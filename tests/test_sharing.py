@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 from many_processes import Cell, await_that, cell, ended, finish, launched, notes
-from test_ownership import of_another_host
+from test_ownership import of_another_host, taken_over
 
 from study import sharing
 from study.outcome import Failure
+from study.outputs.cell import write_error
 from study.outputs.owner import OWNER, Owner
 from study.outputs.ownership import Ownership, owned
 from study.outputs.records import read_cell
@@ -176,20 +177,73 @@ def test_a_full_disk_hides_no_error_and_stops_no_cell(
     assert "No space left on device: 'somewhere'" in error
 
 
-def test_a_cell_lost_to_another_host_is_left_to_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("study.outputs.ownership.HEARTBEAT_SECONDS", 0.01)
+def next_epoch(directory: Path, tick: Callable[[int], None]) -> None:
+    tick(1)
 
+
+def late_write(directory: Path, tick: Callable[[int], None]) -> None:
+    write_error(directory, {}, "late")
+
+
+def other_error(directory: Path, tick: Callable[[int], None]) -> None:
+    raise OSError(errno.ESTALE, "Stale file handle")
+
+
+@pytest.mark.parametrize("goes_on", [next_epoch, late_write, other_error])
+def test_a_cell_lost_to_another_host_is_left_to_it(
+    tmp_path: Path,
+    goes_on: Callable[[Path, Callable[[int], None]], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     def train(what: Cell, directory: Path, tick: Callable[[int], None]) -> dict[str, Any]:
-        of_another_host(directory, silent=0)
-        time.sleep(0.2)
-        finish(what, directory)
         tick(1)
+        with taken_over(directory):
+            finish(what, directory)
+            goes_on(directory, tick)
         raise AssertionError("it goes on")
 
     assert share(tmp_path, [cell(0)], train) == [None]
-    assert "failed" not in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert out.startswith("number=0: taken over by ")
+    assert out.endswith(" while this process slept; what it trained is dropped\n")
+    assert out.count("\n") == 1
+    assert {path.name for path in (tmp_path / cell(0).entry.directory).iterdir()} == {"result.json"}
+
+
+def test_a_cell_that_its_new_owner_left_unfinished_is_trained_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    attempts: list[str] = []
+
+    def train(what: Cell, directory: Path, tick: Callable[[int], None]) -> dict[str, Any]:
+        attempts.append(what.words)
+        if len(attempts) == 1:
+            with taken_over(directory):
+                pass
+        tick(1)
+        return finish(what, directory)
+
+    assert share(tmp_path, [cell(0)], train) == [None]
+    assert attempts == ["number=0"] * 2
+    assert "taken over by another process while this process slept" in capsys.readouterr().out
+    assert statuses(tmp_path, 1) == {"done"}
+
+
+def test_an_owner_that_cannot_be_read_for_a_moment_stops_no_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(path: Path) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    def train(what: Cell, directory: Path, tick: Callable[[int], None]) -> dict[str, Any]:
+        with monkeypatch.context() as disk:
+            disk.setattr(Path, "read_bytes", unreadable)
+            tick(1)
+            with pytest.raises(OSError, match="Input/output"):
+                write_error(directory, {}, "whose is it?")
+        return finish(what, directory)
+
+    assert share(tmp_path, [cell(0)], train) == [None]
     assert not (tmp_path / cell(0).entry.directory / "error.txt").exists()
 
 

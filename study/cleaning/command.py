@@ -7,6 +7,7 @@ from study.arguments import Parser, show
 from study.cleaning.leftovers import Leftover, leftovers
 from study.errors import InputError
 from study.outputs.cell import OWNERSHIP
+from study.outputs.files import remove as remove_file
 from study.outputs.ownership import Owned, owned
 from study.outputs.records import read_cells, read_ledger
 from study.program import command
@@ -55,7 +56,7 @@ def remove(leftover: Leftover) -> None:
                 stack.enter_context(owned(leftover.room, wait=False))
             for path in leftover.files:
                 if path.name not in OWNERSHIP:
-                    path.unlink(missing_ok=True)
+                    remove_file(path)
         for directory in leftover.directories:
             if not any(directory.iterdir()):
                 directory.rmdir()

@@ -21,8 +21,8 @@ from safetensors.torch import save
 
 from study.data.images import Images, fingerprint_of
 from study.data.source import Source, shown
-from study.outputs.files import remove_unfinished, replacing
-from study.outputs.ownership import owned
+from study.outputs.files import replacing
+from study.outputs.ownership import Lost, owned
 
 FORMAT = "2"
 _DTYPES = {
@@ -68,7 +68,7 @@ def locked(path: Path) -> Iterator[bool]:
     with ExitStack() as stack:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(owned(path.parent, wait=True))
+            stack.enter_context(owned(path.parent, wait=True, files=(path.name,)))
         except OSError as error:
             _warn_unwritable(path, error)
             yield False
@@ -157,10 +157,9 @@ def read_tensors(
 def keep(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> None:
     """Writes a cache, for the owner of its directory, or warns that it cannot be."""
     try:
-        remove_unfinished(path.parent, path.name)
         with replacing(path) as file:
             file.write(save(dict(tensors), metadata=dict(metadata)))
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, Lost) as error:
         _warn_unwritable(path, error)
 
 

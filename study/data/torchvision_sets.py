@@ -8,7 +8,7 @@ import socket
 import tempfile
 import textwrap
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -18,6 +18,7 @@ from study.data.images import Images, build_images
 from study.data.source import shown
 from study.errors import InputError
 from study.outputs.files import replacing
+from study.outputs.ownership import Lost
 
 STALLED_SECONDS = 30
 CONNECT = "connect to the network and start again"
@@ -84,7 +85,8 @@ class MnistFamily:
             if kept.exists() and kept.read_bytes() == file.read_bytes():
                 continue
             raw.mkdir(parents=True, exist_ok=True)
-            with file.open("rb") as fetched, replacing(kept) as whole:
+            # Whoever took the directory over has fetched them, too.
+            with suppress(Lost), file.open("rb") as fetched, replacing(kept) as whole:
                 shutil.copyfileobj(fetched, whole)
 
 

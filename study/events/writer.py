@@ -17,6 +17,8 @@ from tensorboard.plugins.custom_scalar.metadata import CONFIG_SUMMARY_TAG
 from tensorboard.summary.writer.event_file_writer import _AsyncWriterThread
 from torch.utils.tensorboard import SummaryWriter
 
+from study.outputs.ownership import still_ours
+
 _print_exception = threading.excepthook
 
 
@@ -89,10 +91,11 @@ class CellWriter(SummaryWriter):
         self.write(0, [_bytes_entry("custom_scalars", CONFIG_SUMMARY_TAG, layout)])
 
     def write(self, step: int, entries: Sequence[Summary.Value]) -> None:
-        """One event."""
+        """One event; `Lost` where the directory is no longer this process's."""
         events = self.file_writer
         assert events is not None, "the writer is open"
         if entries:
+            still_ours(self.directory)
             events.add_summary(Summary(value=entries), step)
 
 
@@ -111,5 +114,6 @@ def _metadata(plugin: str, about: str | None, data_class: int = 0) -> SummaryMet
 
 
 def open_writer(directory: Path) -> CellWriter:
-    """A writer of one run: the cell's own directory."""
+    """A writer of one run: the cell's own directory, or `Lost` if it is so no longer."""
+    still_ours(directory)
     return CellWriter(directory)

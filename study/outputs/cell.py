@@ -12,6 +12,8 @@ from study.outputs.checkpoint import CHECKPOINT
 from study.outputs.files import (
     PARTIAL,
     finite,
+    move,
+    remove,
     sha256,
     write_arrays,
     write_csv,
@@ -70,7 +72,7 @@ def clear_unfinished(directory: Path, keep: Sequence[str] = ()) -> None:
     for path in directory.iterdir():
         ours = _is_one_of(path, (*CONTENT, *PASSING)) and not _is_one_of(path, stays)
         if ours and not path.is_dir():
-            path.unlink()
+            remove(path)
 
 
 def _is_one_of(path: Path, names: Sequence[str]) -> bool:
@@ -89,7 +91,7 @@ def _set_aside(directory: Path, stays: Sequence[str]) -> None:
     aside.mkdir()
     for path in list(directory.iterdir()):
         if not _is_one_of(path, stays):
-            path.rename(aside / path.name)
+            move(path, aside / path.name)
     _log.warning(
         "%s is damaged: what was in it is kept in %s, and the cell is trained again",
         directory,

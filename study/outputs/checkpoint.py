@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from study.outputs.digests import tensors_sha256
-from study.outputs.files import replacing
+from study.outputs.files import move, remove, replacing
+from study.outputs.ownership import still_ours
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -119,7 +120,8 @@ class Checkpoints:
 
     `seconds` have to pass before the first and between two; with 0 every occasion is taken, with
     None none. A checkpoint that cannot be written (a full disk) is named in a warning, once; the
-    training goes on, and the last one stays.
+    training goes on, and the last one stays. Training does not go on in a directory that another
+    process has taken over: every occasion raises `Lost` there.
     """
 
     def __init__(self, directory: Path, signature: str, seconds: float | None) -> None:
@@ -129,6 +131,8 @@ class Checkpoints:
 
     def offer(self, take: Callable[[], tuple[Mapping[str, Any], Any]]) -> None:
         """Writes the record and state that `take` gives, if a checkpoint is due."""
+        with contextlib.suppress(OSError):
+            still_ours(self.path.parent)
         if self.seconds is None or time.monotonic() - self._last < self.seconds:
             return
         try:
@@ -141,7 +145,7 @@ class Checkpoints:
 
     def put_aside(self, reason: Exception, otherwise: str) -> None:
         """Renames a checkpoint that does not fit, and says so; `otherwise` as in reading."""
-        self.path.replace(self.path.with_name(UNFIT))
+        move(self.path, self.path.with_name(UNFIT))
         _log.warning(
             "%s is of another version of this code (%s) and is kept as %s: %s",
             self.path,
@@ -152,7 +156,7 @@ class Checkpoints:
 
     def remove(self) -> None:
         """Removes the file, once what is trained is kept elsewhere."""
-        self.path.unlink(missing_ok=True)
+        remove(self.path)
 
 
 def _read(path: Path, signature: str) -> Checkpoint:

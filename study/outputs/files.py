@@ -1,6 +1,8 @@
 """Files that are whole or absent: written beside their name, flushed, then renamed.
 
 On disk, too: a file's content is there before its name is, and the name when the writer returns.
+In a directory that another process has taken over from this one nothing is written, renamed or
+removed any more: `Lost`.
 """
 
 import contextlib
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from study.errors import InputError
+from study.outputs.ownership import passing, still_ours
 
 PARTIAL = ".*.partial"
 """How a file is called that is not yet whole, or never became so."""
@@ -28,17 +31,21 @@ _NOT_SYNCED = {errno.EACCES, errno.EBADF, errno.EINVAL, errno.ENOTSUP}
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """A file to write that takes `path`'s place when the block ends, and never half-written.
 
-    Raises OSError, which names the file, where it cannot be; what was there then stays.
+    Raises OSError, which names the file, where it cannot be, and `Lost` where the directory is no
+    longer this process's; what was there then stays.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    temporary = passing(path)
     try:
         with temporary.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
+        still_ours(path.parent)
         temporary.replace(path)
         _sync(path.parent)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            still_ours(path.parent)
         if str(error.filename or temporary) == str(temporary):
             error.filename = str(path)
         raise
@@ -62,14 +69,16 @@ def _sync(directory: Path) -> None:
             raise
 
 
-def remove_unfinished(directory: Path, *names: str) -> None:
-    """Removes what writes of these files left that were cut off; for the directory's owner.
+def remove(path: Path) -> None:
+    """Removes a file, if it is there; `Lost` where the directory is no longer this process's."""
+    still_ours(path.parent)
+    path.unlink(missing_ok=True)
 
-    Names may be patterns.
-    """
-    for name in names:
-        for left in directory.glob(f".{name}.*.partial"):
-            left.unlink(missing_ok=True)
+
+def move(path: Path, target: Path) -> None:
+    """Renames a file; `Lost` where its directory is no longer this process's."""
+    still_ours(path.parent)
+    path.replace(target)
 
 
 def make_directory(path: Path, *, within: Path | None = None) -> Path:

@@ -25,8 +25,8 @@ from study.outputs.checkpoint import (
     read_checkpoint,
 )
 from study.outputs.digests import header_sha256, tensors_sha256
-from study.outputs.files import remove_unfinished, sha256, write_csv, write_tensors
-from study.outputs.ownership import owned
+from study.outputs.files import remove, sha256, write_csv, write_tensors
+from study.outputs.ownership import while_owned
 from study.pretraining.weights_file import read_weights
 
 State = dict[str, Tensor]
@@ -128,15 +128,19 @@ def pretrained(
     Of several processes one trains and the others wait for it, and say so. A file that is damaged
     is named in a warning and replaced. Seeds that were once trained together are so again, from
     the checkpoint on if an earlier attempt left one: how many share the threads can change last
-    bits.
+    bits. If another process takes the directory over meanwhile, what this one trained is dropped,
+    a line says so, and what the other made is used.
     """
     directory.mkdir(parents=True, exist_ok=True)
     seeds = list(seeds)
-    with owned(directory, wait=True):
-        remove_unfinished(directory, CHECKPOINT, "seed=*")
+
+    def find() -> dict[int, Pretrained | None]:
         found = {seed: kept(directory, signature, seed) for seed in seeds}
         while missing := [seed for seed in seeds if found[seed] is None]:
             found |= _train_some(directory, signature, missing, train)
+        return found
+
+    found = while_owned(directory, find)
     return {seed: one for seed in seeds if (one := found[seed]) is not None}
 
 
@@ -166,7 +170,7 @@ def _train_some(
         for seed in group
         if seed in missing or not weights_path(directory, seed).exists()
     }
-    (directory / CHECKPOINT).unlink(missing_ok=True)
+    remove(directory / CHECKPOINT)
     return found
 
 

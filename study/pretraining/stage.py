@@ -16,6 +16,7 @@ from study.data import Data, prepare
 from study.events import CellWriter, open_writer
 from study.networks import Network, build_network
 from study.outputs.checkpoint import Checkpoint, Checkpoints
+from study.outputs.files import remove
 from study.outputs.provenance import code_and_machine
 from study.population.build import DTYPES, initial_network
 from study.population.packing import workers
@@ -187,7 +188,7 @@ class StartingWeights:
             return None
         run = self._directory / f"seeds={'-'.join(map(str, seeds[:8]))}"
         for left in run.glob("events.out.tfevents.*"):
-            left.unlink()
+            remove(left)
         return stack.enter_context(open_writer(run))
 
     def _course(self, seeds: list[int], checkpoint: Checkpoint | None, earlier: float) -> Course:
