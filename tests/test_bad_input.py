@@ -164,7 +164,7 @@ def test_a_damaged_ledger_is_left_alone(refused: Refused, tmp_path: Path) -> Non
     (tmp_path / "outputs" / "scratch").mkdir(parents=True)
     ledger = tmp_path / "outputs" / "scratch" / "study.json"
     ledger.write_text("{")
-    (ledger.parent / ".study.json.lock").touch()
+    (ledger.parent / "lock").touch()
     assert "study.json" in refused("train", "data.train_size=64")
     assert ledger.read_text() == "{"
 

@@ -115,6 +115,18 @@ def test_a_write_that_was_cut_off_just_now_goes_where_all_is_finished(cells: lis
     assert not any(path.exists() for path in cut)
 
 
+def test_the_lock_of_a_launch_that_was_killed_goes(cells: list[Path], capsys: Output) -> None:
+    study = cells[0].parent
+    before = content(study)
+    for name in ("lock", "owner.json"):
+        (study / name).touch()
+        os.utime(study / name, (0, 0))
+    assert clean(study) == 0
+    assert capsys.readouterr().out.count("the lock of a dead process") == 2
+    assert clean(study, "--yes") == 0
+    assert content(study) == before
+
+
 def test_files_of_others_stay_and_keep_their_directory(cells: list[Path]) -> None:
     study = cells[0].parent
     litter(cells)

@@ -36,8 +36,8 @@ def test_a_full_disk_is_one_line(
     assert err.startswith(f"study: cannot write to {study}: No space left on device; choose")
     assert train(tmp_path) == 2
     err = capsys.readouterr().err
-    assert err == f"study: cannot write {study / 'study.json'}: No space left on device\n"
-    assert [path.name for path in study.iterdir()] == [".study.json.lock"]
+    assert err == f"study: cannot write {study / 'owner.json'}: No space left on device\n"
+    assert [path.name for path in study.iterdir()] == ["lock"]
     monkeypatch.undo()
     assert train(tmp_path) == 0
 

@@ -1,15 +1,17 @@
 """The ledger: what a study should hold, launch after launch."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from test_ownership import taken_over
 
 from study.configuration import CONF
 from study.errors import InputError
-from study.outputs import LedgerCell, provenance, read_ledger
+from study.outputs import LedgerCell, ledger, provenance, read_ledger
 from study.outputs.ledger import record_launch
 from study.outputs.provenance import differs_from_commit
 
@@ -29,7 +31,7 @@ def launch(
     experiment: Path | None = None,
     claims: Sequence[Any] = (),
 ) -> list[LedgerCell]:
-    ledger = record_launch(
+    written = record_launch(
         directory,
         study=directory.name,
         threads=threads,
@@ -37,8 +39,8 @@ def launch(
         experiment=experiment,
         claims=claims,
     )
-    assert ledger == read_ledger(directory)
-    return list(ledger.cells)
+    assert written == read_ledger(directory)
+    return list(written.cells)
 
 
 @pytest.fixture
@@ -53,6 +55,26 @@ def study(tmp_path: Path) -> Path:
     path = tmp_path / "study"
     path.mkdir()
     return path
+
+
+def test_a_launch_that_wakes_up_late_adds_to_what_others_launched_meanwhile(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    elsewhere = tmp_path / "elsewhere" / "study"
+    elsewhere.mkdir(parents=True)
+    launch(elsewhere, [TANH])
+    merge = ledger._merged
+
+    def slept(*given: Any, **options: Any) -> list[LedgerCell]:
+        monkeypatch.undo()
+        with taken_over(study):
+            shutil.copyfile(elsewhere / "study.json", study / "study.json")
+        return merge(*given, **options)
+
+    monkeypatch.setattr(ledger, "_merged", slept)
+    assert launch(study, [RELU]) == [TANH, RELU]
+    assert capsys.readouterr().err.count("what it did there is dropped") == 1
+    assert [path.name for path in study.iterdir()] == ["study.json"]
 
 
 def test_an_ad_hoc_launch_adds(study: Path) -> None:

@@ -30,7 +30,7 @@ from study.__main__ import main
 
 Damage = Callable[[bytes], bytes]
 STRAY = ("lock", "owner.json", "checkpoint.safetensors", "error.txt")
-BESIDE = ("preflight.json", "pretraining/rbm-01234567/seed=0.safetensors", ".study.json.lock")
+BESIDE = ("preflight.json", "pretraining/rbm-01234567/seed=0.safetensors", "lock", "owner.json")
 HARMLESS = (0, 1)
 """What a command answers that can do its work all the same: all is well, or something is not."""
 

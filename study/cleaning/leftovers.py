@@ -54,6 +54,7 @@ def leftovers(ledger: Ledger, cells: Sequence[CellRecord]) -> list[Leftover]:
         *(each for cell in cells for each in _of_cell(cell)),
         *_pretraining(ledger.directory, cells),
         *_partial(ledger.directory, "an unfinished write"),
+        *_locks(ledger.directory),
     ]
     return [each for each in found if each.files or _are_empty(each.directories)]
 
@@ -155,6 +156,12 @@ def _partial(directory: Path, reason: str) -> Iterator[Leftover]:
         writer = _WRITER.search(path.name)
         if writer is None or not _is_alive(int(writer[1])):
             yield Leftover(reason, path, (path,))
+
+
+def _locks(study: Path) -> Iterator[Leftover]:
+    """What tells who writes the study's own files, of one that died at it."""
+    for path in () if owner_of(study) else _matching(study, OWNERSHIP):
+        yield Leftover("the lock of a dead process", path, (path,), room=study)
 
 
 def _is_alive(process: int) -> bool:

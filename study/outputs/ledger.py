@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from study.outputs.files import write_json
+from study.outputs.ownership import while_owned
 from study.outputs.provenance import differs_from_commit, git_commit
 from study.outputs.records import Ledger, LedgerCell, read_ledger
 from study.outputs.sealed import SCHEMA, read_json, seal
 
 FILE = "study.json"
-LOCK = ".study.json.lock"
 
 
 def record_launch(
@@ -26,14 +24,15 @@ def record_launch(
     experiment: Path | None,
     claims: Sequence[Any],
 ) -> Ledger:
-    """Writes what a launch expects into study.json, under a lock; returns the ledger.
+    """Writes what a launch expects into study.json, one launch at a time; returns the ledger.
 
     A launch of an experiment's file replaces the list of cells; any other launch adds its cells,
     each in the place of one of equal factors (other seeds or learning rates). A list that lost
     cells, or other claims, is kept under `previous`. The thread count is that of the first launch.
     The same launch once more, as of a second process, changes nothing.
     """
-    with FileLock(directory / LOCK):
+
+    def record() -> Ledger:
         old = read_ledger(directory) if (directory / FILE).exists() else None
         merged = _merged(old, cells, replace=bool(experiment))
         fixed = list(claims) if experiment else (old.claims if old else [])
@@ -50,6 +49,8 @@ def record_launch(
         if old is None or read_json(directory / FILE) != content:
             write_json(directory / FILE, content)
         return read_ledger(directory)
+
+    return while_owned(directory, record, files=(FILE,))
 
 
 def _merged(old: Ledger | None, new: Sequence[LedgerCell], *, replace: bool) -> list[LedgerCell]:

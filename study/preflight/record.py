@@ -5,17 +5,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from study.launch import LaunchCell
 from study.outputs.files import write_json
+from study.outputs.ownership import while_owned
 from study.outputs.sealed import SCHEMA, read_sealed, seal
 from study.preflight.flight import Flight
 from study.preflight.rules import RULES
 from study.preflight.shapes import LayerShape
 
 FILE = "preflight.json"
-LOCK = ".preflight.json.lock"
 
 
 def write_flights(
@@ -27,12 +25,15 @@ def write_flights(
     one of its signature. A file that is damaged, or of another version's rules, is replaced.
     """
     path = directory / FILE
-    with FileLock(directory / LOCK):
+
+    def record() -> None:
         kept = {} if replace else _recorded(path)
         for cell, flight in zip(cells, flights, strict=True):
             kept[cell.entry.signature] = entry(cell, flight)
         content = {"schema": SCHEMA, "rules": _rules(), "cells": list(kept.values())}
         write_json(path, seal(content))
+
+    while_owned(directory, record, files=(FILE,))
     return path
 
 
