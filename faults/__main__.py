@@ -11,7 +11,7 @@ from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: a fork must find no thread
 
-from faults.crowds import crowds
+from faults.crowds import crowds, sleepers
 from faults.damage import damages
 from faults.disks import disks
 from faults.images import write_images
@@ -33,6 +33,10 @@ FAULTS: Mapping[str, tuple[Fault, Fault]] = {
     "disks": (functools.partial(disks, number=12), functools.partial(disks, number=1)),
     "damage": (damages, functools.partial(damages, few=True)),
     "crowds": (crowds, functools.partial(crowds, processes=2, small=True)),
+    "sleepers": (
+        functools.partial(sleepers, number=20),
+        functools.partial(sleepers, number=1, woken=["in the middle"]),
+    ),
 }
 """Each fault in full, and in short."""
 

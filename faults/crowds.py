@@ -3,7 +3,9 @@
 import signal
 from collections.abc import Iterator, Sequence
 
-from faults.launches import Launch
+from faults.kills import forget_images
+from faults.launches import STALE_SECONDS, Launch
+from faults.moments import Plan
 from faults.workshop import CROWD, Row, Study, Workshop
 
 NUM_PROCESSES = 4
@@ -33,6 +35,35 @@ def crowds(
         _check(row, study, [each for each in together if each is not victim or not row.struck])
     row.result = f"the others finish: {_shares(together)} cells"
     yield row
+
+
+def sleepers(
+    workshop: Workshop, *, number: int, woken: Sequence[str] = ("in the middle", "after the end")
+) -> Iterator[Row]:
+    """Two hosts on a disk without locks; the first is stopped at a change of the disk for too long.
+
+    It wakes up while the second is at work, or when that is done.
+    """
+    for when in woken:
+        row, dropped = Row(f"stopped for longer than others wait, woken {when}"), 0
+        while row.struck < number:
+            study = workshop.study()
+            forget_images(workshop)
+            moment = workshop.draw.randint(1, workshop.reference().moments)
+            sleeper = study.launch(Plan("stop", moment), host="first")
+            if not sleeper.stops():
+                continue
+            row.struck += 1
+            other = study.launch(host="second")
+            seconds = workshop.draw.uniform(
+                STALE_SECONDS, STALE_SECONDS + workshop.reference().seconds
+            )
+            other.wait(*([seconds] if when == "in the middle" else []))
+            sleeper.send(signal.SIGCONT)
+            _check(row, study, [sleeper, other])
+            dropped += sleeper.output.count(" is dropped")
+        row.result = f"it drops what it was at ({dropped} times), and goes on"
+        yield row
 
 
 def _together(study: Study, processes: int) -> list[Launch]:

@@ -7,6 +7,7 @@ everything once, starts no thread, and each command is run by a fork of it.
 import importlib
 import io
 import os
+import platform
 import signal
 import sys
 import time
@@ -20,6 +21,8 @@ from faults.moments import Plan, Tally, armed
 
 PATIENCE = 300.0
 """Seconds after which a command counts as hung."""
+HEARTBEAT_SECONDS, STALE_SECONDS = 0.1, 1.0
+"""Of the commands of several hosts: nobody waits as long as for a real one."""
 
 
 class HungError(Exception):
@@ -67,6 +70,16 @@ class Launch:
                 return text in self.output
         return True
 
+    def stops(self) -> bool:
+        """Waits until it is stopped; False if it ended without."""
+        while self.status is None:
+            pid, status = os.waitpid(self.pid, os.WUNTRACED | os.WNOHANG)
+            if pid and os.WIFSTOPPED(status):
+                return True
+            self.status = os.waitstatus_to_exitcode(status) if pid else None
+            time.sleep(0.005)
+        return False
+
     def send(self, number: signal.Signals) -> None:
         """Sends it a signal, if it still runs."""
         if self.poll() is None:
@@ -81,8 +94,9 @@ def launch(
     tally: Tally,
     plan: Plan | None = None,
     modules: Path | None = None,
+    host: str | None = None,
 ) -> Launch:
-    """Starts `study ARGUMENTS` in a fork of this process.
+    """Starts `study ARGUMENTS` in a fork of this process, or of a `host` of that name.
 
     In the end the names of all that it imported are written to `modules`, for `warm_up`.
     """
@@ -94,6 +108,8 @@ def launch(
     status = 1
     try:
         _move(cwd, log)
+        if host is not None:
+            _become(host)
         armed(plan or Plan(), tally)
         status = _run(arguments)
         if modules is not None:
@@ -119,6 +135,15 @@ def _move(cwd: Path, log: Path) -> None:
             stream.reconfigure(line_buffering=True)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _become(host: str) -> None:
+    """Makes this process one of another host, on a disk that has no locks."""
+    from study.outputs import kernel_lock, owner, ownership
+
+    platform.node = lambda: host
+    kernel_lock._lock = lambda *_, **__: None
+    ownership.HEARTBEAT_SECONDS, owner.STALE_SECONDS = HEARTBEAT_SECONDS, STALE_SECONDS
 
 
 def _run(arguments: Sequence[str]) -> int:

@@ -5,6 +5,7 @@ and the operating system, counts each change of the disk, and strikes at the cho
 """
 
 import errno
+import functools
 import io
 import itertools
 import os
@@ -24,9 +25,10 @@ _NEEDS_SPACE = ("open", "write", "fsync", "link", "mkdir")
 
 @dataclass(frozen=True)
 class Plan:
-    """What strikes (`kill`, `full` or `read-only`) at which moment; None: nothing, it is counted.
+    """What strikes (`kill`, `stop`, `full`, `read-only`) at which moment; None: none, all counted.
 
-    A disk that is full or read-only stays so from that moment on.
+    A disk that is full or read-only stays so from that moment on. A process that is stopped goes on
+    from there when it is told to.
     """
 
     kind: str = "kill"
@@ -61,14 +63,11 @@ def armed(plan: Plan, tally: Tally) -> None:
         number = next(numbers)
         if plan.moment is None or number < plan.moment:
             return False
+        if plan.kind == "stop":
+            return number == plan.moment
         return plan.kind != "full" or change in _NEEDS_SPACE
 
-    def strike(name: str) -> None:
-        if plan.kind == "kill":
-            killed()
-        code = errno.ENOSPC if plan.kind == "full" else errno.EROFS
-        raise OSError(code, os.strerror(code), name)
-
+    strike = functools.partial(_struck, plan.kind)
     for change in _CHANGES:
         setattr(os, change, _watched(change, getattr(os, change), arrived, strike, finished))
     plain = Path.open
@@ -81,6 +80,17 @@ def armed(plan: Plan, tally: Tally) -> None:
         return _Torn(path, mode[0], arrived, strike)
 
     Path.open = opened  # type: ignore[method-assign,assignment]
+
+
+def _struck(kind: str, name: str) -> None:
+    """What becomes of a process at its moment, or of the file that it was at."""
+    if kind == "kill":
+        killed()
+    if kind == "stop":
+        os.kill(os.getpid(), signal.SIGSTOP)
+        return
+    code = errno.ENOSPC if kind == "full" else errno.EROFS
+    raise OSError(code, os.strerror(code), name)
 
 
 def killed() -> None:
@@ -126,7 +136,8 @@ class _Torn(io.BufferedWriter):
         view = memoryview(content).cast("B")
         self._writes += 1
         if self._writes.bit_count() == 1 and self._arrived("write"):
-            super().write(view[: len(view) // 2])
+            half = super().write(view[: len(view) // 2])
             self.flush()
             self._strike(str(self.name))
+            return half + super().write(view[half:])
         return super().write(view)

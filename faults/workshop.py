@@ -83,8 +83,10 @@ class Study:
     log: Path
     num_launches: int = 0
 
-    def launch(self, plan: Plan | None = None, *, command: str = "train") -> Launch:
-        """Starts `study train`, or another command that takes the same, on it."""
+    def launch(
+        self, plan: Plan | None = None, *, command: str = "train", host: str | None = None
+    ) -> Launch:
+        """Starts `study train`, or another command that takes the same, on it, of some host."""
         self.num_launches += 1
         self.log = self.log.with_name(f"log {self.num_launches}")
         place = [
@@ -93,7 +95,9 @@ class Study:
             f"study={self.directory.name}",
         ]
         arguments = [command, "-m", *BASE, *place, *self.axes]
-        return self.workshop.command(arguments, log=self.log, tally=self.tally, plan=plan)
+        return self.workshop.command(
+            arguments, log=self.log, tally=self.tally, plan=plan, host=host
+        )
 
     @property
     def cells(self) -> list[Path]:
@@ -271,11 +275,14 @@ class Workshop:
         tally: Tally,
         plan: Plan | None = None,
         cwd: Path | None = None,
+        host: str | None = None,
     ) -> Launch:
         """Starts a command of `study`."""
         place = cwd or self.directory
         modules = None if self._references else self.modules
-        return launch(arguments, cwd=place, log=log, tally=tally, plan=plan, modules=modules)
+        return launch(
+            arguments, cwd=place, log=log, tally=tally, plan=plan, modules=modules, host=host
+        )
 
     def reference(self, axes: Sequence[str] | None = None) -> Reference:
         """The study of these axes that nothing happened to, trained when it is first asked for."""
