@@ -15,6 +15,7 @@ from synthetic import change_result
 import study
 from study.errors import InputError
 from study.outputs.cell import read_predictions
+from study.outputs.digests import tensors_sha256
 from study.outputs.load import load
 
 OVERRIDES = ("seeds=[0,3]", "optimizer.lr=[0.01,0.05]", "outputs.weights=all")
@@ -39,6 +40,8 @@ def test_a_loaded_network_has_the_recorded_test_error(cell: tuple[Path, dict[str
     for replica in record["replicas"]:
         network = load(directory, seed=replica["seed"], lr=replica["lr"])
         assert not network.training
+        state = network.get_submodule("network").state_dict()
+        assert tensors_sha256(state) == replica["weights_sha256"]
         with torch.no_grad():
             outputs = network(images)
         error = float((outputs.argmax(1) != labels).double().mean())

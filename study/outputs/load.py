@@ -44,7 +44,7 @@ def load(
     name = _pick(directory, names, seed, _chosen_lr(directory, names) if lr is None else lr)
     state = states[name]
     network = build_network(config, input_shape, len(state["output.weight"]))
-    network.load_state_dict(state)
+    network.to(state["output.weight"].dtype).load_state_dict(state)
     normalize = Normalize.from_state(normalization)
     parts = OrderedDict[str, nn.Module](normalize=normalize, network=network)
     return nn.Sequential(parts).to(state["output.weight"].dtype).eval()
