@@ -15,7 +15,6 @@ from study.outputs.checkpoint import Checkpoint, Checkpoints, fitting
 from study.outputs.digests import tensors_sha256
 from study.outputs.pairs import num_points
 from study.outputs.results import ReplicaResult, choose_lr
-from study.outputs.reuse import lacks
 from study.population import Population, Replica
 from study.population.build import build_population, replicas_of
 from study.population.packing import Populations, sizes
@@ -31,14 +30,22 @@ def needs_weights(config: Config) -> bool:
     return bool(config["outputs"]["weights"] != "none" or num_points(config))
 
 
+def _lacks(result: ReplicaResult, config: Config) -> bool:
+    """Whether a replica cannot stand at the chosen learning rate: something of it was not kept."""
+    if result.predictions is None or (result.weights is None and needs_weights(config)):
+        return True
+    return config["outputs"]["weights"] != "none" and result.lacks_weights
+
+
 class Attempt:
     """Trains the replicas of a cell that no record holds, `population.max_replicas` at a time.
 
     `results` begins with the copied ones. Where an epoch ends a checkpoint is offered, of all that
     was trained and of the population that is; from one the attempt goes on with the same copies.
     `populations` names the replicas that were trained side by side, in the groups that were trained
-    as one; `again` are those to train like that first, whatever the stated rule says. `resumed` has
-    an entry for each checkpoint that was taken up: its epoch, and where (`made`) it came from.
+    as one; `again` are those of a cell that is trained again: they are trained like that, whatever
+    the stated rule says, and copied replicas stay as they were copied. `resumed` has an entry for
+    each checkpoint that was taken up: its epoch, and where (`made`) it came from.
     """
 
     def __init__(
@@ -122,18 +129,19 @@ class Attempt:
         if groups := self._next_groups():
             return [replica for group in groups for replica in group]
         keep = self.config["outputs"]["weights"]
+        as_copied = bool(self.again)  # All that its record does not train came from another.
         wanted = [
             replica
             for replica in replicas_of(self.config)
             if replica not in self.results
-            or (keep == "all" and self.results[replica].weights is None)
+            or (keep == "all" and not as_copied and self.results[replica].lacks_weights)
         ]
-        if not wanted:
+        if not wanted and not as_copied:
             chosen = choose_lr(list(self.results.values()))
             wanted = [
                 replica
                 for replica, result in self.results.items()
-                if replica.lr == chosen and lacks(result, weights=needs_weights(self.config))
+                if replica.lr == chosen and _lacks(result, self.config)
             ]
         return wanted[: self.config["population"]["max_replicas"]]
 
@@ -155,7 +163,8 @@ class Attempt:
                 self._go_on(population)
             _train_and_test(population, config, writer)
         for index, replica in enumerate(population.engine.replicas):
-            self.results[replica] = _result(population, index, replica)
+            keep_best = config["outputs"]["weights"] != "none"
+            self.results[replica] = _result(population, index, replica, keep_best=keep_best)
         self.populations.append(_names(population))
 
     def _go_on(self, population: Population) -> None:
@@ -214,9 +223,12 @@ def _interruptible() -> Iterator[None]:
         raise KeyboardInterrupt from None
 
 
-def _result(population: Population, index: int, replica: Replica) -> ReplicaResult:
+def _result(
+    population: Population, index: int, replica: Replica, *, keep_best: bool
+) -> ReplicaResult:
     """One replica's entry of result.json, its curve, predictions and weights."""
     progress, weights = population.progress[index], population.last_state(index)
+    best = population.best_state(index)
     numbers: dict[str, Any] = {
         "seed": replica.seed,
         "lr": replica.lr,
@@ -228,10 +240,19 @@ def _result(population: Population, index: int, replica: Replica) -> ReplicaResu
             numbers[f"{prefix}{split}_loss"] = float(evaluation.loss[index])
             numbers[f"{prefix}{split}_error"] = float(evaluation.error[index])
     numbers["weights_sha256"] = tensors_sha256(weights)
+    numbers["best_weights_sha256"] = tensors_sha256(best or weights)
     if (layer := population.engine.broken_symmetry(index)) is not None:
         numbers["symmetry_broken"] = layer
     predictions = population.evaluations["best"]["test"].predictions[index].cpu().numpy()
-    result = ReplicaResult(replica.seed, replica.lr, numbers, progress.curve, predictions, weights)
+    result = ReplicaResult(
+        replica.seed,
+        replica.lr,
+        numbers,
+        progress.curve,
+        predictions,
+        weights,
+        best_weights=best if keep_best else None,
+    )
     if (recorder := population.recorder) is None:
         return result
     return replace(result, probes=recorder.rows[replica], samples=recorder.samples[replica])

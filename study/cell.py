@@ -54,8 +54,8 @@ def train_cell(
 
     `directory` must be there and owned by us. An unfinished attempt's last checkpoint is gone on
     from, and what else it left is removed. `tick` is called with a number of replicas after an
-    epoch of theirs. `again` are populations to train first, as they were once packed. `Lost` as
-    soon as another process has taken the directory over.
+    epoch of theirs. `again` are the populations of a cell that is trained again. `Lost` as soon as
+    another process has taken the directory over.
     """
     torch.set_num_threads(threads)
     data = data_of(config)

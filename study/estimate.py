@@ -153,7 +153,8 @@ def _pretraining_updates(cell: LaunchCell) -> float:
 def _disk(cell: LaunchCell) -> float:
     """Bytes of weights, predictions, curves and events."""
     num_seeds, num_rates = len(cell.config["seeds"]), len(cell.config["optimizer"]["lr"])
-    kept = {"none": 0, "chosen": num_seeds, "all": num_seeds * num_rates}
+    best_and_last = 2 * num_seeds
+    kept = {"none": 0, "chosen": best_and_last, "all": best_and_last * num_rates}
     curves = 120 * num_seeds * num_rates * (cell.epochs + 1)
     data = data_of(cell.config)
     size = network_bytes(cell.config, data.input_shape, data.num_classes)

@@ -198,7 +198,11 @@ KEYS: dict[str, Key] = {
     "population.max_replicas": Key(
         "rounding", optional(whole(1)), "replicas in memory at once; null is all of a cell"
     ),
-    "outputs.weights": Key("none", choice("chosen", "all", "none"), "replicas whose weights stay"),
+    "outputs.weights": Key(
+        "none",
+        choice("chosen", "all", "none"),
+        "replicas whose weights stay, of the best and the last epoch",
+    ),
     "outputs.tensorboard": Key("none", choice("cell", "replicas", "none"), "TensorBoard's runs"),
     "sweep.max_failures": Key(
         "none", whole(1), "stop when the first so many cells fail alike; no launcher applies it"

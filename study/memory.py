@@ -22,6 +22,11 @@ PROCESS_BYTES = 0.6e9
 TRAINING_COPIES = 5
 """Of each replica in training: weights, gradients, two moments and the best epoch's state."""
 
+KEPT_COPIES = 2
+"""Of each replica that was trained, until the cell is written: its last and best epoch's state.
+
+With outputs.weights=none the last alone.
+"""
 
 PROBING_COPIES = 8
 """Of each layer's outputs, while probes are taken: with what comes after them, and gradients."""
@@ -35,6 +40,17 @@ def num_replicas(config: Mapping[str, Any]) -> int:
 def at_once(config: Mapping[str, Any]) -> int:
     """The replicas that are in training at once."""
     return min(num_replicas(config), config["population"]["max_replicas"] or num_replicas(config))
+
+
+def _copies(config: Mapping[str, Any], together: int, replicas: int, device: str) -> int:
+    """Networks in a device's memory when the last of `replicas` end, which train `together`.
+
+    The weights of all of them are then on the CPU.
+    """
+    if device == "cuda":
+        return TRAINING_COPIES * together
+    kept = 1 if config["outputs"]["weights"] == "none" else KEPT_COPIES
+    return (TRAINING_COPIES + 1) * together + kept * (replicas - together)
 
 
 def network_bytes(
@@ -109,7 +125,7 @@ def cell_bytes(config: Mapping[str, Any], data: Data) -> float:
     whole = training_data(config, data) if is_pretrained(config) else data
     splits = {id(split): split for split in (data.train, data.val, data.test, whole.train)}
     inputs = sum(split.inputs.nbytes for split in splits.values())
-    copies = TRAINING_COPIES * at_once(config) + num_replicas(config)
+    copies = _copies(config, at_once(config), num_replicas(config), "cpu")
     size = network_bytes(config, data.input_shape, data.num_classes)
     num_examples = len(whole.train) + 2 * len(data.val)
     fed = pretraining_bytes(config, data.input_shape, data.num_classes, num_examples)
@@ -136,22 +152,32 @@ def check_memory(
 ) -> None:
     """Raises `InputError` where the replicas of a cell cannot be in memory at once.
 
-    The weights of all replicas are on the CPU at the end; the data are not counted.
+    The data are not counted.
     """
     size = network_bytes(config, input_shape, num_classes)
     total = machine_bytes(device)
     if total is None:
         return
-    kept = 0 if device.type == "cuda" else num_replicas(config) * size
-    needed = TRAINING_COPIES * at_once(config) * size + kept
-    free = total - PROCESS_BYTES
-    if needed <= free:
+    room = (total - PROCESS_BYTES) / size
+    replicas = num_replicas(config)
+
+    def fits(together: int, replicas: int) -> bool:
+        return _copies(config, together, replicas, device.type) <= room
+
+    if fits(at_once(config), replicas):
         return
-    who = counted(at_once(config), "replica")
+    fitting = [number for number in range(1, replicas) if fits(number, replicas)]
+    in_all = [number for number in range(1, replicas) if fits(1, number)]
+    if fitting:
+        advice = f"set population.max_replicas={fitting[-1]}"
+    elif in_all:
+        advice = f"at most {in_all[-1]} fit, with population.max_replicas=1: take fewer seeds"
+    else:
+        advice = "not even one fits"
+    needed = size * _copies(config, at_once(config), replicas, device.type)
     raise InputError(
-        f"{who} at once, {size / 1e6:.0f} MB of weights each, need about "
-        f"{needed / 1e9:.1f} GB, and this machine has {total / 1e9:.1f}: "
-        f"{_advice(free, kept, size, num_replicas(config))}"
+        f"{counted(at_once(config), 'replica')} at once, {size / 1e6:.0f} MB of weights each, need "
+        f"about {needed / 1e9:.1f} GB, and this machine has {total / 1e9:.1f}: {advice}"
     )
 
 
@@ -204,14 +230,3 @@ def _check_fits(
         f"{what} needs about {needed / 1e9:.1f} GB, and this machine has {total / 1e9:.1f}: "
         f"{advice((total - PROCESS_BYTES) / needed)}"
     )
-
-
-def _advice(free: float, kept: int, size: int, replicas: int) -> str:
-    """How many replicas would fit: at once, or else in the cell."""
-    at_once = int((free - kept) // (TRAINING_COPIES * size))
-    if at_once > 0:
-        return f"set population.max_replicas={at_once}"
-    in_all = min(replicas, int(free // size) - TRAINING_COPIES)
-    if in_all > 0:
-        return f"at most {in_all} fit, with population.max_replicas=1: take fewer seeds"
-    return "not even one fits"

@@ -171,6 +171,25 @@ def change_result(path: Path, change: Change) -> None:
     (path / "result.json").write_text(json.dumps(seal(result), indent=1), encoding="utf-8")
 
 
+def without_best_weights(path: Path) -> None:
+    """Makes of a trained cell one of a version that kept the last epoch's weights alone."""
+    from safetensors import safe_open
+    from safetensors.torch import load_file, save_file
+
+    file = path / "weights.safetensors"
+    with safe_open(file, framework="pt") as kept:
+        metadata = kept.metadata()
+    tensors = {name: value for name, value in load_file(file).items() if "epoch=" not in name}
+    save_file(tensors, file, metadata)
+
+    def change(result: dict[str, Any]) -> None:
+        for replica in result["replicas"]:
+            del replica["best_weights_sha256"]
+        result["files"][file.name] = hashlib.sha256(file.read_bytes()).hexdigest()
+
+    change_result(path, change)
+
+
 def set_metric(values: Sequence[float | None], metric: str = "test_error") -> Change:
     """A change: the metric at the chosen learning rate, one value per seed."""
 

@@ -17,6 +17,7 @@ from study.configuration import signature
 from study.outputs.cell import (
     CURVE_COLUMNS,
     _write_predictions,
+    by_replica,
     read_curves,
     read_labels,
     read_predictions,
@@ -199,26 +200,35 @@ def test_filters_are_first_layer_images(cell: Path) -> None:
     assert (np.abs(filters.astype(int) - 128).max(axis=(1, 2, 3)) == 127).all()
 
 
-def test_kept_weights_are_those_of_the_last_epoch(cell: Path, record: dict[str, Any]) -> None:
-    tensors = load_file(cell / "weights.safetensors")
-    chosen = record["chosen_lr"]
-    names = {key.partition("/")[0] for key in tensors} - {"normalization"}
-    assert names == {f"seed=0,lr={chosen}", f"seed=1,lr={chosen}"}
+def test_kept_weights_are_those_of_the_last_and_of_the_best_epoch(
+    cell: Path, record: dict[str, Any]
+) -> None:
+    kept = by_replica(load_file(cell / "weights.safetensors"))
+    del kept["normalization"]
+    expected = {}
     for seed in (0, 1):
-        prefix = f"seed={seed},lr={chosen}/"
-        state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-        assert tensors_sha256(state) == replica_of(record, seed, chosen)["weights_sha256"]
+        replica, name = replica_of(record, seed, record["chosen_lr"]), f"seed={seed},lr=0.05"
+        assert (replica["best_weights_sha256"] == replica["weights_sha256"]) == (
+            replica["best_epoch"] == 3
+        )
+        expected[name] = replica["weights_sha256"]
+        if replica["best_epoch"] != 3:
+            expected[f"{name},epoch={replica['best_epoch']}"] = replica["best_weights_sha256"]
+    assert {name: tensors_sha256(state) for name, state in kept.items()} == expected
 
 
 @pytest.mark.parametrize(("keep", "num_kept"), [("all", 2), ("chosen", 1), ("none", 0)])
 def test_which_weights_are_kept(root: Path, tmp_path: Path, keep: str, num_kept: int) -> None:
-    rates = ("optimizer.lr=[0.01,0.05]", "trainer.max_epochs=1")
+    """Of one rate those of two epochs, of the other those of the last, which is its best."""
+    rates = ("optimizer.lr=[0.01,0.05]", "trainer.max_epochs=4")
     record = tiny.train_to(tmp_path / "study" / "cell", root, f"outputs.weights={keep}", *rates)
     path = tmp_path / "study" / "cell" / "weights.safetensors"
     assert path.exists() == (num_kept > 0)
     assert (path.name in record["files"]) == path.exists()
     tensors = load_file(path) if num_kept else {}
-    assert len({key.partition("/")[0] for key in tensors} - {"normalization"}) == num_kept
+    kept = {key.partition("/")[0] for key in tensors} - {"normalization"}
+    assert len(kept) == num_kept + (num_kept > 0)
+    assert ("seed=0,lr=0.05,epoch=3" in kept) == (num_kept > 0)
 
 
 def test_the_same_cell_twice_gives_the_same_everything(

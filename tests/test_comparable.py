@@ -12,6 +12,7 @@ import tiny
 from safetensors.numpy import load_file, save_file
 from synthetic import change_result
 
+from study.outputs.cell import best_name
 from study.outputs.comparable import (
     ABSENT,
     Difference,
@@ -23,7 +24,7 @@ from study.outputs.comparable import (
 
 OVERRIDES = (
     "seeds=2", "optimizer.lr=[0.01,0.05]", "probes=default", "outputs.weights=all",
-    "pairs.points=3",
+    "pairs.points=3", "trainer.max_epochs=4",
 )  # fmt: skip
 
 
@@ -45,8 +46,11 @@ def test_a_cell_is_comparable_with_itself(cell: Path) -> None:
     assert json.loads(json.dumps(content)) == content
     assert differences(content, copy.deepcopy(content)) == []
     assert set(content["replicas"]) == set(content["curves"]) == set(content["probes"])
+    best = {best_name(entry) for entry in content["replicas"].values() if entry["best_epoch"] != 4}
+    assert best
     assert {name.partition("/")[0] for name in content["weights"]} == {
         *content["replicas"],
+        *best,
         "normalization",
     }
 
@@ -82,7 +86,7 @@ def test_so_is_every_row_of_the_files(cell: Path, altered: Path, name: str, colu
     path.write_text("\n".join(",".join(row) for row in [header, *rows]) + "\n", encoding="utf-8")
     (found,) = differences(comparable(cell), comparable(altered))
     assert found.place[:2] == (name.partition(".")[0], "seed=1,lr=0.05")
-    assert "epoch 2" in found.place[2]
+    assert "epoch 4" in found.place[2]
     assert found.place[3] == header[column]
 
 

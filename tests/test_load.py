@@ -10,15 +10,21 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from synthetic import change_result
+from interrupted import train_with_kills
+from synthetic import change_result, without_best_weights
 
 import study
+from study import networks
 from study.errors import InputError
-from study.outputs.cell import read_predictions
+from study.outputs.cell import read_predictions, read_result
 from study.outputs.digests import tensors_sha256
+from study.outputs.files import sha256
 from study.outputs.load import load
 
-OVERRIDES = ("seeds=[0,3]", "optimizer.lr=[0.01,0.05]", "outputs.weights=all")
+OVERRIDES = (
+    *("seeds=[0,3]", "optimizer.lr=[0.01,0.05]", "outputs.weights=all"),
+    "trainer.max_epochs=4",
+)
 MODELS = {
     "mlp": ("norm=batch", "data.normalize=whiten"),
     "cnn": ("model=cnn", "model.channels=[[4],[4]]", "model.head=[8]", "norm=none"),
@@ -34,22 +40,134 @@ def cell(
     return directory, tiny.train_to(directory, root, *OVERRIDES, *MODELS[request.param])
 
 
-def test_a_loaded_network_has_the_recorded_test_error(cell: tuple[Path, dict[str, Any]]) -> None:
+def num_wrong(network: torch.nn.Module) -> int:
+    """How many of the image folder's 30 test images a network classifies wrongly."""
+    images, labels = tiny.pixels(30, seed=2)
+    with torch.no_grad():
+        return int((network(images).argmax(1) != labels).sum())
+
+
+def check_errors(directory: Path, replicas: list[dict[str, Any]], epochs: int) -> int:
+    """Loads each replica at its best and its last epoch; how often the best is an earlier one.
+
+    Their test errors are those of the record, to the image, and the weights those of its hashes.
+    """
+    earlier = 0
+    for replica in replicas:
+        for when, own, hashed in (("best", "", "best_weights_sha256"),
+                                  ("last", "last_", "weights_sha256")):  # fmt: skip
+            network = load(directory, seed=replica["seed"], lr=replica["lr"], when=when)
+            assert num_wrong(network) == round(30 * replica[f"{own}test_error"])
+            assert tensors_sha256(network.network.state_dict()) == replica[hashed]
+            epoch = epochs if when == "last" else replica["best_epoch"] or epochs
+            assert (network.seed, network.lr, network.epoch, network.cell) == (
+                replica["seed"], replica["lr"], epoch, directory,
+            )  # fmt: skip
+        earlier += replica["best_weights_sha256"] != replica["weights_sha256"]
+    return earlier
+
+
+def test_a_loaded_network_has_the_recorded_errors(cell: tuple[Path, dict[str, Any]]) -> None:
     directory, record = cell
+    check_errors(directory, record["replicas"], 4)
     images, labels = tiny.pixels(30, seed=2)
     for replica in record["replicas"]:
         network = load(directory, seed=replica["seed"], lr=replica["lr"])
         assert not network.training
-        state = network.get_submodule("network").state_dict()
-        assert tensors_sha256(state) == replica["weights_sha256"]
         with torch.no_grad():
             outputs = network(images)
-        error = float((outputs.argmax(1) != labels).double().mean())
-        assert error == pytest.approx(replica["last_test_error"])
-        loss = torch.nn.functional.cross_entropy(outputs.double(), labels)
-        assert float(loss) == pytest.approx(replica["last_test_loss"], rel=1e-4)
-        with torch.no_grad():
             assert torch.equal(outputs, network(images.float()))
+        loss = torch.nn.functional.cross_entropy(outputs.double(), labels)
+        assert float(loss) == pytest.approx(replica["test_loss"], rel=1e-4)
+
+
+@pytest.mark.parametrize("engine", ["sequential", "stacked"])
+@pytest.mark.parametrize("way", ["at once", "in parts, stopped after each epoch", "seeds raised"])
+def test_the_network_of_a_headline_is_kept_however_it_was_trained(
+    root: Path, tmp_path: Path, engine: str, way: str
+) -> None:
+    own = ("optimizer.lr=[0.05,0.4]", "trainer.max_epochs=4", f"population.engine={engine}")
+    directory = tmp_path / "study" / "cell"
+    if way == "at once":
+        tiny.train_to(directory, root, "seeds=3", *own, "outputs.tensorboard=replicas")
+    elif way == "seeds raised":
+        tiny.train_to(tmp_path / "study" / "first", root, "seeds=2", *own)
+        tiny.train_to(directory, root, "seeds=3", *own)
+    else:
+        parts = ("outputs.tensorboard=none", "population.max_replicas=3")
+        assert train_with_kills(directory, root, "seeds=3", *own, *parts) == 8
+    record = read_result(directory)
+    chosen = [each for each in record["replicas"] if each["lr"] == record["chosen_lr"]]
+    assert ["copied_from" in each for each in chosen] == [way == "seeds raised"] * 2 + [False]
+    assert chosen[0]["best_epoch"] < 4
+    assert check_errors(directory, chosen, 4) >= 1
+    _, predictions = read_predictions(directory)
+    for each in chosen:
+        error = (predictions[each["seed"]] != tiny_test_labels()).mean()
+        assert num_wrong(load(directory, seed=each["seed"])) == round(30 * error)
+
+
+def tiny_test_labels() -> np.ndarray:
+    """The labels of the image folder's test images, in its order: by class."""
+    return np.sort(tiny.pixels(30, seed=2)[1].numpy())
+
+
+def test_a_replica_that_diverged_is_that_of_its_last_epoch(root: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "study" / "cell"
+    record = tiny.train_to(directory, root, "optimizer.lr=1e+30", "trainer.max_epochs=2")
+    assert record["replicas"][0]["status"] == "diverged"
+    assert load(directory).epoch == load(directory, when="last").epoch == 2
+
+
+def test_of_an_older_cell_the_last_epoch_is_loaded_and_the_best_only_where_it_is_the_last(
+    root: Path, tmp_path: Path
+) -> None:
+    directory = tmp_path / "study" / "cell"
+    record = tiny.train_to(directory, root, *OVERRIDES)
+    command = "study train experiment=x outputs.weights=all"
+    change_result(directory, lambda result: result["provenance"].update(command=command))
+    without_best_weights(directory)
+    differ = [each["best_weights_sha256"] != each["weights_sha256"] for each in record["replicas"]]
+    assert set(differ) == {True, False}
+    for replica, earlier in zip(record["replicas"], differ, strict=True):
+        own = {"seed": replica["seed"], "lr": replica["lr"]}
+        last = load(directory, **own, when="last")
+        assert num_wrong(last) == round(30 * replica["last_test_error"])
+        if not earlier:
+            assert same(load(directory, **own), last)
+            continue
+        with pytest.raises(InputError, match="at its last epoch alone .4; the best is [123]") as no:
+            load(directory, **own)
+        assert "\n" not in str(no.value)
+        again = "remove the directory and train the cell again with `study train experiment=x "
+        assert f"give when='last', or {again}outputs.weights=chosen`" in str(no.value)
+
+
+def test_a_network_with_a_forward_of_its_own_is_loaded_with_it(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Residual(networks.MLP):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            first, second = self.blocks
+            x = first(x)
+            return self.output(x + second(x))
+
+    def build(input_shape: tuple[int, int, int], num_classes: int, **keys: Any) -> Residual:
+        return Residual(int(np.prod(input_shape)), num_classes, **keys)
+
+    monkeypatch.setitem(networks.MODELS, "mlp", (build, Residual))
+    directory = tmp_path / "study" / "cell"
+    own = ("seeds=2", "optimizer.lr=0.5", "trainer.max_epochs=4")
+    record = tiny.train_to(directory, root, *own)
+    assert isinstance(load(directory).network, Residual)
+    assert check_errors(directory, record["replicas"], 4) > 0
+    config = (directory / "config.yaml").read_text(encoding="utf-8").replace("- 8", "- 9", 1)
+    (directory / "config.yaml").write_text(config, encoding="utf-8")
+    digest = sha256(directory / "config.yaml")
+    change_result(directory, lambda result: result["files"].update({"config.yaml": digest}))
+    with pytest.raises(InputError, match="does not fit the network that this version") as caught:
+        load(directory)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -120,11 +238,14 @@ def test_without_a_record_the_only_kept_rate_is_taken_and_several_are_named(
         if text is not None:
             (directory / "result.json").write_text(text, encoding="utf-8")
         if keep == "chosen":
-            assert same(load(directory), load(directory, seed=0, lr=record["chosen_lr"]))
+            chosen = load(directory, seed=0, lr=record["chosen_lr"], when="last")
+            assert same(load(directory, when="last"), chosen)
+            with pytest.raises(InputError, match="which epoch of seed=0,lr=.* was the best"):
+                load(directory)
         else:
             with pytest.raises(InputError, match="lr=, one of: 0.01, 0.05"):
                 load(directory)
-            load(directory, lr=0.01)
+            load(directory, lr=0.01, when="last")
 
 
 def test_the_lowest_seed_is_that_of_the_smallest_number(root: Path, tmp_path: Path) -> None:
@@ -207,3 +328,16 @@ def test_a_damaged_configuration_is_named(root: Path, tmp_path: Path, text: str)
 def test_a_directory_that_is_no_cell_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no cell"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "curves.csv", "weights.safetensors"])
+def test_what_is_not_the_file_of_the_record_is_not_loaded(
+    cell: tuple[Path, dict[str, Any]], tmp_path: Path, name: str
+) -> None:
+    directory = Path(shutil.copytree(cell[0], tmp_path / "cell"))
+    content = bytearray((directory / name).read_bytes())
+    content[-1] ^= 1
+    (directory / name).write_bytes(content)
+    with pytest.raises(InputError, match=f"{name} is damaged: .*altered") as caught:
+        load(directory)
+    assert "\n" not in str(caught.value)

@@ -7,6 +7,7 @@ from tiny import config
 from study import memory
 from study.errors import InputError
 from study.memory import (
+    KEPT_COPIES,
     PROBING_COPIES,
     PROCESS_BYTES,
     TRAINING_COPIES,
@@ -55,16 +56,19 @@ def refusal(monkeypatch: pytest.MonkeyPatch, networks: float, *overrides: str) -
 def test_the_number_of_replicas_that_fits_is_said_and_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     needed = 8 * TRAINING_COPIES + 8
     assert refusal(monkeypatch, needed) == ""
-    for room, fits in ((needed - 1, 7), (8 + 3 * TRAINING_COPIES, 3), (8 + TRAINING_COPIES, 1)):
-        said = refusal(monkeypatch, room)
-        assert said.startswith("8 replicas at once")
-        assert said.endswith(f"set population.max_replicas={fits}")
-        assert refusal(monkeypatch, room, f"population.max_replicas={fits}") == ""
-        assert refusal(monkeypatch, room, f"population.max_replicas={fits + 1}")
+    for kept, copies in (("chosen", KEPT_COPIES), ("none", 1)):
+        keep = f"outputs.weights={kept}"
+        for fits in (7, 3, 1):
+            room = fits * (TRAINING_COPIES + 1) + (8 - fits) * copies
+            said = refusal(monkeypatch, room, keep)
+            assert said.startswith("8 replicas at once")
+            assert said.endswith(f"set population.max_replicas={fits}")
+            assert refusal(monkeypatch, room, keep, f"population.max_replicas={fits}") == ""
+            assert refusal(monkeypatch, room, keep, f"population.max_replicas={fits + 1}")
 
 
 def test_a_cell_whose_weights_alone_do_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = refusal(monkeypatch, TRAINING_COPIES + 4.5)
+    said = refusal(monkeypatch, TRAINING_COPIES + 1 + 3 * KEPT_COPIES + 0.5)
     assert said.endswith("at most 4 fit, with population.max_replicas=1: take fewer seeds")
     assert refusal(monkeypatch, TRAINING_COPIES).endswith("not even one fits")
 

@@ -11,13 +11,19 @@ import pytest
 import tiny
 import yaml
 from safetensors.numpy import load_file, save_file
-from synthetic import change_result
+from synthetic import change_result, without_best_weights
 
+import study.attempt
 from study.__main__ import main
 from study.configuration import RECIPE, signature
+from study.outputs.cell import best_name
 from study.outputs.files import sha256
+from study.population import Population, Replica
 
-OVERRIDES = ("seeds=2", "optimizer.lr=[0.01,0.05]", "outputs.weights=all", "probes=default")
+OVERRIDES = (
+    *("seeds=2", "optimizer.lr=[0.01,0.05]", "outputs.weights=all", "probes=default"),
+    "trainer.max_epochs=4",
+)
 Output = pytest.CaptureFixture[str]
 
 
@@ -89,6 +95,44 @@ def test_what_an_older_version_did_not_record_is_not_compared(cell: Path, capsys
     (cell / "probes.csv").unlink()
     assert main(["reproduce", str(cell)]) == 0
     assert capsys.readouterr().out.endswith("bitwise equal\n")
+
+
+def test_the_weights_of_the_best_epoch_are_compared(cell: Path, capsys: Output) -> None:
+    record = json.loads((cell / "result.json").read_text(encoding="utf-8"))
+    place = next(i for i, entry in enumerate(record["replicas"]) if entry["best_epoch"] != 4)
+    name = best_name(record["replicas"][place])
+    path = cell / "weights.safetensors"
+    arrays = load_file(path)
+    arrays[f"{name}/output.weight"] *= np.float64(1.01)
+    save_file(arrays, path, {"input_shape": "1,16,16"})
+
+    def change(record: dict[str, Any]) -> None:
+        record["replicas"][place]["best_weights_sha256"] = "0" * 64
+        record["files"][path.name] = sha256(path)
+
+    forged(cell, change)
+    assert main(["reproduce", str(cell)]) == 1
+    out = capsys.readouterr().out
+    assert "weights  3 of 4 replicas equal" in out
+    assert f"furthest apart in weights  {name} output.weight: 0.99" in out
+
+
+def test_another_best_epoch_elsewhere_is_within_tolerance(cell: Path, capsys: Output) -> None:
+    """The weights of one epoch are not measured against those of another."""
+    path = cell / "weights.safetensors"
+    arrays = {name.replace("epoch=3", "epoch=9"): each for name, each in load_file(path).items()}
+    assert any("epoch=9" in name for name in arrays)
+    save_file(arrays, path, {"input_shape": "1,16,16"})
+
+    def change(record: dict[str, Any]) -> None:
+        record["provenance"]["processor"] = "Another"
+        record["files"][path.name] = sha256(path)
+
+    forged(cell, change)
+    assert main(["reproduce", str(cell)]) == 0
+    out = capsys.readouterr().out
+    assert "equal within tolerance" in out
+    assert "furthest apart" not in out
 
 
 def rewritten(cell: Path, name: str, text: str) -> None:
@@ -189,6 +233,30 @@ def test_copied_replicas_are_named_and_not_trained(
     tiny.train_to(alone, root, "seeds=1", *rates)
     assert main(["reproduce", str(alone)]) == 2
     assert "trained nothing: seed=0,lr=0.01, seed=0,lr=0.05 came from" in capsys.readouterr().err
+
+
+def test_an_older_cell_trains_again_what_it_trained(
+    root: Path, tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It kept no weights of best epochs, of its own replicas and of those that it copied."""
+    own = ("optimizer.lr=[0.05,0.4]", "trainer.max_epochs=4")
+    tiny.train_to(tmp_path / "study" / "two", root, "seeds=2", *own)
+    cell = tmp_path / "study" / "three"
+    record = tiny.train_to(cell, root, "seeds=3", *own)
+    without_best_weights(cell)
+    assert any(each["best_epoch"] != 4 for each in record["replicas"] if "copied_from" in each)
+    trained: list[Replica] = []
+    build = study.attempt.build_population
+
+    def spy(config: Any, data: Any, replicas: Any, *rest: Any) -> Population:
+        trained.extend(replicas)
+        return build(config, data, replicas, *rest)
+
+    monkeypatch.setattr(study.attempt, "build_population", spy)
+    capsys.readouterr()
+    assert main(["reproduce", str(cell)]) == 0
+    assert capsys.readouterr().out.endswith("bitwise equal\n")
+    assert trained == [Replica(2, 0.05), Replica(2, 0.4)]
 
 
 def test_pretraining_that_is_not_the_kept_one_is_told(

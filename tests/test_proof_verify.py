@@ -13,19 +13,21 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny
-from synthetic import change_result
+from synthetic import change_result, without_best_weights
 
 from study.__main__ import main
 from study.compose import compose_cell, hydra_ready
 from study.configuration import directory_name, factors, signature, with_fingerprint
 from study.data import read_images
+from study.outputs.cell import best_name
 from study.outputs.files import sha256
 from study.outputs.records import read_ledger
+from study.outputs.results import WEIGHTS_SHA256
 from study.proof.verify import verify
 
 OVERRIDES = (
     "seeds=2", "optimizer.lr=[0.01,0.05]", "outputs.weights=all", "probes=default",
-    "pretraining=autoencoder", "pretraining.epochs=1", "pairs.points=3",
+    "pretraining=autoencoder", "pretraining.epochs=1", "pairs.points=3", "trainer.max_epochs=4",
 )  # fmt: skip
 
 
@@ -138,10 +140,10 @@ def renamed(cell: Path, name: str) -> Path:
 
 def test_a_record_that_was_forged_contradicts_its_files(cell: Path) -> None:
     record = json.loads((cell / "result.json").read_text(encoding="utf-8"))
-    for key in ("best_epoch", "val_error", "last_val_loss", "test_error", "weights_sha256"):
+    for key in ("best_epoch", "val_error", "last_val_loss", "test_error", *WEIGHTS_SHA256):
         replicas = [dict(entry) for entry in record["replicas"]]
         for entry in replicas:
-            entry[key] = "0" * 64 if key == "weights_sha256" else 2 if entry[key] == 1 else 1
+            entry[key] = "0" * 64 if key in WEIGHTS_SHA256 else 2 if entry[key] == 1 else 1
         assert resealed(cell, replicas=replicas), key
     resealed(cell, replicas=record["replicas"])
     assert problems(cell) == []
@@ -155,6 +157,18 @@ def test_a_record_that_was_forged_contradicts_its_files(cell: Path) -> None:
     found = resealed(cell, factors=record["factors"] | {"activation": "tanh"})
     assert "result.json: its factors are not those of study.json" in found
     assert "result.json: its factors are not those of config.yaml" in found
+
+
+def test_weights_of_a_best_epoch_that_the_record_speaks_of_are_missed(cell: Path) -> None:
+    replicas = json.loads((cell / "result.json").read_text(encoding="utf-8"))["replicas"]
+    without_best_weights(cell)
+    assert problems(cell) == []  # As a version left it that did not keep them.
+    earlier = [best_name(entry) for entry in replicas if entry["best_epoch"] != 4]
+    assert earlier
+    assert resealed(cell, replicas=replicas) == [
+        f"weights.safetensors: it lacks {name}, which result.json says are not the last weights"
+        for name in earlier
+    ]
 
 
 def test_a_configuration_that_was_changed_has_another_signature(cell: Path) -> None:

@@ -1,6 +1,7 @@
 """Raising `seeds` copies finished replicas and trains the others alone."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import tiny
 from safetensors.torch import load_file
+from synthetic import without_best_weights
 
 import study.attempt
 from study.outputs import reuse
@@ -156,6 +158,27 @@ def test_weights_that_are_asked_for_later_are_trained_again(
     tiny.train_to(tmp_path / "study" / "two", root, "seeds=2", *ONE_RATE)
     assert set(trained) == {Replica(0, 0.05), Replica(1, 0.05)}
     check_same_as_trained(tmp_path / "study", root, "two", "seeds=2", *ONE_RATE)
+
+
+def test_the_best_epochs_weights_of_an_older_record_are_trained_again(
+    root: Path, tmp_path: Path, trained: list[Replica]
+) -> None:
+    own = ("optimizer.lr=[0.05,0.4]", "trainer.max_epochs=4")
+    first = tiny.train_to(tmp_path / "study" / "one", root, "seeds=2", *own)
+    without_best_weights(tmp_path / "study" / "one")
+    chosen = [each for each in first["replicas"] if each["lr"] == first["chosen_lr"] == 0.05]
+    assert [each["best_epoch"] == 4 for each in chosen] == [False, True]
+    for keep, again in (("none", []), ("chosen", [Replica(0, 0.05)])):
+        trained.clear()
+        tiny.train_to(tmp_path / "study" / keep, root, "seeds=3", *own, f"outputs.weights={keep}")
+        assert trained == [Replica(2, 0.05), Replica(2, 0.4), *again]
+        shutil.rmtree(tmp_path / "study" / "none", ignore_errors=True)
+    fresh = tmp_path / "fresh" / "cell"
+    tiny.train_to(fresh, root, "seeds=3", *own)
+    ours, theirs = (
+        load_file(path / "weights.safetensors") for path in (tmp_path / "study" / "chosen", fresh)
+    )
+    assert tiny.equal(ours, theirs)
 
 
 def truncated(path: Path) -> None:

@@ -196,8 +196,11 @@ def _write_weights(
     tensors = {f"normalization/{name}": value for name, value in normalization.items()}
     for result in kept:
         assert result.weights is not None, "what stands in a record has its weights"
-        prefix = replica_name(result.seed, result.lr)
-        tensors |= {f"{prefix}/{name}": value for name, value in result.weights.items()}
+        states = {replica_name(result.seed, result.lr): result.weights}
+        if result.best_weights is not None:
+            states[best_name(result.numbers)] = result.best_weights
+        for prefix, state in states.items():
+            tensors |= {f"{prefix}/{name}": value for name, value in state.items()}
     shape = ",".join(str(size) for size in input_shape)
     write_tensors(directory / "weights.safetensors", tensors, {"input_shape": shape})
 
@@ -218,8 +221,20 @@ def replica_name(seed: object, lr: object) -> str:
     return f"seed={seed},lr={lr}"
 
 
+def best_name(numbers: Mapping[str, Any]) -> str:
+    """How weights.safetensors names a replica at its best epoch: `seed=0,lr=0.1,epoch=3`.
+
+    By its entry of result.json. At its last epoch it has a replica's name alone, and where that is
+    the best the file holds it once.
+    """
+    return f"{replica_name(numbers['seed'], numbers['lr'])},epoch={numbers.get('best_epoch')}"
+
+
 def by_replica(tensors: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """What weights.safetensors holds, by replica and then by name; `normalization` is one more."""
+    """What weights.safetensors holds, by replica and then by name; `normalization` is one more.
+
+    A replica whose best epoch is not its last is there twice (`best_name`).
+    """
     found: dict[str, dict[str, Any]] = {}
     for key, value in tensors.items():
         replica, _, name = key.partition("/")

@@ -1,9 +1,10 @@
 """A trained network out of a cell's directory, as a plain module."""
 
+import csv
 import os
 import shlex
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,64 +13,131 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from study.data import Normalize
-from study.errors import InputError
-from study.networks import build_network
-from study.outputs.cell import by_replica, replica_name
+from study.errors import InputError, unknown
+from study.networks import Network, build_network
+from study.outputs.cell import by_replica, read_curves, replica_name
+from study.outputs.readings import verified
 from study.outputs.record_form import check_result
+from study.outputs.results import is_best
 from study.outputs.sealed import read_json
+
+WHEN = ("best", "last")
+"""The epochs of a replica whose weights are kept."""
+WEIGHTS = "weights.safetensors"
+Replica = tuple[int, float]
+"""Seed and learning rate."""
+
+
+class TrainedNetwork(nn.Sequential):
+    """`normalize`, then `network`, and whose weights they are.
+
+    `cell` is the directory that they come from, `seed` and `lr` tell the replica, and `epoch` is
+    the number of epochs that it was trained for until then.
+    """
+
+    normalize: Normalize
+    network: Network
+    cell: Path
+    seed: int
+    lr: float
+    epoch: int
 
 
 def load(
-    cell: str | os.PathLike[str], *, seed: int | None = None, lr: float | None = None
-) -> nn.Sequential:
-    """The network of one replica at its last epoch, in evaluation mode.
+    directory: str | os.PathLike[str],
+    /,
+    *,
+    seed: int | None = None,
+    lr: float | None = None,
+    when: str = "best",
+) -> TrainedNetwork:
+    """The network of one replica, in evaluation mode.
+
+    `directory` is a cell's. `lr` defaults to the learning rate that the cell chose, `seed` to the
+    lowest with kept weights. The weights are those of the epoch that was best on validation, whose
+    test error is the record's `test_error`, the headline; with `when="last"`, and of a replica that
+    diverged, those of the last epoch, whose test error is `last_test_error`.
 
     Takes raw images, uint8 or float in [0, 255], [N, C, H, W], and returns outputs [N, classes]; an
     autoencoder returns reconstructions of the normalized images, [N, C H W] (their logits, if it
-    minimized cross-entropy). `normalize` and `network` are its two parts. `lr` defaults to the
-    learning rate that the cell chose, `seed` to the lowest with kept weights. The weights are those
-    of the last epoch: their test error is the record's `last_test_error`, while `test_error`, the
-    headline, is that of the best epoch. Nothing of the file is executed. Raises `InputError` for a
-    directory without kept weights, and for a replica that it has none of.
+    minimized cross-entropy). Nothing of the files is executed. Raises `InputError` where weights
+    were not kept, and where a file is damaged.
 
     >>> network = load("outputs/quickstart/CELL", seed=0)
     >>> network(images).argmax(dim=1)
+    >>> load("outputs/quickstart/CELL", when="last").epoch
     """
-    directory = Path(cell)
-    config = _read_config(directory)
-    tensors, input_shape = _read_tensors(directory)
+    if when not in WHEN:
+        raise unknown("epoch", when, WHEN)
+    cell = Path(directory)
+    if record := _read_record(cell):
+        _check_files(cell, record)
+    config = _read_config(cell)
+    tensors, input_shape = _read_tensors(cell)
     states = by_replica(tensors)
-    normalization = states.pop("normalization", {})
-    names = states.keys()
-    name = _pick(directory, names, seed, _chosen_lr(directory, names) if lr is None else lr)
-    state = states[name]
+    normalize = Normalize.from_state(states.pop("normalization", {}))
+    last: dict[Replica, dict[str, Tensor]] = {}
+    earlier: dict[Replica, tuple[int, dict[str, Tensor]]] = {}
+    for name, state in states.items():
+        replica, epoch = _parsed(name)
+        if epoch is None:
+            last[replica] = state
+        else:
+            earlier[replica] = epoch, state
+    replica = _pick(cell, last, seed, _chosen_lr(cell, record, last) if lr is None else lr)
+    if when == "best" and replica in earlier:
+        epoch, state = earlier[replica]
+    else:
+        epoch, state = _last_epoch(cell, replica), last[replica]
+        if when == "best":
+            _check_best(cell, record, replica, epoch)
     network = build_network(config, input_shape, len(state["output.weight"]))
-    network.to(state["output.weight"].dtype).load_state_dict(state)
-    normalize = Normalize.from_state(normalization)
-    parts = OrderedDict[str, nn.Module](normalize=normalize, network=network)
-    return nn.Sequential(parts).to(state["output.weight"].dtype).eval()
-
-
-def _read_config(directory: Path) -> dict[str, Any]:
+    network.to(state["output.weight"].dtype)
     try:
-        text = (directory / "config.yaml").read_text(encoding="utf-8")
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise InputError(
+            f"{cell / WEIGHTS} does not fit the network that this version of the code makes of "
+            f"config.yaml ({reason}); load it with the version that trained it"
+        ) from None
+    trained = TrainedNetwork(OrderedDict[str, nn.Module](normalize=normalize, network=network))
+    trained.cell, (trained.seed, trained.lr), trained.epoch = cell, replica, epoch
+    return trained.to(state["output.weight"].dtype).eval()
+
+
+def _check_files(cell: Path, record: Mapping[str, Any]) -> None:
+    """`InputError` unless the weights were kept, and what is read is what the record names."""
+    if not (cell / WEIGHTS).exists():
+        raise InputError(
+            f"{cell} kept no weights, and a launch leaves a finished cell as it is: {_anew(record)}"
+        )
+    for path in (cell / "config.yaml", cell / "curves.csv", cell / WEIGHTS):
+        try:
+            verified(path, record["files"].get(path.name, ""))
+        except ValueError as reason:
+            raise InputError(f"{path} is damaged: {reason}; train the cell again") from None
+
+
+def _read_config(cell: Path) -> dict[str, Any]:
+    try:
+        text = (cell / "config.yaml").read_text(encoding="utf-8")
     except OSError:
         raise InputError(
-            f"{directory} is no cell: it has no config.yaml; give a directory that "
-            "`study status` lists"
+            f"{cell} is no cell: it has no config.yaml; give a directory that `study status` lists"
         ) from None
     try:
         config = yaml.safe_load(text)
         return {group: dict(config[group]) for group in ("model", "activation", "norm")}
     except (yaml.YAMLError, KeyError, TypeError, ValueError):
-        raise InputError(f"{directory / 'config.yaml'} is damaged; train the cell again") from None
+        raise InputError(f"{cell / 'config.yaml'} is damaged; train the cell again") from None
 
 
-def _read_tensors(directory: Path) -> tuple[dict[str, Tensor], tuple[int, int, int]]:
+def _read_tensors(cell: Path) -> tuple[dict[str, Tensor], tuple[int, int, int]]:
     """All kept tensors, and the shape (C, H, W) of an input."""
-    path = directory / "weights.safetensors"
+    path = cell / WEIGHTS
     if not path.exists():
-        raise InputError(_no_weights(directory))
+        raise InputError(f"{cell} is not finished, so it has no weights yet; train the cell first")
     try:
         with safe_open(path, framework="pt") as file:
             channels, height, width = map(int, file.metadata()["input_shape"].split(","))
@@ -79,11 +147,8 @@ def _read_tensors(directory: Path) -> tuple[dict[str, Tensor], tuple[int, int, i
         raise InputError(f"{path} is damaged ({error}); train the cell again") from None
 
 
-def _no_weights(directory: Path) -> str:
-    """Why there are none and how to get them: to a launch, a finished cell is finished."""
-    record = _read_record(directory)
-    if record is None:
-        return f"{directory} is not finished, so it has no weights yet; train the cell first"
+def _anew(record: Mapping[str, Any]) -> str:
+    """What to do for weights that were not kept."""
     try:
         command = shlex.split(record["provenance"]["command"])
     except (KeyError, TypeError, ValueError):
@@ -92,47 +157,74 @@ def _no_weights(directory: Path) -> str:
         command = ["study", "train", "..."]
     parts = [p for p in command if p != "--failed" and not p.startswith("outputs.weights=")]
     again = shlex.join([*parts, "outputs.weights=chosen"])
-    return (
-        f"{directory} kept no weights, and a launch leaves a finished cell as it is: "
-        f"remove the directory and train the cell again with `{again}`"
-    )
+    return f"remove the directory and train the cell again with `{again}`"
 
 
-def _read_record(directory: Path) -> dict[str, Any] | None:
+def _read_record(cell: Path) -> dict[str, Any] | None:
     """The cell's result.json, if it can be trusted."""
     try:
-        record = read_json(directory / "result.json")
+        record = read_json(cell / "result.json")
         check_result(record, record["signature"])
     except (OSError, ValueError, KeyError):
         return None
     return record
 
 
-def _chosen_lr(directory: Path, names: Collection[str]) -> float:
+def _parsed(name: str) -> tuple[Replica, int | None]:
+    """The replica of `seed=0,lr=0.1`, and the epoch of `seed=0,lr=0.1,epoch=3`."""
+    seed, lr, *epoch = (part.partition("=")[2] for part in name.split(","))
+    return (int(seed), float(lr)), int(epoch[0]) if epoch else None
+
+
+def _chosen_lr(cell: Path, record: Mapping[str, Any] | None, kept: Collection[Replica]) -> float:
     """The learning rate that the record chose; without a record, the only kept one."""
-    if record := _read_record(directory):
+    if record:
         return float(record["chosen_lr"])
-    rates = sorted({_order(name)[1] for name in names})
+    rates = sorted({lr for _, lr in kept})
     if len(rates) != 1:
         raise InputError(
-            f"{directory} has no usable result.json to say which learning rate was chosen; "
+            f"{cell} has no usable result.json to say which learning rate was chosen; "
             f"give lr=, one of: {', '.join(map(str, rates))}"
         )
     return rates[0]
 
 
-def _order(name: str) -> tuple[int, float]:
-    """The seed and the learning rate of `seed=0,lr=0.1`."""
-    seed, _, lr = name.removeprefix("seed=").partition(",lr=")
-    return int(seed), float(lr)
-
-
-def _pick(directory: Path, names: Collection[str], seed: int | None, lr: float) -> str:
+def _pick(cell: Path, kept: Collection[Replica], seed: int | None, lr: float) -> Replica:
     """The kept replica of this learning rate and seed, or of the lowest seed."""
-    places = {_order(name): name for name in names}
-    wanted = [place for place in sorted(places) if place[1] == lr and seed in (None, place[0])]
+    wanted = [
+        replica for replica in sorted(kept) if replica[1] == lr and seed in (None, replica[0])
+    ]
     if not wanted:
         asked = replica_name("any" if seed is None else seed, float(lr))
-        kept = "; ".join(places[place] for place in sorted(places))
-        raise InputError(f"{directory} kept no weights of {asked}; it has: {kept}")
-    return places[wanted[0]]
+        names = "; ".join(replica_name(*replica) for replica in sorted(kept))
+        raise InputError(f"{cell} kept no weights of {asked}; it has: {names}")
+    return wanted[0]
+
+
+def _last_epoch(cell: Path, replica: Replica) -> int:
+    """The last epoch of a replica in curves.csv."""
+    try:
+        rows = read_curves(cell)
+        return max(row["epoch"] for row in rows if (row["seed"], row["lr"]) == replica)
+    except (OSError, csv.Error, ValueError, KeyError, TypeError):
+        raise InputError(
+            f"{cell / 'curves.csv'} is missing or damaged; train the cell again"
+        ) from None
+
+
+def _check_best(
+    cell: Path, record: Mapping[str, Any] | None, replica: Replica, last_epoch: int
+) -> None:
+    """`InputError` unless the last epoch of a replica is the one that its headline is of."""
+    name = replica_name(*replica)
+    if record is None:
+        raise InputError(
+            f"{cell} has no usable result.json to say which epoch of {name} was the best; "
+            "give when='last'"
+        )
+    entries = {replica_name(each["seed"], each["lr"]): each for each in record["replicas"]}
+    if not is_best(entries[name], last_epoch):
+        raise InputError(
+            f"{cell} kept the weights of {name} at its last epoch alone ({last_epoch}; the best is "
+            f"{entries[name].get('best_epoch')}): give when='last', or {_anew(record)}"
+        )

@@ -67,6 +67,7 @@ _REPLICA = Fields(
         "best_epoch": OrNull(whole(0)),
         "symmetry_broken": whole(1),
         "weights_sha256": TEXT,
+        "best_weights_sha256": TEXT,
         "copied_from": Fields({"signature": TEXT}, _PROVENANCE),
     },
 )

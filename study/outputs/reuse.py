@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from study.outputs.cell import (
+    best_name,
     by_replica,
     is_set_aside,
     read_curves,
@@ -102,6 +103,7 @@ def _read(directory: Path, record: dict[str, Any], with_weights: bool) -> list[R
                 predictions.get(seed) if lr == chosen else None,
                 weights.get(replica_name(seed, lr)),
                 _of(probes, seed, lr),
+                best_weights=weights.get(best_name(numbers)),
             )
         )
     return results
@@ -113,15 +115,10 @@ def _of(rows: list[dict[str, Any]], seed: int, lr: float) -> list[dict[str, Any]
 
 
 def _weights(directory: Path, record: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The kept weights of each replica, by the replica's name; none if the file is gone."""
+    """The kept weights of each replica by their names in the file; none if it is gone."""
     from safetensors.torch import load_file
 
     path = directory / "weights.safetensors"
     if not path.exists() or sha256(path) != record["files"].get(path.name):
         return {}
     return by_replica(load_file(path))
-
-
-def lacks(result: ReplicaResult, *, weights: bool) -> bool:
-    """Whether a replica cannot stand at the chosen learning rate: something of it was not kept."""
-    return result.predictions is None or (weights and result.weights is None)

@@ -233,5 +233,13 @@ class Population(WholeEpochs):
 
     def last_state(self, index: int) -> State:
         """The parameters and buffers of one replica, by name, on the CPU."""
-        state = self.engine.snapshot(index)
-        return {name: torch.as_tensor(value).cpu() for name, value in state.items()}
+        return _on_cpu(self.engine.snapshot(index))
+
+    def best_state(self, index: int) -> State | None:
+        """Those of its best epoch, once trained; None where that is the last, or there is none."""
+        state = self.progress[index].best_state
+        return None if state is None else _on_cpu(state)
+
+
+def _on_cpu(state: State) -> State:
+    return {name: torch.as_tensor(value).cpu() for name, value in state.items()}

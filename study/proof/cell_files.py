@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from study.outputs.cell import CONTENT, by_replica, replica_name
+from study.outputs.cell import CONTENT, best_name, by_replica, replica_name
 from study.outputs.digests import tensors_sha256
 from study.outputs.measurements import FILE as PROBES_FILE
 from study.outputs.measurements import parsed_row, summary
@@ -200,16 +200,19 @@ def _pairs(files: Files) -> Iterator[Problem]:
 
 
 def _weights(files: Files) -> Iterator[Problem]:
-    """The hash of each kept replica's weights."""
+    """The hashes of each kept replica's weights, at its last epoch and at its best."""
     from safetensors.numpy import load
 
-    recorded = {
-        replica_name(entry["seed"], entry["lr"]): entry["weights_sha256"]
-        for entry in files.result["replicas"]
-    }
-    for replica, state in by_replica(load(files.sound[WEIGHTS])).items():
-        if replica != "normalization" and tensors_sha256(state) != recorded.get(replica):
-            yield WEIGHTS, f"{replica} has not the weights_sha256 that result.json says"
+    kept = by_replica(load(files.sound[WEIGHTS]))
+    recorded: dict[str, str | None] = {}
+    for entry in files.result["replicas"]:
+        last, best = replica_name(entry["seed"], entry["lr"]), best_name(entry)
+        recorded |= {best: entry.get("best_weights_sha256"), last: entry["weights_sha256"]}
+        if last in kept and best not in kept and recorded[best] not in (None, recorded[last]):
+            yield WEIGHTS, f"it lacks {best}, which result.json says are not the last weights"
+    for name, state in kept.items():
+        if name != "normalization" and tensors_sha256(state) != recorded.get(name):
+            yield WEIGHTS, f"{name} has not the hash of its weights that result.json says"
 
 
 CHECKS: dict[str, Callable[[Files], Iterator[Problem]]] = {

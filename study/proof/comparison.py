@@ -10,6 +10,7 @@ from typing import Any
 
 from study.outputs.cell import read_predictions
 from study.outputs.comparable import ABSENT, Difference, comparable, differences
+from study.outputs.results import WEIGHTS_SHA256
 from study.proof.pretrainings import compared_pretraining
 from study.proof.saved import Saved, names
 from study.proof.tolerance import Tolerance, tolerance_of
@@ -74,7 +75,7 @@ def compare(saved: Saved, again: Path) -> Comparison:
     pretrained, apart = compared_pretraining(saved, second.pop("pretraining"), again.parent)
     first.pop("pretraining")
     found = [each for each in differences(first, second) if each.first != ABSENT]
-    hashes = {each.place[1] for each in found if each.place[-1] == "weights_sha256"}
+    hashes = {each.place[1] for each in found if each.place[-1] in WEIGHTS_SHA256}
     return Comparison(
         replicas=trained,
         diverged=[name for name in trained if _diverged(first, name) and _diverged(second, name)],
@@ -103,16 +104,20 @@ def _trained(content: dict[str, Any], trained: list[str]) -> dict[str, Any]:
 
 
 def _weights_apart(saved: Saved, again: Path, found: Iterable[Difference]) -> list[Difference]:
-    """Of each kept tensor that differs, the norm of the difference by the norm."""
+    """Of each kept tensor that differs, the norm of the difference by the norm.
+
+    Not of one that only one side has, as where another epoch is the best.
+    """
     from safetensors.numpy import load_file
 
-    names = [each.place[1] for each in found if each.place[0] == "weights"]
+    shared = [each for each in found if each.place[0] == "weights" and each.second != ABSENT]
+    names = [each.place[1] for each in shared]
     if not names:
         return []
     one, other = (load_file(path / "weights.safetensors") for path in (saved.directory, again))
     apart = []
     for name in names:
-        value = _relative(one[name], other.get(name))
+        value = _relative(one[name], other[name])
         apart.append(Difference(("weights", *name.partition("/")[::2]), 0.0, value))
     return apart
 
@@ -121,7 +126,7 @@ def _relative(one: Any, other: Any) -> float:
     """Norm of the difference by the norm; infinite for arrays of other shapes or not finite."""
     import numpy as np
 
-    if other is None or one.shape != other.shape:
+    if one.shape != other.shape:
         return np.inf
     one, other = one.astype(np.float64), other.astype(np.float64)
     size, apart = np.linalg.norm(one), np.linalg.norm(one - other)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from study.outputs.comparable import Difference
+from study.outputs.results import WEIGHTS_SHA256
 
 FOLLOWING = ("weights", "predictions", "filters")
 """Groups of a comparable that hold hashes of arrays."""
@@ -78,7 +79,7 @@ def kind_of(place: Sequence[str]) -> str | None:
     two networks lie apart.
     """
     group, last = place[0], place[-1]
-    if group in (*FOLLOWING, "pretraining") or last in ("weights_sha256", "best_epoch"):
+    if group in (*FOLLOWING, "pretraining") or last in (*WEIGHTS_SHA256, "best_epoch"):
         return ""
     if "probes" in place[:2]:
         return "probes"
