@@ -1,9 +1,9 @@
 """Ablation studies of how neural networks are trained.
 
-`study.load(cell, seed=, lr=)` gives a trained network as a plain module, and
-`study.frame("outputs/NAME")` one row per replica as a pandas frame, `study.probe_frame` one row per
-replica, moment and layer. Importing the package imports nothing else: the command must start on a
-Python that has no package installed yet.
+`study.load("outputs/NAME", activation="relu", seed=0)` gives a trained network as a plain module,
+`study.frame("outputs/NAME")` one row per replica as a pandas frame, and `study.probe_frame` one row
+per replica, moment and layer. Importing the package imports nothing else: the command must start on
+a Python that has no package installed yet.
 """
 
 from __future__ import annotations

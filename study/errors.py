@@ -26,10 +26,11 @@ def unknown(what: str, name: object, choices: Iterable[object]) -> InputError:
     names = [str(choice) for choice in choices]
     close = difflib.get_close_matches(str(name), names, n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
-    return InputError(f"unknown {what} {str(name)!r}{hint}; choose from: {_listed(names)}")
+    return InputError(f"unknown {what} {str(name)!r}{hint}; choose from: {listed(names)}")
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """The names as a line lists them: of very many the first, and how many more there are."""
     lengths = itertools.accumulate(len(name) + len(", ") for name in names)
     fitting = sum(length <= LONGEST_LIST for length in lengths)
     more = f" and {len(names) - fitting} more" if fitting < len(names) else ""

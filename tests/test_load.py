@@ -1,5 +1,6 @@
-"""Trained networks out of a cell's directory: plain modules on raw images."""
+"""Trained networks out of a study or a cell: plain modules on raw images."""
 
+import re
 import shlex
 import shutil
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import pytest
 import tiny
 import torch
 from interrupted import train_with_kills
-from synthetic import change_result, without_best_weights
+from synthetic import change_result, without_best_weights, write_ledger
 
 import study
 from study import networks
@@ -20,6 +21,7 @@ from study.outputs.cell import read_predictions, read_result
 from study.outputs.digests import tensors_sha256
 from study.outputs.files import sha256
 from study.outputs.load import load
+from study.outputs.sealed import read_json
 
 OVERRIDES = (
     *("seeds=[0,3]", "optimizer.lr=[0.01,0.05]", "outputs.weights=all"),
@@ -326,7 +328,7 @@ def test_a_damaged_configuration_is_named(root: Path, tmp_path: Path, text: str)
 
 
 def test_a_directory_that_is_no_cell_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no cell"):
+    with pytest.raises(InputError, match="neither a study nor a cell"):
         load(tmp_path)
 
 
@@ -341,3 +343,94 @@ def test_what_is_not_the_file_of_the_record_is_not_loaded(
     with pytest.raises(InputError, match=f"{name} is damaged: .*altered") as caught:
         load(directory)
     assert "\n" not in str(caught.value)
+
+
+LEVELS: dict[str, dict[str, Any]] = {
+    "a": {"activation": "relu", "norm": "none", "model.widths": "[8,8]"},
+    "b": {"activation": "relu", "norm": "batch", "model.widths": "[8,8]"},
+    "c": {"activation": "elu alpha=2", "norm": "batch", "model.widths": "[8,8]", "batch_size": 16},
+    "d": {"activation": "relu", "norm": "batch", "model.widths": "[9]"},
+}
+"""The cells of a study, of which the last is not trained yet."""
+
+
+@pytest.fixture(scope="module")
+def study_dir(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("outputs") / "study"
+    tiny.train_to(directory / "a", root, "trainer.max_epochs=1", "seeds=[0,3]")
+    for name in "bc":
+        shutil.copytree(directory / "a", directory / name)
+    write_ledger(
+        directory,
+        [{"directory": n, "signature": n, "factors": factors} for n, factors in LEVELS.items()],
+    )
+    return directory
+
+
+@pytest.mark.parametrize(
+    ("levels", "name"),
+    [
+        ({"norm": "none"}, "a"),
+        ({"activation": "elu alpha=2"}, "c"),
+        ({"batch_size": np.int64(16)}, "c"),
+        ({"batch_size": "16.0"}, "c"),
+        ({"batch_size": "(default)", "norm": "none"}, "a"),
+        ({"activation": "relu", "norm": "batch", "model.widths": [8, 8]}, "b"),
+        ({"activation": "relu", "norm": "batch", "model.widths": "[8,8]"}, "b"),
+    ],
+)
+def test_levels_choose_a_cell_of_a_study(
+    study_dir: Path, levels: dict[str, Any], name: str
+) -> None:
+    network = study.load(study_dir, seed=3, lr=0.05, **levels)
+    assert network.cell == study_dir / name
+    assert same(network, load(study_dir / name, seed=3))
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"activation": "rleu"}, "unknown level of activation 'rleu' (did you mean 'relu'?)"),
+    ({"activaton": "relu"}, "unknown factor 'activaton' (did you mean 'activation'?)"),
+    ({"sed": 0}, "(did you mean 'seed'?); choose from: activation, norm, model.widths, batch_size"),
+    ({"model.widths": [9, 9]}, "unknown level of model.widths '[9,9]'"),
+    ({"norm": None}, "unknown level of norm 'null'; choose from: none, batch"),
+    (
+        {"norm": "batch"},
+        "has 3 cells of norm = batch: choose by activation (relu, elu alpha=2) and "
+        "model.widths ([8,8], [9]) and batch_size ((default), 16)",
+    ),
+    ({"activation": "relu", "norm": "batch"}, "norm = batch: choose by model.widths ([8,8], [9])"),
+    ({}, "has 4 cells: choose by activation (relu, elu alpha=2) and norm (none, batch) and"),
+    ({"norm": "none", "batch_size": 16}, "has no cells of norm = none, batch_size = 16; see study"),
+    ({"model.widths": [9]}, "d is not trained yet; see study status"),
+    ({"norm": "none", "when": "first"}, "unknown epoch 'first'; choose from: best, last"),
+    ({"norm": "none", "seed": 1}, "kept no weights of seed=1,lr=0.05; it has: seed=0,lr=0.05"),
+]
+
+
+@pytest.mark.parametrize(("asked", "message"), REFUSED)
+def test_levels_of_no_cell_or_of_several_are_refused(
+    study_dir: Path, asked: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=re.escape(message)) as caught:
+        load(study_dir, **asked)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_cell_is_not_chosen_from(study_dir: Path) -> None:
+    with pytest.raises(InputError, match="is not a study but a cell of one; give"):
+        load(study_dir / "a", norm="none")
+
+
+def test_of_a_study_the_ledger_and_one_record_are_read(
+    study_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def spy(path: Path) -> dict[str, Any]:
+        read.append(str(path.relative_to(study_dir)))
+        return read_json(path)
+
+    for module in ("records", "load"):
+        monkeypatch.setattr(f"study.outputs.{module}.read_json", spy)
+    load(study_dir, norm="none")
+    assert read == ["study.json", "a/result.json"]

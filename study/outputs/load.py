@@ -1,10 +1,11 @@
-"""A trained network out of a cell's directory, as a plain module."""
+"""A trained network out of a study or a cell's directory, as a plain module."""
 
 import csv
 import os
 import shlex
 from collections import OrderedDict
 from collections.abc import Collection, Mapping
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,24 @@ import yaml
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from study.configuration import plain
 from study.data import Normalize
-from study.errors import InputError, unknown
+from study.errors import InputError, listed, unknown
 from study.networks import Network, build_network
 from study.outputs.cell import by_replica, read_curves, replica_name
 from study.outputs.readings import verified
 from study.outputs.record_form import check_result
+from study.outputs.records import CellRecord, factor_names, read_ledger
 from study.outputs.results import is_best
 from study.outputs.sealed import read_json
+from study.report.factors import (
+    all_levels,
+    cell_level,
+    level_text,
+    parse_where,
+    varying_factors,
+    where_text,
+)
 
 WHEN = ("best", "last")
 """The epochs of a replica whose weights are kept."""
@@ -50,26 +61,28 @@ def load(
     seed: int | None = None,
     lr: float | None = None,
     when: str = "best",
+    **levels: object,
 ) -> TrainedNetwork:
     """The network of one replica, in evaluation mode.
 
-    `directory` is a cell's. `lr` defaults to the learning rate that the cell chose, `seed` to the
+    `directory` is a cell's, or a study's, of which `levels` choose one cell: FACTOR=LEVEL, as in
+    `study table --where`. `lr` defaults to the learning rate that the cell chose, `seed` to the
     lowest with kept weights. The weights are those of the epoch that was best on validation, whose
     test error is the record's `test_error`, the headline; with `when="last"`, and of a replica that
     diverged, those of the last epoch, whose test error is `last_test_error`.
 
     Takes raw images, uint8 or float in [0, 255], [N, C, H, W], and returns outputs [N, classes]; an
     autoencoder returns reconstructions of the normalized images, [N, C H W] (their logits, if it
-    minimized cross-entropy). Nothing of the files is executed. Raises `InputError` where weights
-    were not kept, and where a file is damaged.
+    minimized cross-entropy). Nothing of the files is executed. Raises `InputError` where no cell
+    or several have the levels, where the weights were not kept, and where a file is damaged.
 
-    >>> network = load("outputs/quickstart/CELL", seed=0)
+    >>> network = load("outputs/quickstart", activation="relu", init="he_normal", norm="batch")
     >>> network(images).argmax(dim=1)
-    >>> load("outputs/quickstart/CELL", when="last").epoch
+    >>> load("outputs/widths", seed=1, when="last", **{"model.widths": [64, 64]}).epoch
     """
     if when not in WHEN:
         raise unknown("epoch", when, WHEN)
-    cell = Path(directory)
+    cell = _cell_of(Path(directory), levels)
     if record := _read_record(cell):
         _check_files(cell, record)
     config = _read_config(cell)
@@ -106,6 +119,41 @@ def load(
     return trained.to(state["output.weight"].dtype).eval()
 
 
+def _cell_of(directory: Path, levels: Mapping[str, object]) -> Path:
+    """The directory of the one cell that has the levels; `directory` itself where it is a cell."""
+    if not levels and not (directory / "study.json").exists():
+        return directory
+    ledger = read_ledger(directory)
+    # Their records are not read: a study may have thousands.
+    cells = [
+        CellRecord(each.directory, directory, "", each.factors, "missing") for each in ledger.cells
+    ]
+    names = [*factor_names(cells), "seed", "lr", "when"]
+    for name in levels:
+        if name not in names:
+            raise unknown("factor", name, names)
+    where = parse_where(cells, [f"{name}={_level_text(level)}" for name, level in levels.items()])
+    found = [cell for cell in cells if all(cell_level(cell, name) in where[name] for name in where)]
+    if len(found) == 1:
+        cell = directory / found[0].directory
+        if (cell / "config.yaml").exists():
+            return cell
+        raise InputError(f"{cell} is not trained yet; see study status {directory}")
+    such = f"cells of {where_text(where)}" if where else "cells"
+    if not found:
+        raise InputError(f"{directory} has no {such}; see study status {directory}")
+    differing = [f"{name} ({listed(all_levels(found, name))})" for name in varying_factors(found)]
+    choice = " and ".join(differing) or listed([cell.directory for cell in found])
+    raise InputError(f"{directory} has {len(found)} {such}: choose by {choice}")
+
+
+def _level_text(level: object) -> str:
+    """A level as a table prints it."""
+    if isinstance(level, Integral) and not isinstance(level, bool):
+        level = int(level)  # One of NumPy's, as out of a frame.
+    return level_text(plain(level))
+
+
 def _check_files(cell: Path, record: Mapping[str, Any]) -> None:
     """`InputError` unless the weights were kept, and what is read is what the record names."""
     if not (cell / WEIGHTS).exists():
@@ -124,7 +172,8 @@ def _read_config(cell: Path) -> dict[str, Any]:
         text = (cell / "config.yaml").read_text(encoding="utf-8")
     except OSError:
         raise InputError(
-            f"{cell} is no cell: it has no config.yaml; give a directory that `study status` lists"
+            f"{cell} is neither a study nor a cell: it has no study.json and no config.yaml; give "
+            "a study, or a directory that `study status` lists"
         ) from None
     try:
         config = yaml.safe_load(text)
