@@ -106,6 +106,17 @@ def test_a_probe_that_was_never_taken_is_not_decidable(tmp_path: Path) -> None:
     assert found.reason.startswith("weight_norm was not measured in mnist-mlp-relu")
 
 
+def test_a_share_of_a_slope_without_bound_is_not_decidable_and_why(tmp_path: Path) -> None:
+    probed(tmp_path / "s", by_step=(1.0, 2.0, 4.0))
+    for path in (tmp_path / "s").iterdir():
+        if path.is_dir():
+            change_probes(path, lambda row: row.update(dead_fraction=""))
+    for moment in ("end", "mean"):
+        found = verdict(tmp_path / "s", of=f"dead_fraction@{moment}", expect="lower by 1 points")
+        assert found.outcome == "not decidable"
+        assert "an activation whose slope has no bound" in found.reason
+
+
 def clock(of_epoch: float, more: float) -> Callable[[int, float], float]:
     """Seconds by seed and epoch, more with the seed."""
     return lambda seed, epoch: 5 + epoch * of_epoch * (1 + seed * more)

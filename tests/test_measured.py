@@ -194,6 +194,17 @@ def test_a_probe_that_a_moment_lacks(tmp_path: Path) -> None:
         render(tmp_path, Request(metric="gamma_std"))
 
 
+def test_shares_of_a_slope_without_bound_are_not_lost_but_not_there(tmp_path: Path) -> None:
+    paths = make_probed_study(tmp_path)
+    change_probes(paths[0], lambda row: row.update(dead_fraction="", saturated_fraction=""))
+    for metric in ("dead_fraction@end", "saturated_fraction@start"):
+        first, *others = (row["status"] for row in rows_of(tmp_path, metric=metric))
+        assert first == "not measured"
+        assert set(others) == {"done"}
+        assert "slope has no bound" in render(tmp_path, Request(metric=metric))
+    assert "slope has no bound" not in render(tmp_path, Request(metric="weight_norm@end"))
+
+
 def test_moments_that_only_some_cells_have(tmp_path: Path) -> None:
     paths = make_study(tmp_path, TWO, seeds=3)
     write_probes(paths[0], make_probes(paths[0], steps=(0, 10, 100)))

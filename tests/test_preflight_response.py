@@ -90,6 +90,14 @@ def test_dead_units_are_those_of_drawn_ones(name: str, examples: int) -> None:
     assert dead_share(activation, field, examples) == pytest.approx(float(dead), abs=0.006)
 
 
+def test_nothing_is_said_of_death_where_the_slope_has_no_bound() -> None:
+    class SquaredReLU(nn.Module):
+        def forward(self, z: Tensor) -> Tensor:
+            return z.relu() ** 2
+
+    assert math.isnan(dead_share(SquaredReLU(), Field(0.0, 3.0, {APART: 3.0}), 3))
+
+
 def test_units_without_saturation_never_die() -> None:
     field = Field(0.0, 3.0, {APART: 3.0})
     for name in ("identity", "leaky_relu", "prelu", "maxout"):

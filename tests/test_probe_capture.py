@@ -1,5 +1,6 @@
 """What is captured of a layer, against plain autograd, one example and one replica at a time."""
 
+import math
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ from torch import Tensor, nn
 from study.networks import CNN, MLP, Network, batch_statistics, initialize
 from study.population.stacking import StackedNetwork
 from study.population.task import Task, make_task
-from study.probes.capture import capture
+from study.probes.capture import capture, hidden_blocks
+from study.probes.liveness import watching_units
 from study.probes.measure import input_distribution, measure
 from study.probes.names import PROBES
 from study.probes.plain import measured
@@ -218,3 +220,22 @@ def test_units_of_a_constant_network_are_one() -> None:
 def test_a_network_without_hidden_layers_has_no_probes() -> None:
     inputs, labels = examples()
     assert measured(network(0, {"widths": []}, "relu", "none"), inputs, labels, task()) == {}
+
+
+class SquaredReLU(nn.Module):
+    def forward(self, z: Tensor) -> Tensor:
+        return z.relu() ** 2
+
+
+def test_no_share_of_a_slope_without_bound_is_measured() -> None:
+    made = network(0, {"widths": [6, 5]}, "relu", "none")
+    for block in hidden_blocks(made):
+        block.activation = SquaredReLU()
+    images, targets = examples()
+    numbers = measured(made, images, targets, task())
+    shares = {name for name, probe in PROBES.items() if probe.lacking}
+    for name, values in numbers.items():
+        assert all(math.isnan(value) == (name in shares) for value in values), name
+    with watching_units([made]) as watched, torch.no_grad():
+        made(images)
+    assert all(block.dead_fraction().isnan().all() for block in watched[0])

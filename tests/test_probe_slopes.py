@@ -9,9 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from study.activation_sheet.lines import in_float64, unit_slope
+from study.activation_sheet.search import find_highest, whole_line
 from study.networks import ACTIVATIONS, Maxout, make_activation
 from study.population.stacking import StackedMaxout, StackedPReLU
+from study.probes.names import FLAT, NEITHER, OFF, OFF_OR_SATURATED, label_among
+from study.probes.names import SATURATED as LABEL
 from study.probes.slopes import (
+    FAR,
     LINEAR,
     SATURATED,
     dead_units,
@@ -81,6 +86,83 @@ def test_largest_slope_is_reached_and_never_passed(name):
     assert largest.tolist() == pytest.approx([LARGEST[name]] * 3, abs=2e-7)
     z = grid().expand(-1, 2).float()
     assert float(slope_of(module, z).abs().max()) <= float(largest[0]) * (1 + 1e-6)
+
+
+class Function(nn.Module):
+    """An activation that no level has."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, z):
+        return self.function(z)
+
+
+class Powers(nn.Module):
+    """|z|^p with p of each of K replicas: what a level with weights may be."""
+
+    def __init__(self, *powers):
+        super().__init__()
+        self.power = nn.Parameter(torch.tensor(powers, dtype=torch.float64).view(-1, 1, 1))
+
+    def forward(self, z):
+        return z.abs() ** self.power
+
+
+UNBOUNDED = {
+    "squared_relu": lambda z: z.relu() ** 2,
+    "cube": lambda z: z**3,
+    "exp": torch.exp,
+    "slow": lambda z: z * z.abs().log1p(),
+}
+BOUNDED = {
+    "sine": (torch.sin, 1),
+    "snake": (lambda z: z + z.sin() ** 2, 2),
+    "approached": (lambda z: (1 + z**2).sqrt(), 1),
+}
+
+
+@pytest.mark.parametrize("name", UNBOUNDED)
+def test_of_a_slope_without_bound_no_share_is_taken(name):
+    module, z = Function(UNBOUNDED[name]), signal(0, (2, 5, 4))
+    largest = largest_slope(module, 2)
+    assert largest.tolist() == [math.inf] * 2
+    slope = slope_of(module, z).unsqueeze(3)
+    assert saturated_fraction(slope, largest).isnan().all()
+    assert linear_fraction(slope, largest).isnan().all()
+    assert not dead_units(slope, largest).any()
+
+
+def test_each_replica_has_a_bound_or_none():
+    assert largest_slope(Powers(1.0, 2.0), 2).tolist() == [1, math.inf]
+
+
+@pytest.mark.parametrize("name", [*ACTIVATIONS, *UNBOUNDED, *BOUNDED])
+def test_probes_and_sheet_know_one_largest_slope(name):
+    function = UNBOUNDED.get(name) or BOUNDED.get(name, (None,))[0]
+    module = Function(function) if function else make_activation(name)
+    sheet = find_highest(unit_slope(in_float64(module)), whole_line())
+    assert float(largest_slope(module, 1)) == pytest.approx(sheet.value, abs=1e-6)
+    if name in BOUNDED:
+        assert sheet.value == pytest.approx(BOUNDED[name][1], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_a_unit_is_off_where_one_end_is_flat_and_saturated_where_both_are(name):
+    module = make_activation("leaky_relu" if name == "prelu" else name)
+    far = torch.tensor([[-FAR], [FAR]], dtype=torch.float64)
+    flat = slope_of(module, far).abs() < SATURATED * largest_slope(module, 1)
+    words = {0: (NEITHER, OFF), 1: (OFF,), 2: (LABEL,)}[int(flat.sum())]
+    assert FLAT[name] in words
+
+
+def test_a_leaky_relu_that_hardly_leaks_is_off():
+    flat = slope_of(nn.LeakyReLU(0.001), torch.tensor([[-FAR]]))
+    assert abs(float(flat)) < SATURATED
+    assert label_among("saturated_fraction", ["leaky_relu", "relu", "identity"]) == OFF
+    assert label_among("saturated_fraction", ["tanh", "relu"]) == OFF_OR_SATURATED
+    assert label_among("saturated_fraction", ["tanh", "swish"]) == OFF_OR_SATURATED
 
 
 @pytest.mark.parametrize("alpha", [0.1, 1.0, 2.5])

@@ -184,6 +184,35 @@ def test_a_study_in_which_no_unit_dies_shows_that(tmp_path: Path) -> None:
     assert len(drawn(tmp_path / "study")["dead_fraction_over_training"].cells) == 4
 
 
+def test_a_cell_without_a_share_is_neither_drawn_nor_lost(tmp_path: Path) -> None:
+    """As where the slope of an activation has no bound."""
+    first, *_ = make_full_study(tmp_path / "study", {"activation": ["squared_relu", "tanh"]})
+    change_probes(first, lambda row: row.update(dead_fraction="", saturated_fraction=""))
+    for name in ("dead_fraction_over_training", "saturated_fraction_over_training"):
+        figure = drawn(tmp_path / "study")[name]
+        assert first.name not in figure.cells
+        assert len(figure.cells) == 1
+        assert "1 of 2 cells has such a share (an activation whose slope" in figure.caption
+
+
+@pytest.mark.parametrize(
+    ("activations", "words"),
+    [
+        (["relu", "elu alpha=2.0"], "Units that are off over training"),
+        (["sigmoid", "tanh"], "Saturation over training"),
+        (["relu", "tanh"], "Off or saturated units over training"),
+        (["my_own", "tanh"], "Off or saturated units over training"),
+    ],
+)
+def test_switched_off_units_are_not_called_saturated(
+    tmp_path: Path, activations: list[str], words: str
+) -> None:
+    make_full_study(tmp_path / "study", {"activation": activations})
+    figure = drawn(tmp_path / "study")["saturated_fraction_over_training"]
+    assert figure.title == words
+    assert figure.caption.startswith(words)
+
+
 def test_cells_of_other_images_are_neither_drawn_nor_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,9 +8,7 @@ import torch
 from torch import Tensor
 
 from study.activation_sheet.lines import Function
-
-FAR = 1e8
-"""Infinity, as far as these searches look."""
+from study.probes.slopes import FAR, rises_for_ever
 
 NEAR = 32
 
@@ -96,11 +94,8 @@ def find_regions(holds: Callable[[Tensor], Tensor], points: Tensor) -> list[Inte
 
 
 def find_highest(function: Function, points: Tensor) -> Extreme:
-    """A function's largest value; infinite, and nowhere taken, if it has no bound.
-
-    It has none if it still rises by a thousandth between the points FAR^(1/2) and FAR from 0.
-    """
-    if _grows(function):
+    """A function's largest value; infinite, and nowhere taken, if it `rises_for_ever`."""
+    if rises_for_ever(function(points), points):
         return Extreme(math.inf, False, ())
     points = _with_summit(function, points)
     value = float(function(points).max())
@@ -118,12 +113,6 @@ def _rounded(interval: Interval) -> Interval:
     if interval.high - interval.low < POINT:
         return Interval(*[round((interval.low + interval.high) / 2, 3)] * 2)
     return Interval(round(interval.low, 3), round(interval.high, 3))
-
-
-def _grows(function: Function) -> bool:
-    ends = torch.tensor([[-math.sqrt(FAR), -FAR], [math.sqrt(FAR), FAR]], dtype=torch.float64)
-    near, far = function(ends.flatten()).view(2, 2).T
-    return bool((far - near > 1e-3 * (1 + near.abs())).any())
 
 
 def _with_summit(function: Function, points: Tensor) -> Tensor:

@@ -54,6 +54,8 @@ def _steps(cell: CellRecord, probe: str) -> list[int]:
     reading = read_probe(cell, probe)
     steps = {place[2] for place, number in (reading.numbers or {}).items() if number is not None}
     if not steps:
-        reason = reading.problem or f"{probe} was not measured in {cell.directory}"
+        lacking = find_metric(probe).lacking
+        why = f" ({lacking})" if lacking else ""
+        reason = reading.problem or f"{probe} was not measured in {cell.directory}{why}"
         raise NotDecidableError(reason)
     return sorted(steps)

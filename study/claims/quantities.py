@@ -145,10 +145,12 @@ def _seeds(metric: Metric, cell: CellRecord, lr: float | None) -> dict[int, floa
     for replica in replicas:
         value = metric.value(replica) if metric.is_measured(replica) else None
         if value is None or not math.isfinite(value):
-            what = "is not finite" if metric.is_measured(replica) else "was not measured"
-            problem = f" ({cell.problems[-1]})" if cell.problems else ""
+            taken = metric.is_measured(replica)
+            what = "is not finite" if taken else "was not measured"
+            why = cell.problems[-1] if cell.problems else "" if taken else metric.lacking
             raise NotDecidableError(
-                f"{metric.name} {what} in {cell.directory}, seed {replica['seed']}{problem}"
+                f"{metric.name} {what} in {cell.directory}, seed {replica['seed']}"
+                f"{f' ({why})' if why else ''}"
             )
         numbers[int(replica["seed"])] = value * metric.scale
     return numbers

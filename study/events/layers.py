@@ -8,7 +8,7 @@ from study.events.curves import mean
 from study.events.writer import CellWriter
 from study.outputs.results import ReplicaResult
 from study.probes.depth import depth_slope
-from study.probes.names import PROBES, ROW
+from study.probes.names import PROBES, ROW, label_among
 
 SLOPE = "gradient_slope"
 SLOPE_TAG = f"layers/{SLOPE}"
@@ -35,7 +35,8 @@ def write_layers(writer: CellWriter, chosen: Sequence[ReplicaResult]) -> None:
                 numbers = [number(row.get(name)) for row in rows]
                 tag = f"layer {layer}/{name}"
                 values[tag] = mean(numbers)
-                about[tag] = f"{probe.label}: {probe.help}. Mean over seeds; over updates."
+                label = label_among(name, ())
+                about[tag] = f"{label}: {probe.help}. Mean over seeds; over updates."
         writer.scalars(step, values, about)
 
 

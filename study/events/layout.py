@@ -6,7 +6,7 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 
 from study.events.curves import RATES, band
 from study.events.layers import SLOPE, SLOPE_TAG
-from study.probes.names import PROBES
+from study.probes.names import label_among
 
 ORDER = ("error/val", "error/train", "loss/val", "loss/train")
 SEEDS = "error and loss, with their range over seeds"
@@ -92,7 +92,7 @@ def _every_rate(tag: str) -> str:
 def _label(name: str) -> str:
     if name == SLOPE:
         return "slope of the gradients' variance over depth"
-    return PROBES[name].label
+    return label_among(name, ())
 
 
 def _layers(name: str) -> layout_pb2.Chart:

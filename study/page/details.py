@@ -11,8 +11,9 @@ from study.outputs.cell import read_curves
 from study.outputs.records import CellRecord
 from study.page.filters import Budget, filters
 from study.page.packing import rounded
-from study.probes.names import PROBES
+from study.probes.names import PROBES, label_among
 from study.report.caption import ABSENT_MARK
+from study.report.factors import activation_of
 from study.report.frames import Frames
 from study.report.metrics import METRICS, OF_TASK, Metric
 from study.report.parts import Report
@@ -56,12 +57,16 @@ def detail_words(num_finished: int) -> str:
     )
 
 
-def probe_labels() -> dict[str, tuple[str, str, float]]:
+def probe_labels(cells: Sequence[CellRecord]) -> dict[str, tuple[str, str, float]]:
     """What each probe is called, its unit, and what its recorded number is multiplied by for it."""
     return {
-        name: (probe.label, probe.unit, 100.0 if probe.unit == "%" else 1.0)
+        name: (label_among(name, map(activation_of, cells)), probe.unit, _scale_of_probe(name))
         for name, probe in PROBES.items()
     }
+
+
+def _scale_of_probe(name: str) -> float:
+    return 100.0 if PROBES[name].unit == "%" else 1.0
 
 
 def reproducing_command(cell: CellRecord, study: str) -> str:
@@ -199,11 +204,10 @@ def _probes(result: Mapping[str, Any]) -> dict[str, Any] | None:
     moments = [result.get("probes", {}).get(moment, {}) for moment in ("start", "end")]
     if not all("step" in moment for moment in moments):
         return None
-    labels = probe_labels()
     taken = {
-        name: [_layers(moment.get(name), labels[name][2]) for moment in moments]
+        name: [_layers(moment.get(name), _scale_of_probe(name)) for moment in moments]
         for name in PROBES
-        if any(name in moment for moment in moments)
+        if any(number is not None for moment in moments for number in moment.get(name, ()))
     }
     return {"steps": [moment["step"] for moment in moments], "taken": taken} if taken else None
 

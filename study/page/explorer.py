@@ -25,6 +25,7 @@ from study.report.metrics import METRICS, OF_TASK, Metric, depends_on_task
 from study.report.origins import by_origin, origin_of
 from study.report.pivot import Pivot, Table
 from study.report.probes import SUMMARIES, find_metric
+from study.report.tasks import metric_of
 from study.tasks import recorded_task
 
 LISTED = (
@@ -136,7 +137,7 @@ def _probes(cells: Sequence[CellRecord]) -> Iterator[dict[str, Any]]:
     lost = [cell.num_diverged for cell in cells]
     for moment, group in _GROUPS.items():
         for probe in PROBES:
-            metric = find_metric(f"{probe}@{moment}")
+            metric = metric_of(find_metric(f"{probe}@{moment}"), cells)
             numbers = [
                 None if num and moment == "end" else _mean_over_layers(cell, probe, moment)
                 for cell, num in zip(cells, lost, strict=True)

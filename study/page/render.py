@@ -58,7 +58,7 @@ def _carried(report: Report) -> dict[str, Any]:
     shown = {
         **explorer(report.frames),
         "study": report.title,
-        "probes": probe_labels(),
+        "probes": probe_labels(report.frames.cells),
     }
     return {
         "style": Markup(style()),

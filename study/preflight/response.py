@@ -75,12 +75,15 @@ def respond(activation: nn.Module, field: Field) -> Response:
 def dead_share(activation: nn.Module, field: Field, num_examples: int) -> float:
     """The share of units whose |f'| stays under 1 % of its largest value on every example.
 
-    The examples of a unit are taken as independent, given what all of them have in common.
+    The examples of a unit are taken as independent, given what all of them have in common. nan
+    where |f'| has no bound.
     """
     if not math.isfinite(field.mean + field.variance):
         return math.nan
     if isinstance(activation, Maxout):
         return 0.0
+    if not largest_slope(activation, 1).isfinite():
+        return math.nan
     centres, weights = _units(field.mean, field.common)
     std = math.sqrt(field.variance - field.common)
     saturated = torch.zeros_like(centres)

@@ -35,16 +35,20 @@ class Liveness:
             self.dead[:, left] &= dead_units(slope, self.largest)
 
     def _unseen(self, before: Tensor) -> Tensor:
-        """All units dead; none of maxout's, whose largest piece has slope 1 everywhere."""
-        count, _, outputs, _ = before.shape
+        """All units dead; none of maxout's, whose largest piece has slope 1 everywhere.
+
+        Nor any where |f'| has no bound: there is nothing to look at.
+        """
+        outputs = before.shape[2]
         pieces = getattr(self.block.activation, "pieces", 1)
-        shape = (count, outputs // pieces)
-        return torch.full(shape, pieces == 1, dtype=torch.bool, device=before.device)
+        can_die = self.largest.isfinite() & (pieces == 1)
+        return can_die.to(before.device).unsqueeze(1).repeat(1, outputs // pieces)
 
     def dead_fraction(self) -> Tensor:
-        """The share of units that never were, [K]."""
+        """The share of units that never were, [K]; nan where |f'| has no bound."""
         assert self.dead is not None, "something was evaluated"
-        return self.dead.double().mean(1)
+        known = self.largest.to(self.dead.device).isfinite()
+        return self.dead.double().mean(1).where(known, torch.nan)
 
 
 @contextmanager

@@ -4,7 +4,9 @@ A layer is a hidden block, counted from 1. A unit of a dense layer is one of its
 a convolution one of its channels, whose examples are all positions of all images.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -12,7 +14,8 @@ class Probe:
     """What one column of probes.csv holds: a number of one layer of one replica at one moment.
 
     `unit` is "%" for a share, which is recorded as a fraction. `always`: every net has it at every
-    moment, so that an empty field is a number that is not finite.
+    moment, so that an empty field is a number that is not finite. `lacking`: of which nets there is
+    none, where that is no matter of settings.
     """
 
     name: str
@@ -20,7 +23,15 @@ class Probe:
     help: str
     unit: str = ""
     always: bool = True
+    lacking: str = ""
 
+
+_OF_SLOPE: dict[str, Any] = {
+    "unit": "%",
+    "always": False,
+    "lacking": "an activation whose slope has no bound, as squared ReLU's, has none",
+}
+"""Of a share of the largest |f'|."""
 
 _ALL = (
     Probe("preactivation_mean", "mean pre-activation", "mean input of the activation function"),
@@ -61,27 +72,27 @@ _ALL = (
         "dead units",
         "share of units whose |f'| stays under 1 % of its largest value on every image of the "
         "probe batch (a ReLU that is never active)",
-        "%",
+        **_OF_SLOPE,
     ),
     Probe(
         "dead_fraction_train",
         "dead units on the training set",
         "as dead_fraction, but over every training image, in evaluation mode; taken at the end "
         "alone",
-        "%",
-        always=False,
+        **_OF_SLOPE,
     ),
     Probe(
         "saturated_fraction",
         "saturation",
-        "share of units x examples with |f'| under 1 % of its largest value",
-        "%",
+        "share of units x examples with |f'| under 1 % of its largest value: off, where f is flat "
+        "on one side alone (ReLU), saturated, where it is flat on both (tanh)",
+        **_OF_SLOPE,
     ),
     Probe(
         "linear_fraction",
         "linear region",
         "share of units x examples with |f'| at least half its largest value",
-        "%",
+        **_OF_SLOPE,
     ),
     Probe(
         "gradient_variance",
@@ -153,6 +164,33 @@ _ALL = (
 )
 
 PROBES: dict[str, Probe] = {probe.name: probe for probe in _ALL}
+
+OFF, SATURATED, NEITHER = "units that are off", "saturation", ""
+OFF_OR_SATURATED = "off or saturated units"
+FLAT: dict[str, str] = {
+    **dict.fromkeys(("sigmoid", "tanh", "hard_tanh", "softsign", "lecun_tanh"), SATURATED),
+    **dict.fromkeys(("relu", "leaky_relu", "prelu", "elu", "selu"), OFF),
+    **dict.fromkeys(("gelu", "silu", "mish", "softplus"), OFF),
+    **dict.fromkeys(("identity", "maxout"), NEITHER),
+}
+"""By activation what a unit is where |f'| is under 1 % of its largest value.
+
+SATURATED if f is flat at both ends of the line, OFF if it may be at one, NEITHER if it never is. Of
+an activation that is not here it is not known.
+"""
+
+
+def label_among(name: str, activations: Iterable[str]) -> str:
+    """What a probe is called of nets with these activations: ReLU's units are not saturated.
+
+    >>> label_among("saturated_fraction", ["relu"]), label_among("saturated_fraction", ["tanh"])
+    ('units that are off', 'saturation')
+    """
+    if name != "saturated_fraction":
+        return PROBES[name].label
+    found = {FLAT.get(each, OFF_OR_SATURATED) for each in activations} - {NEITHER}
+    return found.pop() if len(found) == 1 else OFF_OR_SATURATED
+
 
 ROW = ("seed", "lr", "step", "epoch", "layer")
 """The columns of probes.csv before the probes'.

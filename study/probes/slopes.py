@@ -1,5 +1,7 @@
 """Slopes of activation functions: f', its largest value, and the units that hardly have one."""
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,6 +13,9 @@ SATURATED = 0.01
 """An activation is saturated where |f'| is under this share of its largest value."""
 LINEAR = 0.5
 """It is in its linear region where |f'| is at least this share of its largest value."""
+
+FAR = 1e8
+"""Infinity, as far as functions are looked at."""
 
 _LARGEST: dict[tuple[type[nn.Module], str], float] = {}
 
@@ -34,6 +39,7 @@ def slope_of(activation: nn.Module, z: Tensor) -> Tensor:
 def largest_slope(activation: nn.Module, num_replicas: int) -> Tensor:
     """The supremum of |f'|, [K]: what it is on a fine grid with points beside every kink.
 
+    Where it `rises_for_ever` it is infinite, as squared ReLU's is: no share of it means anything.
     float64, but for an activation with parameters: these may differ between replicas, and f' is
     in their precision, on their device. Without any, a function is looked at once a process.
     """
@@ -42,20 +48,36 @@ def largest_slope(activation: nn.Module, num_replicas: int) -> Tensor:
     parameter = next(activation.parameters(), None)
     if parameter is not None:
         grid = _GRID.to(parameter).view(1, -1, 1).expand(num_replicas, -1, 1)
-        return slope_of(activation, grid).abs().amax((1, 2))
+        return _supremum(slope_of(activation, grid)[..., 0].abs())
     settings = {key: value for key, value in vars(activation).items() if key[0] != "_"}
     known = type(activation), repr(settings)
     if known not in _LARGEST:
-        _LARGEST[known] = float(slope_of(activation, _GRID.view(1, -1)).abs().amax())
+        _LARGEST[known] = float(_supremum(slope_of(activation, _GRID.view(1, -1)).abs()))
     return torch.full((num_replicas,), _LARGEST[known], dtype=torch.float64)
+
+
+def rises_for_ever(values: Tensor, points: Tensor) -> Tensor:
+    """Whether a function has no upper bound, as its values at points from -FAR to FAR show it.
+
+    values: [..., G]; points: [G]; returns bool [...]. It has none where its largest value beyond
+    the square root of FAR is more than a thousandth above its largest value before it.
+    """
+    beyond = points.abs() > math.sqrt(FAR)
+    near, far = values[..., ~beyond].amax(-1), values[..., beyond].amax(-1)
+    return far - near > 1e-3 * (1 + near.abs())
+
+
+def _supremum(slopes: Tensor) -> Tensor:
+    """The supremum of |f'|, [...], by its values on the grid, [..., G]."""
+    return slopes.amax(-1).where(~rises_for_ever(slopes, _GRID.to(slopes)), torch.inf)
 
 
 def _grid() -> Tensor:
     """Multiples of 1/1024 up to +-16, their neighbours where kinks lie, and points far out."""
     steps = torch.arange(-(2**14), 2**14 + 1, dtype=torch.float64) / 1024
     kinks = torch.arange(-6, 7, dtype=torch.float64)
-    far = torch.tensor([-1e6, -1e3, -50, 50, 1e3, 1e6], dtype=torch.float64)
-    return torch.cat([steps, kinks - 1e-9, kinks + 1e-9, far])
+    far = torch.tensor([50, 1e3, 1e6, FAR], dtype=torch.float64)
+    return torch.cat([steps, kinks - 1e-9, kinks + 1e-9, -far, far])
 
 
 _GRID = _grid()
@@ -64,25 +86,32 @@ _GRID = _grid()
 def saturated_fraction(slope: Tensor, largest: Tensor) -> Tensor:
     """The share of units x examples where f is saturated: |f'| < 1 % of its largest value.
 
-    slope: [K, N, U, P]; largest: [K]; returns [K], nan where a slope is.
+    slope: [K, N, U, P]; largest: [K]; returns [K], nan where a slope is, or |f'| has no bound.
     """
-    return share(slope, _under, (SATURATED * largest).to(slope))
+    return _share(slope, _under, SATURATED * largest)
 
 
 def linear_fraction(slope: Tensor, largest: Tensor) -> Tensor:
     """The share of units x examples in the linear region: |f'| >= half its largest value.
 
-    slope: [K, N, U, P]; largest: [K]; returns [K], nan where a slope is.
+    slope: [K, N, U, P]; largest: [K]; returns [K], nan where a slope is, or |f'| has no bound.
     """
-    return share(slope, _at_least, (LINEAR * largest).to(slope))
+    return _share(slope, _at_least, LINEAR * largest)
 
 
 def dead_units(slope: Tensor, largest: Tensor) -> Tensor:
     """Whether a unit is saturated on all examples at all positions, bool [K, U].
 
-    slope: [K, N, U, P]; largest: [K]. A unit with a slope of nan is not dead: it is unknown.
+    slope: [K, N, U, P]; largest: [K]. A unit with a slope of nan is not dead: it is unknown. Nor is
+    one whose |f'| has no bound.
     """
-    return slope.abs().amax((1, 3)) < (SATURATED * largest).to(slope).unsqueeze(1)
+    limits = (SATURATED * largest).to(slope).unsqueeze(1)
+    return (slope.abs().amax((1, 3)) < limits) & limits.isfinite()
+
+
+def _share(slope: Tensor, holds: Callable[[Any, Any], Any], limits: Tensor) -> Tensor:
+    limits = limits.to(slope)
+    return share(slope, holds, limits).where(limits.isfinite(), torch.nan)
 
 
 def _under(slope: Any, limit: Any) -> Any:

@@ -89,9 +89,11 @@ def notes(pivot: Pivot, bold: str) -> list[str]:
     if any(entry.status == "absent" for entry in entries):
         lines.append(f"{ABSENT_MARK}: not in the study.")
     if any(entry.status == NOT_MEASURED for entry in entries):
+        lacking = pivot.metric.lacking
         lines.append(
             f"{NOT_MEASURED}: the cell was trained with probes=none, has no such probe, moment or "
-            "layer, or its probes.csv is not used (then it is named below)."
+            "layer, or its probes.csv is not used (then it is named below)"
+            f"{f'; {lacking}' if lacking else ''}."
         )
     for factor, parts in shared(pivot).items():
         if parts:

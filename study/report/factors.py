@@ -33,6 +33,11 @@ def cell_level(record: CellRecord, factor: str) -> str:
     return level_text(record.factors[factor])
 
 
+def activation_of(record: CellRecord) -> str:
+    """The name of a cell's activation, without its keys."""
+    return cell_level(record, "activation").partition(" ")[0]
+
+
 def inner_levels(records: Iterable[CellRecord], factor: str) -> list[str]:
     """The learning rates, seeds or layers of all finished cells, numerically."""
     replicas = (r for record in records if record.result for r in record.result["replicas"])

@@ -167,7 +167,8 @@ def _require_layers(
         name, moment = metric.name.split("@")
         where = f", but at {', '.join(map(str, steps))} updates" if steps else " in any cell"
         at = f" @{moment}" if steps else ""
-        raise InputError(f"{name} was not measured{at}{where} ({PROBES[name].help})")
+        about = "; ".join(filter(None, (PROBES[name].help, metric.lacking)))
+        raise InputError(f"{name} was not measured{at}{where} ({about})")
     deepest = max(depths)
     if metric.layer and metric.layer.isdecimal() and int(metric.layer) > deepest:
         raise InputError(f"--layer {metric.layer}: no net has it; layers are 1 to {deepest}")

@@ -13,7 +13,8 @@ class Metric:
 
     `direction`: "lower" or "higher" is better, or "none". `scale` turns the recorded number into
     `unit`. `decimals`: None prints `digits` significant digits. `per_cell`: one number for the
-    whole cell, not one per replica. `fixed`: {factor: level} that its name leaves out.
+    whole cell, not one per replica. `fixed`: {factor: level} that its name leaves out. `lacking`:
+    of which nets there is no such number, "" if every one may have it.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Metric:
     per_cell: bool = False
     digits: int = 4
     fixed: Mapping[str, str] = field(default_factory=dict)
+    lacking: str = ""
 
     def value(self, owner: Mapping[str, Any]) -> float | None:
         """The number in a replica (or in a result, if `per_cell`); None when not finite."""

@@ -79,6 +79,7 @@ def _probe_metric(name: str, moment: str, layer: str | None) -> ProbeMetric:
         scale=100.0 if share else 1.0,
         digits=3,
         fixed={} if layer is None else {"layer": layer},
+        lacking=probe.lacking,
         probe=name,
         moment=moment,
         layer=layer,

@@ -1,17 +1,20 @@
-"""Tables and tasks: how an error is called and printed, and what stands beside it."""
+"""Tables and cells: how a metric is called of some cells, and what stands beside it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from study.errors import InputError
 from study.outputs.records import CellRecord, factor_names
-from study.report.factors import cell_level, varying_factors
+from study.probes.names import PROBES, label_among
+from study.report.factors import activation_of, cell_level, varying_factors
 from study.report.metrics import OF_TASK, Metric, depends_on_task
+from study.report.probes import ProbeMetric
 from study.tasks import RECONSTRUCTION, recorded_task
 
 
 def metric_of(metric: Metric, cells: Sequence[CellRecord]) -> Metric:
-    """The metric as it is of the task of these cells.
+    """The metric as it is of the task of these cells, and called as it is of their activations.
 
     InputError where they have several tasks and the metric is not the same thing in all of them.
     """
@@ -21,6 +24,9 @@ def metric_of(metric: Metric, cells: Sequence[CellRecord]) -> Metric:
             f"{metric.name} of a {tasks[0]} and of a {tasks[1]} cannot stand in one table; "
             f"choose the cells of one with --where{_example(cells)}"
         )
+    if isinstance(metric, ProbeMetric):
+        label = label_among(metric.probe, map(activation_of, cells))
+        return replace(metric, label=metric.label.replace(PROBES[metric.probe].label, label, 1))
     return OF_TASK.get(tasks[0], {}).get(metric.name, metric) if len(tasks) == 1 else metric
 
 

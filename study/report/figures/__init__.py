@@ -23,7 +23,7 @@ FIGURES: dict[str, Callable[[Shown], list[Drawn]]] = {
     "learning rates": rates.draw,
     "variance by depth": depth.draw,
     "predicted variance": preflight.draw,
-    "dead and saturated units": shares.draw,
+    "dead, off and saturated units": shares.draw,
     "pre-activation percentiles": percentiles.draw,
     "filters": filters.draw,
 }

@@ -1,17 +1,25 @@
-"""Dead and saturated units over training."""
+"""Dead units, and units that are off or saturated, over training."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from matplotlib.axes import Axes
 
 from study.outputs.records import CellRecord
-from study.probes.names import PROBES
+from study.probes.names import PROBES, label_among
+from study.report.factors import activation_of
 from study.report.figures.layout import Layout
 from study.report.figures.panels import band, draw_panels, extent, finished, updates_axis
 from study.report.figures.points import Point, point
 from study.report.figures.shown import Curve, Shown, of_probes
-from study.report.figures.words import AT_CHOSEN, UPDATES, caption, interval_words, lacking_words
+from study.report.figures.words import (
+    AT_CHOSEN,
+    UPDATES,
+    caption,
+    interval_words,
+    lacking_words,
+)
 from study.report.parts import Drawn
 
 QUANTITIES = ("dead_fraction", "saturated_fraction")
@@ -27,11 +35,12 @@ def _draw(shown: Shown, layout: Layout, probe: str) -> list[Drawn]:
         cell.directory: over_layers(shown.probe(cell, probe).values())
         for cell in layout.cells.values()
     }
-    never = {name for name, curve in curves.items() if not _ever(curve)}
-    layout = layout.without(never, "Always 0")
-    cells = [cell for cell in layout.cells.values() if curves[cell.directory]]
+    layout = layout.without({n for n, curve in curves.items() if _values(curve) == {0}}, "Always 0")
+    cells = [
+        c for c in layout.cells.values() if any(map(math.isfinite, _values(curves[c.directory])))
+    ]
     last = max((step for curve in curves.values() for step in curve), default=0)
-    if not last:
+    if not last or not cells:
         return []
 
     def fill(axes: Axes, cell: CellRecord, line: dict[str, Any]) -> None:
@@ -45,7 +54,7 @@ def _draw(shown: Shown, layout: Layout, probe: str) -> list[Drawn]:
         top = next((top for top in (5, 10, 20, 30, 50, 70) if high <= top), 100)
         axes.set_ylim(-0.04 * top, 1.04 * top)
 
-    words = PROBES[probe].label
+    words = label_among(probe, map(activation_of, cells))
     label = f"{words} (%)"
     figure = draw_panels(layout, fill, x_label="updates", y_label=label, finish=finish)
     text = caption(
@@ -53,15 +62,15 @@ def _draw(shown: Shown, layout: Layout, probe: str) -> list[Drawn]:
         f"layers. {AT_CHOSEN} {UPDATES}",
         layout,
         interval_words(cells, share=True),
+        lacking_words(len(cells), len(layout.cells), f"such a share ({PROBES[probe].lacking})"),
         lacking_words(len(shown.probed), shown.num_finished, "probes"),
     )
     title = f"{words[0].upper()}{words[1:]} over training"
     return [finished(figure, f"{probe}_over_training", title, text, cells)]
 
 
-def _ever(curve: Curve) -> bool:
-    """Whether a fraction is ever other than 0."""
-    return any(value != 0 for by_seed in curve.values() for value in by_seed.values())
+def _values(curve: Curve) -> set[float]:
+    return {value for by_seed in curve.values() for value in by_seed.values()}
 
 
 def over_layers(layers: Iterable[Curve]) -> dict[float, dict[int, float]]:
