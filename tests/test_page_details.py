@@ -1,16 +1,22 @@
 import json
+import math
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
+from figure_studies import make_full_study
 from hypothesis import given
 from hypothesis import strategies as st
 from page_reports import make_report
-from synthetic import change_result, diverge, fail, make_study
+from synthetic import change_probes, change_result, diverge, fail, make_study, probe_of
 from whole_cells import make_whole_study
 
+from study.outputs.measurements import read_probes, summary
+from study.outputs.results import ReplicaResult
 from study.page import details as module
 from study.page.details import details, reproducing_command, thinned
+from study.probes.names import PROBES
 from study.report.frames import Frames
 
 FACTORS = {"activation": ["relu", "tanh"], "init": ["he_normal", "zeros"]}
@@ -67,13 +73,60 @@ def test_a_bare_record_is_enough(tmp_path: Path) -> None:
     assert first["replicas"]
 
 
-def test_diverged_replicas_leave_no_mean(tmp_path: Path) -> None:
-    path, *_ = make_whole_study(tmp_path / "s", FACTORS)
+def test_where_a_replica_diverged_a_median_stands_without_a_band(tmp_path: Path) -> None:
+    """As in tables and figures: a finite number of a diverged replica is in no mean."""
+    path = make_full_study(tmp_path / "s", FACTORS)[0]
+    change_result(path, sum_up_probes(path))
     change_result(path, diverge(1))
     change_result(path, lambda result: result["replicas"][0].update(val_error=None))
+    result = json.loads((path / "result.json").read_text(encoding="utf-8"))
+    chosen = result["chosen_lr"]
     first = details_of(tmp_path / "s")[0]
-    assert sum(first["rates"]["diverged"]) == 1
-    assert first["rates"]["val_error"][0].count(None) == 1
+    rates = first["rates"]
+    assert rates["diverged"] == [int(lr == chosen) for lr in rates["lr"]]
+    at = rates["lr"].index(chosen)
+    errors = [r["val_error"] for r in result["replicas"] if r["lr"] == chosen]
+    middle = sorted(math.inf if error is None else error for error in errors)[1]
+    assert [column[at] for column in rates["val_error"]] == [
+        pytest.approx(100 * middle, rel=1e-3),
+        None,
+        None,
+    ]
+    assert first["curves"]["diverged"] == first["probes"]["diverged"] == 1
+    assert set(first["curves"]["val_error"][1]) == {None}
+    end = probe_of(path, "weight_norm", 100)
+    assert first["probes"]["taken"]["weight_norm"][1] == [
+        pytest.approx(median(seeds), rel=1e-3) for seeds in zip(*end, strict=True)
+    ]
+
+
+def test_no_band_leaves_the_numbers_that_errors_can_have(tmp_path: Path) -> None:
+    path = make_full_study(tmp_path / "s", {"activation": ["relu"]})[0]
+    change_result(path, lambda result: result["replicas"][0].update(val_error=0.9, test_error=1.0))
+    found = details_of(tmp_path / "s")[0]["rates"]
+    for error in ("val_error", "test_error"):
+        _, low, high = found[error]
+        assert 0 == min(low) < max(high) == 100
+
+
+def test_a_probe_of_which_there_is_no_number_has_no_chart(tmp_path: Path) -> None:
+    """As where the slope of an activation has no bound."""
+    path = make_full_study(tmp_path / "s", {"activation": ["relu2"]})[0]
+    change_probes(path, lambda row: row.update(saturated_fraction="", dead_fraction=""))
+    change_result(path, sum_up_probes(path))
+    taken = details_of(tmp_path / "s")[0]["probes"]["taken"]
+    assert taken.keys() == PROBES.keys() - {"saturated_fraction", "dead_fraction"}
+
+
+def sum_up_probes(path: Path) -> Any:
+    """A change: the record sums up probes.csv, as that of a trained cell does."""
+    chosen = json.loads((path / "result.json").read_text(encoding="utf-8"))["chosen_lr"]
+    rows = [row for row in read_probes(path) if row["lr"] == chosen]
+    replicas = [
+        ReplicaResult(seed, chosen, {}, [], probes=[row for row in rows if row["seed"] == seed])
+        for seed in sorted({row["seed"] for row in rows})
+    ]
+    return lambda result: result.update(probes=summary(replicas))
 
 
 def test_unfinished_cells_have_none(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Panels: their places, what their axes hold, and what is said of the rest."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from study.report.figures import panels
-from study.report.figures.panels import style
-from study.report.figures.points import Point
+from study.report.figures.panels import ErrorAxis, style
+from study.report.figures.points import Point, error_point
+from study.report.metrics import METRICS
 
 
 @pytest.fixture(scope="module")
@@ -61,24 +63,47 @@ def figures_of(directory: Path, monkeypatch: pytest.MonkeyPatch) -> list[Figure]
     return kept
 
 
+def drawn_on_error_axis(*curves: Iterable[float]) -> tuple[ErrorAxis, tuple[float, float]]:
+    """The axis of these centres, and its limits."""
+    axis = ErrorAxis.over(Point(center) for curve in curves for center in curve)
+    axes = Figure().subplots()
+    axis.set(axes)
+    return axis, axes.get_ylim()
+
+
 def test_one_exploded_net_does_not_flatten_the_others() -> None:
     for factor, words in ((1.0, ""), (1e9, "What is above 20 is not shown.")):
-        axes = Figure().subplots()
-        axes.plot(range(40), [2.0] * 39 + [2 * factor])
-        axes.plot(range(40), np.geomspace(2, 0.1, 40))
-        assert panels.error_axis(axes) == words
-        assert 2 <= axes.get_ylim()[1] < 30
+        axis, (_, high) = drawn_on_error_axis([2.0] * 39 + [2 * factor], np.geomspace(2, 0.1, 40))
+        assert axis.words == words
+        assert 2 <= high < 30
 
 
 @given(st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=60))
 @example([1.0, 11.0])  # above the highest that is usual, and below the end of the axis
 def test_what_is_above_an_axis_is_said(heights: list[float]) -> None:
-    axes = Figure().subplots()
-    axes.plot(range(len(heights)), heights)
-    words = panels.error_axis(axes)
-    low, high = axes.get_ylim()
+    axis, (low, high) = drawn_on_error_axis(heights)
     assert low <= min(heights)
-    assert bool(words) == (max(heights) > high)
+    assert bool(axis.words) == (max(heights) > high)
+
+
+ERRORS = st.lists(
+    st.integers(0, 10_000).map(lambda number: number / 10_000), min_size=2, max_size=5
+)
+
+
+@given(ERRORS, ERRORS)
+@example([0.01, 0.01, 0.06], [0.9, 0.9, 0.9])  # a t interval from -5 to 10 %
+def test_the_interval_of_an_error_stays_where_errors_can_be(
+    first: list[float], second: list[float]
+) -> None:
+    error = METRICS["val_error"]
+    points = [error_point(first, error), error_point(second, error)]
+    axis = ErrorAxis.over(points)
+    for each in points:
+        shown = axis.shown(each, error)
+        assert shown.center == each.center
+        assert 0 <= shown.low <= shown.center <= shown.high <= 100
+        assert shown.low > 0 or not axis.logarithmic, "it would fall to the frame"
 
 
 def test_a_wide_interval_moves_no_axis() -> None:

@@ -3,21 +3,23 @@
 import math
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
 from study.outputs.cell import read_curves
+from study.outputs.measurements import FILE, read_probes
 from study.outputs.records import CellRecord
 from study.page.filters import Budget, filters
 from study.page.packing import rounded
 from study.probes.names import PROBES, label_among
 from study.report.caption import ABSENT_MARK
 from study.report.factors import activation_of
+from study.report.figures.points import Point, error_point
 from study.report.frames import Frames
 from study.report.metrics import METRICS, OF_TASK, Metric
 from study.report.parts import Report
-from study.report.statistics import mean_interval
+from study.report.statistics import median
 from study.tasks import recorded_task
 
 DETAILED = 300
@@ -101,7 +103,7 @@ def _whole(frames: Frames, cell: CellRecord, budget: Budget) -> dict[str, Any]:
         **_short(frames, cell),
         "rates": _rates(result),
         "curves": _curves(frames, cell),
-        "probes": _probes(result),
+        "probes": _probes(frames, cell),
         "filters": filters(frames, cell, budget),
         "config": _config(frames, cell),
     }
@@ -133,38 +135,43 @@ def _text(metric: Metric, number: float | None) -> str:
 
 
 def _rates(result: Mapping[str, Any]) -> dict[str, Any]:
-    """By learning rate, validation and test error with bounds, and the diverged replicas."""
+    """By learning rate, validation and test error with bounds, and the diverged replicas.
+
+    Where a replica diverged, they are medians without bounds, as in every table.
+    """
     rates = sorted({replica["lr"] for replica in result["replicas"]})
     groups = [[r for r in result["replicas"] if r["lr"] == rate] for rate in rates]
-    scale = _scale(result)
+    diverged = [sum(r["status"] == "diverged" for r in group) for group in groups]
+    error = _error(result)
     return {
         "lr": rates,
         "chosen": result["chosen_lr"],
-        "diverged": [sum(r["status"] == "diverged" for r in group) for group in groups],
+        "diverged": diverged,
         **{
-            key: _band([[r.get(key) for r in group] for group in groups], scale)
+            key: _columns(
+                error_point([r.get(key) for r in group], error, lost=bool(lost)).within(
+                    *error.range
+                )
+                for group, lost in zip(groups, diverged, strict=True)
+            )
             for key in ("val_error", "test_error")
         },
     }
 
 
-def _scale(result: Mapping[str, Any]) -> float:
-    metric = OF_TASK.get(recorded_task(result), {}).get("test_error", METRICS["test_error"])
-    return metric.scale
+def _error(result: Mapping[str, Any]) -> Metric:
+    return OF_TASK.get(recorded_task(result), {}).get("test_error", METRICS["test_error"])
 
 
-def _band(groups: Sequence[Sequence[float | None]], scale: float) -> list[list[Any]]:
-    """Mean, low and high of each group; none where one of its numbers is not finite."""
-    columns = [_interval(group, scale) for group in groups]
-    return [list(column) for column in zip(*columns, strict=True)]
+def _cut(values: Sequence[float | None], metric: Metric, *, lost: bool) -> Point:
+    """An error or a loss over seeds, its interval cut where nothing can be."""
+    return error_point(values, metric, lost=lost).within(*metric.range)
 
 
-def _interval(values: Sequence[float | None], scale: float) -> tuple[Any, Any, Any]:
-    numbers = [value * scale for value in values if value is not None and math.isfinite(value)]
-    if not numbers or len(numbers) < len(values):
-        return None, None, None
-    interval = mean_interval(numbers)
-    return rounded(interval.mean, 4), rounded(interval.low, 4), rounded(interval.high, 4)
+def _columns(points: Iterable[Point]) -> list[list[Any]]:
+    """The centres, the lows and the highs of points; none where there is none."""
+    rows = [[rounded(x, 4) for x in (each.center, each.low, each.high)] for each in points]
+    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def _curves(frames: Frames, cell: CellRecord) -> dict[str, Any] | None:
@@ -172,21 +179,23 @@ def _curves(frames: Frames, cell: CellRecord) -> dict[str, Any] | None:
     if not frames.sound(cell, "curves.csv"):
         return None
     assert cell.result is not None
-    scale, chosen = _scale(cell.result), cell.result["chosen_lr"]
+    error, chosen = _error(cell.result), cell.result["chosen_lr"]
     by_epoch: dict[int, list[dict[str, Any]]] = {}
     for row in read_curves(cell.path):
         if row["lr"] == chosen:
             by_epoch.setdefault(row["epoch"], []).append(row)
     epochs = thinned(sorted(by_epoch), POINTS)
+    metrics = {key: error if key.endswith("error") else METRICS["test_loss"] for key in CURVES}
+    lost = bool(cell.num_diverged)
     return {
         "epochs": epochs,
         "seeds": max((len(rows) for rows in by_epoch.values()), default=0),
+        "diverged": cell.num_diverged,
         **{
-            key: _band(
-                [[row[key] for row in by_epoch[epoch]] for epoch in epochs],
-                scale if key.endswith("error") else 1.0,
+            key: _columns(
+                _cut([row[key] for row in by_epoch[epoch]], metric, lost=lost) for epoch in epochs
             )
-            for key in CURVES
+            for key, metric in metrics.items()
         },
     }
 
@@ -199,21 +208,43 @@ def thinned(items: Sequence[int], most: int) -> list[int]:
     return [items[place] for place in places]
 
 
-def _probes(result: Mapping[str, Any]) -> dict[str, Any] | None:
-    """By probe its means over seeds in each layer, at start and end, in the probe's unit."""
-    moments = [result.get("probes", {}).get(moment, {}) for moment in ("start", "end")]
+def _probes(frames: Frames, cell: CellRecord) -> dict[str, Any] | None:
+    """By probe its means over seeds in each layer, at start and end, in the probe's unit.
+
+    At the end medians, where replicas diverged. A probe of which there is no number has no place.
+    """
+    assert cell.result is not None
+    summary = cell.result.get("probes", {})
+    moments = [summary.get(moment, {}) for moment in ("start", "end")]
     if not all("step" in moment for moment in moments):
         return None
+    if cell.num_diverged:
+        moments[1] = _medians(frames, cell, moments[1]["step"])
     taken = {
         name: [_layers(moment.get(name), _scale_of_probe(name)) for moment in moments]
         for name in PROBES
         if any(number is not None for moment in moments for number in moment.get(name, ()))
     }
-    return {"steps": [moment["step"] for moment in moments], "taken": taken} if taken else None
+    steps = [moment["step"] for moment in moments]
+    return {"steps": steps, "diverged": cell.num_diverged, "taken": taken} if taken else None
+
+
+def _medians(frames: Frames, cell: CellRecord, step: int) -> dict[str, Any]:
+    """What a record sums up of its last probes, with medians over seeds in place of means."""
+    assert cell.result is not None
+    rows = read_probes(cell.path) if frames.sound(cell, FILE) else []
+    last = [r for r in rows if r["step"] == step and r["lr"] == cell.result["chosen_lr"]]
+    layers = sorted({row["layer"] for row in last})
+
+    def over_seeds(name: str, layer: int) -> float | None:
+        numbers = [row[name] for row in last if row["layer"] == layer]
+        return rounded(median([math.inf if n is None else n for n in numbers]), 7)
+
+    return {"step": step} | {name: [over_seeds(name, at) for at in layers] for name in PROBES}
 
 
 def _layers(numbers: Sequence[float | None] | None, scale: float) -> list[Any] | None:
-    if numbers is None:
+    if not numbers:
         return None
     return [None if number is None else rounded(number * scale, 4) for number in numbers]
 

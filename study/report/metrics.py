@@ -1,5 +1,6 @@
 """The metrics a table can show: label, unit, direction and a glossary line each."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,6 +39,11 @@ class Metric:
     def is_of_data(self) -> bool:
         """Whether the number is a loss or an error: of other images it would be another."""
         return self.name.endswith(("_error", "_loss"))
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The least and the most that an error, a loss or a share can be, in its unit."""
+        return 0.0, 100.0 if self.unit == "%" else math.inf
 
     @property
     def follows_training(self) -> bool:

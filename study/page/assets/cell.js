@@ -83,13 +83,15 @@ function chartCard(parent, title, note, control = null) {
   return place;
 }
 
-const seedsText = (number) =>
-  number > 1 ? `mean of ${number} seeds, band: 95 % t interval` : "one seed, no interval";
+const seedsText = (number, diverged) => {
+  if (diverged) return `median of ${number} seeds, of which ${diverged} diverged, so no interval`;
+  return number > 1 ? `mean of ${number} seeds, band: 95 % t interval` : "one seed, no interval";
+};
 
 function curvesChart(parent, curves, unit) {
   const select = element("select", { "aria-label": "Quantity of the curves" });
   options(select, [["error", "error"], ["loss", "loss"]], "error");
-  const note = `At the chosen learning rate; ${seedsText(curves.seeds)}. Training: running means.`;
+  const note = `At the chosen learning rate; ${seedsText(curves.seeds, curves.diverged)}. Training: running means.`;
   const place = chartCard(parent, "Learning curves", note, select);
   const show = () => drawCurves(place, curves, select.value, unit);
   select.addEventListener("change", show);
@@ -98,7 +100,7 @@ function curvesChart(parent, curves, unit) {
 
 function ratesChart(parent, rates, unit) {
   const lost = rates.lr.filter((_, place) => rates.diverged[place]);
-  const gone = lost.length ? ` Diverged replicas, no mean: ${lost.join(", ")}.` : "";
+  const gone = lost.length ? ` A cross: replicas diverged, the median (${lost.join(", ")}).` : "";
   const note = `Mean over seeds, band: 95 % t interval. The circle is what validation chose.${gone}`;
   const place = chartCard(parent, "Learning rates", note);
   return () => drawRates(place, rates, unit);
@@ -109,7 +111,9 @@ function probesChart(parent, probes) {
   const select = element("select", { "aria-label": "Probe" });
   const first = PROBE_FIRST.find((name) => names.includes(name)) ?? names[0];
   options(select, names.map((name) => [name, data.probes[name][0]]), first);
-  const place = chartCard(parent, "By layer", "Mean over seeds at the chosen learning rate.", select);
+  const last = probes.diverged ? " At the end the median, since replicas diverged." : "";
+  const note = `Mean over seeds at the chosen learning rate.${last}`;
+  const place = chartCard(parent, "By layer", note, select);
   const show = () => {
     drawProbe(place, probes.taken[select.value], probes.steps, data.probes[select.value]);
   };

@@ -84,6 +84,16 @@ function drawCurves(place, curves, quantity, unit) {
 }
 
 function drawRates(place, rates, unit) {
+  const diverged = rates.lr.map((_, at) => at).filter((at) => rates.diverged[at]);
+  const crosses = (errors, ink) => ({
+    x: diverged.map((at) => rates.lr[at]),
+    y: diverged.map((at) => errors[0][at]),
+    mode: "markers",
+    type: "scatter",
+    hoverinfo: "skip",
+    showlegend: false,
+    marker: { size: 10, symbol: "x-thin-open", color: inkOf(ink), line: { width: 2 } },
+  });
   return draw(
     place,
     [
@@ -98,6 +108,8 @@ function drawRates(place, rates, unit) {
         hoverinfo: "skip",
         marker: { size: 12, symbol: "circle-open", color: inkOf("--accent"), line: { width: 2 } },
       },
+      crosses(rates.test_error, "--second"),
+      crosses(rates.val_error, "--accent"),
     ],
     {
       x: { title: "learning rate", type: "log", tickvals: rates.lr, ticktext: rates.lr.map(String) },

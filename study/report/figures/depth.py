@@ -12,7 +12,7 @@ from study.report.figures.layout import Layout
 from study.report.figures.panels import band, draw_panels, extent, finished, plain_decades
 from study.report.figures.points import Point, point
 from study.report.figures.shown import Shown, of_probes
-from study.report.figures.words import caption, interval_words, lacking_words
+from study.report.figures.words import GEOMETRIC, caption, interval_words, lacking_words
 from study.report.parts import Drawn
 from study.words import counted
 
@@ -62,7 +62,7 @@ def _draw(shown: Shown, layout: Layout, probe: str) -> list[Drawn]:
         f"({QUANTITIES[probe]}). A level line keeps its signal; one that falls or rises vanishes "
         "or explodes.",
         layout,
-        interval_words(cells, decades=True),
+        interval_words(cells, cut=GEOMETRIC),
         lacking_words(len(shown.probed), shown.num_finished, "probes"),
         f"A variance under the largest / {DEEPEST:.0e} is below the axis." if deep else "",
         _zero_words([by_layer[cell.directory] for cell in cells]),

@@ -3,7 +3,8 @@
 import io
 import math
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -20,6 +21,7 @@ from study.outputs.records import CellRecord
 from study.report.factors import shared_parts, without_parts
 from study.report.figures.layout import Layout
 from study.report.figures.points import Point
+from study.report.metrics import Metric
 from study.report.parts import Drawn
 
 WIDTH = 7.0
@@ -205,29 +207,50 @@ def extent(panels: Axes) -> tuple[float, float]:
     return (numbers[0], numbers[-1]) if numbers else (math.nan, math.nan)
 
 
-def error_axis(axes: Axes) -> str:
-    """Errors or losses: logarithmic where they spread, and never far beyond the centres.
+@dataclass(frozen=True)
+class ErrorAxis:
+    """An axis of errors or losses, from what is drawn on it: the centres of points.
 
-    Nor far beyond most of them: a net that explodes for an epoch would flatten all others. What
-    is above the axis then is said in the words that are returned.
+    It is logarithmic where they spread, and never far beyond them. Nor far beyond most of them: a
+    net that explodes for an epoch would flatten all others. `words` say what is above the axis
+    then.
     """
-    numbers = centers(axes)
-    if not numbers:
-        return ""
-    low, high = numbers[0], numbers[-1]
-    most = max(BEYOND * numbers[math.floor(USUAL * (len(numbers) - 1))], 4 * low)
-    words = ""
-    if low > 0 and high > most * ROOM:
-        high = most
-        words = f"What is above {short(high)} is not shown."
-    if low > 0 and high >= 4 * low:
-        axes.set_yscale("log")
-        axes.set_ylim(low / ROOM, high * ROOM)
-        plain_decades(axes.yaxis, high / low)
-    else:
-        room = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
-        axes.set_ylim(low - 3 * room, high + 3 * room)
-    return words
+
+    low: float
+    high: float
+    logarithmic: bool
+    words: str = ""
+
+    @classmethod
+    def over(cls, points: Iterable[Point]) -> "ErrorAxis":
+        """The axis on which the points are drawn."""
+        numbers = sorted(filter(math.isfinite, (each.center for each in points)))
+        if not numbers:
+            return cls(math.nan, math.nan, False)
+        low, high = numbers[0], numbers[-1]
+        most = max(BEYOND * numbers[math.floor(USUAL * (len(numbers) - 1))], 4 * low)
+        words = ""
+        if low > 0 and high > most * ROOM:
+            high = most
+            words = f"What is above {short(high)} is not shown."
+        return cls(low, high, low > 0 and high >= 4 * low, words)
+
+    def shown(self, each: Point, metric: Metric) -> Point:
+        """A point as it is drawn: its interval that of the logarithm, or cut where nothing can be.
+
+        On a logarithmic axis one that reaches 0 would have no end.
+        """
+        return (each.of_logarithm() if self.logarithmic else each).within(*metric.range)
+
+    def set(self, axes: Axes) -> None:
+        """Gives the axes its scale, limits and ticks."""
+        if self.logarithmic:
+            axes.set_yscale("log")
+            axes.set_ylim(self.low / ROOM, self.high * ROOM)
+            plain_decades(axes.yaxis, self.high / self.low)
+        elif math.isfinite(self.low):
+            room = 0.08 * (self.high - self.low) or 0.05 * abs(self.high) or 1.0
+            axes.set_ylim(self.low - 3 * room, self.high + 3 * room)
 
 
 def plain_decades(axis: Any, ratio: float) -> None:

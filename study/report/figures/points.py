@@ -4,9 +4,12 @@ import math
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from study.report.metrics import Metric
 from study.report.statistics import mean_interval, median
 
 NOTHING = math.nan
+_LARGEST = 1e300
+"""What a figure's axis can hold."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,14 @@ class Point:
     def within(self, least: float, most: float) -> "Point":
         """The point, its interval cut where no value can be."""
         return Point(self.center, max(self.low, least), min(self.high, most))
+
+    def of_logarithm(self) -> "Point":
+        """The same positive centre with the interval of its logarithm, which is above 0 all over.
+
+        By the delta method its half-width is the number's own over the number.
+        """
+        width = min((self.high - self.center) / self.center, math.log(_LARGEST))
+        return Point(self.center, self.center * math.exp(-width), self.center * math.exp(width))
 
     def scaled(self, scale: float) -> "Point":
         """The point in another unit."""
@@ -45,6 +56,12 @@ def point(values: Collection[float], *, lost: bool = False, decades: bool = Fals
     return Point(*(_power(each) for each in (of_logs.center, of_logs.low, of_logs.high)))
 
 
+def error_point(values: Collection[float | None], metric: Metric, *, lost: bool = False) -> Point:
+    """The `point` of an error or a loss, in its unit; None is a value that is not finite."""
+    numbers = [math.inf if value is None else value for value in values]
+    return point(numbers, lost=lost).scaled(metric.scale)
+
+
 def _with_interval(values: list[float]) -> Point:
     found = mean_interval(values)
     if found.low is None or found.high is None:
@@ -53,5 +70,6 @@ def _with_interval(values: list[float]) -> Point:
 
 
 def _power(decades: float) -> float:
-    """10 to this power, within what a figure's axis can hold."""
-    return math.nan if math.isnan(decades) else 10.0 ** min(max(decades, -300.0), 300.0)
+    """10 to this power, between 1 / _LARGEST and _LARGEST."""
+    most = math.log10(_LARGEST)
+    return math.nan if math.isnan(decades) else 10.0 ** min(max(decades, -most), most)

@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator
 
 from study.outputs.records import CellRecord
-from study.report.figures.panels import band, draw_panels, error_axis, finished, plain_decades
-from study.report.figures.points import point
+from study.report.figures.panels import ErrorAxis, band, draw_panels, finished, plain_decades
+from study.report.figures.points import error_point
 from study.report.figures.shown import Shown, chosen_lr
-from study.report.figures.words import caption, interval_words
+from study.report.figures.words import caption, interval_words, of_errors
 from study.report.metrics import METRICS
 from study.report.parts import Drawn
 from study.report.tasks import metric_of
@@ -27,12 +27,17 @@ def draw(shown: Shown) -> list[Drawn]:
     if len(rates) < 2:
         return []
     metric = metric_of(METRICS["val_error"], shown.cells)
-
-    def fill(axes: Axes, cell: CellRecord, line: dict[str, Any]) -> None:
-        points = {
-            rate: point(values, lost=lost).scaled(metric.scale)
+    found = {
+        cell.directory: {
+            rate: error_point(values, metric, lost=lost)
             for rate, (values, lost) in by_rate(cell).items()
         }
+        for cell in cells
+    }
+    axis = ErrorAxis.over(each for points in found.values() for each in points.values())
+
+    def fill(axes: Axes, cell: CellRecord, line: dict[str, Any]) -> None:
+        points = {rate: axis.shown(p, metric) for rate, p in found[cell.directory].items()}
         band(axes, list(points), list(points.values()), line)
         chosen = chosen_lr(cell)
         ring = {"color": line["color"], "marker": "o", "linestyle": "none"}
@@ -42,14 +47,12 @@ def draw(shown: Shown) -> list[Drawn]:
         cross = {"color": line["color"], "marker": "x", "linestyle": "none"}
         axes.plot(lost, [points[rate].center for rate in lost], markersize=8, zorder=4, **cross)
 
-    beyond: list[str] = []
-
     def finish(axes: Axes) -> None:
         axes.set_xscale("log")
         plain_decades(axes.xaxis, rates[-1] / rates[0])
         if len(rates) <= MOST_TICKS:
             axes.xaxis.set_major_locator(FixedLocator(rates))
-        beyond.append(error_axis(axes))
+        axis.set(axes)
 
     unit = f" ({metric.unit})" if metric.unit else ""
     y_label = f"{metric.label.partition(',')[0]}{unit}"
@@ -59,20 +62,18 @@ def draw(shown: Shown) -> list[Drawn]:
         "marks the learning rate that validation chose, a cross one at which replicas diverged: "
         "there the median.",
         layout,
-        *beyond,
-        interval_words(cells),
+        axis.words,
+        interval_words(cells, cut=of_errors(axis.logarithmic, metric)),
     )
     return [finished(figure, "learning_rates", "Learning-rate curves", text, cells)]
 
 
-def by_rate(cell: CellRecord) -> Mapping[float, tuple[list[float], bool]]:
+def by_rate(cell: CellRecord) -> Mapping[float, tuple[list[float | None], bool]]:
     """{learning rate: (validation errors of the seeds, whether one of them diverged)}."""
     assert cell.result is not None
-    found: dict[float, tuple[list[float], bool]] = {}
+    found: dict[float, tuple[list[float | None], bool]] = {}
     for replica in sorted(cell.result["replicas"], key=lambda each: each["lr"]):
         values, lost = found.get(replica["lr"], ([], False))
-        number = replica["val_error"]
-        value = float("inf") if number is None else float(number)
         diverged = lost or replica["status"] == "diverged"
-        found[replica["lr"]] = [*values, value], diverged
+        found[replica["lr"]] = [*values, replica["val_error"]], diverged
     return found

@@ -15,6 +15,7 @@ from study.report.figures.points import Point, point
 from study.report.figures.shown import Curve, Shown, of_probes
 from study.report.figures.words import (
     AT_CHOSEN,
+    CUT,
     UPDATES,
     caption,
     interval_words,
@@ -61,7 +62,7 @@ def _draw(shown: Shown, layout: Layout, probe: str) -> list[Drawn]:
         f"{words[0].upper()}{words[1:]} over training: {PROBES[probe].help}; mean over hidden "
         f"layers. {AT_CHOSEN} {UPDATES}",
         layout,
-        interval_words(cells, share=True),
+        interval_words(cells, cut=CUT),
         lacking_words(len(cells), len(layout.cells), f"such a share ({PROBES[probe].lacking})"),
         lacking_words(len(shown.probed), shown.num_finished, "probes"),
     )

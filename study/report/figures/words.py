@@ -5,6 +5,7 @@ from collections.abc import Collection
 from study.outputs.records import CellRecord
 from study.report.figures.layout import Layout, counted_cells
 from study.report.figures.shown import num_seeds
+from study.report.metrics import Metric
 from study.words import counted
 
 AT_CHOSEN = "At each cell's chosen learning rate."
@@ -19,18 +20,29 @@ def seeds_words(cells: Collection[CellRecord]) -> str:
     return f"n = {numbers[0]} to {numbers[-1]} seeds"
 
 
-def interval_words(
-    cells: Collection[CellRecord], *, decades: bool = False, share: bool = False, what: str = "band"
-) -> str:
+CUT = "cut at 0 and 100 %"
+"""Of the interval of a share."""
+GEOMETRIC = "of the logarithms"
+"""Of the interval around a geometric mean."""
+
+
+def of_errors(logarithmic: bool, metric: Metric) -> str:
+    """What is said of the intervals on an axis of errors or losses."""
+    if logarithmic:
+        return "of its logarithm"
+    return CUT if metric.unit == "%" else "cut at 0"
+
+
+def interval_words(cells: Collection[CellRecord], *, cut: str = "", what: str = "band") -> str:
     """What a line or point is and what its band or bar is.
 
     `Mean over seeds (n = 3 seeds), band: 95 % t interval.`
     """
-    mean = "Geometric mean" if decades else "Mean"
+    mean = "Geometric mean" if cut == GEOMETRIC else "Mean"
     numbers = num_seeds(list(cells))
     if numbers == [1]:
         return "One seed (n = 1), so no interval."
-    of = ", of the logarithms" if decades else ", cut at 0 and 100 %" if share else ""
+    of = f", {cut}" if cut else ""
     lonely = "; none where there is one seed" if numbers[0] == 1 else ""
     return f"{mean} over {seeds_words(cells)}; {what}: its 95 % t interval{of}{lonely}."
 
