@@ -2,8 +2,10 @@
 
 import contextlib
 import errno
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -113,13 +115,18 @@ class SweepProgress:
 
 
 def error_words(record: dict[str, Any]) -> str:
-    """The mean test error over seeds at the chosen learning rate, such as `test error 1.72 %`."""
-    errors = [r["test_error"] for r in record["replicas"] if r["lr"] == record["chosen_lr"]]
+    """The mean test error over seeds at the chosen learning rate, such as `test error 1.72 %`.
+
+    Where replicas diverged it is the median: `2 of 5 diverged, median test error 90.20 %`.
+    """
+    chosen = [r for r in record["replicas"] if r["lr"] == record["chosen_lr"]]
+    errors = [math.inf if r["test_error"] is None else r["test_error"] for r in chosen]
+    lost = sum(r["status"] == "diverged" for r in chosen)
+    number = median(errors) if lost else sum(errors) / len(errors)
+    said = f"{lost} of {len(chosen)} diverged, median " if lost else ""
     if recorded_task(record) != RECONSTRUCTION:
-        return f"test error {100 * sum(errors) / len(errors):.2f} %"
-    if None in errors:
-        return "squared error not finite"
-    return f"squared error {sum(errors) / len(errors):.2f}"
+        return f"{said}test error {100 * number:.2f} %"
+    return f"{said}squared error {f'{number:.2f}' if math.isfinite(number) else 'not finite'}"
 
 
 def packing_words(asked: str, provenance: dict[str, Any]) -> str:

@@ -112,7 +112,8 @@ def test_a_share_of_a_slope_without_bound_is_not_decidable_and_why(tmp_path: Pat
         if path.is_dir():
             change_probes(path, lambda row: row.update(dead_fraction=""))
     for moment in ("end", "mean"):
-        found = verdict(tmp_path / "s", of=f"dead_fraction@{moment}", expect="lower by 1 points")
+        of: dict[str, Any] = {"of": f"dead_fraction@{moment}", "cells": {"norm": "batch"}}
+        found = verdict(tmp_path / "s", expect="lower by 1 points", **of)
         assert found.outcome == "not decidable"
         assert "an activation whose slope has no bound" in found.reason
 

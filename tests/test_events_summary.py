@@ -4,6 +4,7 @@ import math
 import re
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import fabricated
@@ -213,6 +214,40 @@ def test_what_is_not_finite_is_left_out(
     assert "layer 1/weight_norm" not in tags["scalars"]
     assert "results/test_loss" not in tags["scalars"]
     assert "predictions/misclassified" in tags["images"]
+
+
+def test_where_a_replica_diverged_medians_are_written_and_it_is_said(
+    tmp_path: Path, results: list[ReplicaResult], data: Data
+) -> None:
+    changed = [
+        replace(
+            r, numbers=r.numbers | {"status": "diverged", "test_error": 0.902, "test_loss": None}
+        )
+        if (r.seed, r.lr) == (0, fabricated.BEST)
+        else r
+        for r in results
+    ]
+    events = written(tmp_path / "cell", changed, data)
+    chosen = [r for r in changed if r.lr == fabricated.BEST]
+    (error,) = events.Scalars("results/test_error")
+    assert error.value == pytest.approx(median(r.numbers["test_error"] for r in chosen))
+    assert error.value < 0.2
+    for tag, name in (("error/val", "val_error"), ("loss/train", "train_loss")):
+        for event in events.Scalars(tag)[1:]:
+            rows = [r.curve[event.step][name] for r in chosen]
+            assert event.value == pytest.approx(median(rows), rel=1e-6)
+        assert "median over seeds (1 diverged)" in events.SummaryMetadata(tag).summary_description
+    for event in events.Scalars("layer 2/weight_norm"):
+        rows = [
+            row["weight_norm"]
+            for r in chosen
+            for row in r.probes
+            if (row["step"], row["layer"]) == (event.step, 2)
+        ]
+        expected = median(rows) if event.step else sum(rows) / 3
+        assert event.value == pytest.approx(expected, rel=1e-6)
+    (text,) = events.Tensors("configuration/factors")
+    assert "| diverged | 1 of 3" in text.tensor_proto.string_val[0].decode()
 
 
 def test_nothing_misclassified_is_no_picture(

@@ -30,15 +30,27 @@ def test_the_packing_is_said_in_words(packing: list[int], words: str) -> None:
 
 
 def record(*errors: float | None, **keys: Any) -> dict[str, Any]:
-    replicas = [{"lr": 0.1, "test_error": error} for error in errors]
-    return {"replicas": [*replicas, {"lr": 1.0, "test_error": 9.0}], "chosen_lr": 0.1, **keys}
+    """A cell's; a replica whose error is 0.902, a guess's, or None has diverged."""
+    replicas = [
+        {"lr": 0.1, "test_error": e, "status": "diverged" if e in (0.902, None) else "trained"}
+        for e in errors
+    ]
+    other = {"lr": 1.0, "test_error": 9.0, "status": "diverged"}
+    return {"replicas": [*replicas, other], "chosen_lr": 0.1, **keys}
 
 
 def test_an_error_is_said_as_its_task_has_it() -> None:
     assert error_words(record(0.01, 0.02)) == "test error 1.50 %"
     assert error_words(record(0.01, 0.02, task="classification")) == "test error 1.50 %"
     assert error_words(record(13.0, 14.74, task="reconstruction")) == "squared error 13.87"
-    assert error_words(record(13.0, None, task="reconstruction")) == "squared error not finite"
+
+
+def test_of_replicas_that_diverged_the_median_is_said_and_how_many_they_are() -> None:
+    found = error_words(record(0.01, 0.03, 0.902))
+    assert found == "1 of 3 diverged, median test error 3.00 %"
+    assert error_words(record(0.902)) == "1 of 1 diverged, median test error 90.20 %"
+    lost = "1 of 2 diverged, median squared error not finite"
+    assert error_words(record(13.0, None, task="reconstruction")) == lost
 
 
 class Cell:

@@ -28,6 +28,7 @@ def test_golden(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (paths[3] / "result.json").unlink()
     (paths[4] / "result.json").write_text("")
     (tmp_path / "small" / "mnist-old-01234567").mkdir()
+    chosen = json.loads((paths[1] / "result.json").read_text())["chosen_lr"]
     assert (
         print_status(capsys, tmp_path / "small")
         == f"""\
@@ -41,6 +42,7 @@ elu                !   o
 o done   D done, with diverged replicas at the chosen learning rate   F failed   \
 ! result.json not usable   . missing
 
+diverged: {paths[1].name} (1 of 5 replicas at {chosen:g})
 failed: {paths[2].name}  RuntimeError: why
 damaged: {paths[4].name}/result.json is not used: it is empty
 missing: {paths[3].name}

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import median
 from typing import Any
 
 import lightning
@@ -59,18 +60,22 @@ class EpochCurves(lightning.Callback):
 def write_curves(
     writer: CellWriter, results: Sequence[ReplicaResult], chosen: Sequence[ReplicaResult]
 ) -> None:
-    """The chosen learning rate's curves with their bands.
+    """The chosen learning rate's curves with their bands; medians where replicas diverged.
 
     The curves of all learning rates too, where they were not drawn live: some replicas were copied
     from an earlier record, or they were not all trained at once.
     """
+    lost = num_diverged(chosen)
+    about = {tag: text.replace("mean over seeds", over_seeds(lost)) for tag, text in ABOUT.items()}
     for rows in zip(*(result.curve for result in chosen), strict=True):
         values: dict[str, float] = {}
         for tag, name in CURVES.items():
             seeds = [float(row[name]) for row in rows]
+            values[tag] = middle(seeds, lost)
             if all(map(math.isfinite, seeds)):
-                values |= zip(band(tag), (min(seeds), mean(seeds), max(seeds)), strict=True)
-        writer.scalars(int(rows[0]["epoch"]), values, ABOUT)
+                lowest, _, highest = band(tag)
+                values |= {lowest: min(seeds), highest: max(seeds)}
+        writer.scalars(int(rows[0]["epoch"]), values, about)
     if any(tag.startswith(f"{RATES}/") for tag in writer.written):
         return
     rates = [result.lr for result in results]
@@ -97,6 +102,24 @@ def _rate_means(rows: Iterable[tuple[float, Mapping[str, Any]]]) -> dict[str, fl
     }
 
 
+def num_diverged(results: Sequence[ReplicaResult]) -> int:
+    """How many of the replicas diverged."""
+    return sum(result.numbers["status"] == "diverged" for result in results)
+
+
+def over_seeds(lost: int) -> str:
+    """What `middle` is, of replicas of which so many diverged."""
+    return f"median over seeds ({lost} diverged)" if lost else "mean over seeds"
+
+
+def middle(values: Sequence[float], lost: int) -> float:
+    """The mean; where replicas are lost the median, in which they are the largest; NaN: neither."""
+    if not lost:
+        return mean(values)
+    found = median([value if math.isfinite(value) else math.inf for value in values])
+    return found if math.isfinite(found) else math.nan
+
+
 def mean(values: Sequence[float]) -> float:
-    """The arithmetic mean."""
+    """The arithmetic mean; NaN if a value is not finite."""
     return math.fsum(values) / len(values) if all(map(math.isfinite, values)) else math.nan

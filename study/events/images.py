@@ -9,6 +9,7 @@ from PIL import Image
 
 from study.data import Data
 from study.events.confusion import confusion, draw_confusion
+from study.events.curves import num_diverged
 from study.events.mistakes import draw_mistakes
 from study.events.pictures import as_image, beside, encoded, grid, scaled
 from study.events.writer import CellWriter
@@ -77,6 +78,8 @@ def _write_predictions(writer: CellWriter, kept: Sequence[ReplicaResult], data: 
     counts = confusion(predicted, labels, data.num_classes)
     right = int(np.trace(counts))
     seeds = f"{len(kept)} seeds" if len(kept) > 1 else "1 seed"
+    lost = num_diverged(kept)
+    seeds += f" ({lost} diverged)" if lost else ""
     title = f"test error {100 * (1 - right / counts.sum()):.2f} %, {seeds}, rows in %"
     matrix = draw_confusion(counts, data.classes, title)
     writer.image("predictions/confusion matrix", *encoded(matrix), ABOUT_CONFUSION)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from study.events.curves import mean
+from study.events.curves import middle, num_diverged, over_seeds
 from study.events.writer import CellWriter
 from study.outputs.results import ReplicaResult
 from study.probes.depth import depth_slope
@@ -23,20 +23,24 @@ Rows = Sequence[Mapping[str, Any]]
 def write_layers(writer: CellWriter, chosen: Sequence[ReplicaResult]) -> None:
     """The mean over seeds of every probe of every layer, and the gradients' slope over depth.
 
-    A value that is missing, or not finite, in one of the seeds is left out.
+    A value that is missing, or not finite, in one of the seeds is left out. Where replicas diverge
+    it is the median, from the first update on.
     """
     moments = [at_steps(result.probes) for result in chosen if result.probes]
-    about: dict[str, str] = {SLOPE_TAG: ABOUT_SLOPE}
+    lost = num_diverged(chosen)
+    over = over_seeds(lost)
+    about = {SLOPE_TAG: ABOUT_SLOPE.replace("mean over seeds", over)}
     for step in sorted(set().union(*moments)):
         seeds = [moment[step] for moment in moments if step in moment]
-        values = {SLOPE_TAG: mean([slope(rows) for rows in seeds])}
+        lost_by_then = lost if step else 0
+        values = {SLOPE_TAG: middle([slope(rows) for rows in seeds], lost_by_then)}
         for layer, rows in _by_layer(seeds).items():
             for name, probe in PROBES.items():
                 numbers = [number(row.get(name)) for row in rows]
                 tag = f"layer {layer}/{name}"
-                values[tag] = mean(numbers)
+                values[tag] = middle(numbers, lost_by_then)
                 label = label_among(name, ())
-                about[tag] = f"{label}: {probe.help}. Mean over seeds; over updates."
+                about[tag] = f"{label}: {probe.help}. {over.capitalize()}; over updates."
         writer.scalars(step, values, about)
 
 

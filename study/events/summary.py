@@ -1,5 +1,6 @@
 """All that TensorBoard gets of a cell once it is trained."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from study.configuration import notable
 from study.data import Data
 from study.errors import InputError
 from study.events.columns import session
-from study.events.curves import mean, write_curves
+from study.events.curves import mean, middle, num_diverged, over_seeds, write_curves
 from study.events.distributions import write_histograms
 from study.events.images import write_images
 from study.events.layers import at_steps, measured, number, slope, write_layers
@@ -41,7 +42,10 @@ def write_summary(
     write_histograms(writer, chosen)
     write_images(writer, chosen, config, data)
     metrics = final(chosen)
-    writer.texts(texts(config, factors, lr, metrics))
+    shown: dict[str, Any] = {LEARNING_RATE: lr}
+    if lost := num_diverged(chosen):
+        shown["diverged"] = f"{lost} of {len(chosen)}, so each number is the {over_seeds(lost)}"
+    writer.texts(texts(config, factors, shown, metrics))
     writer.layout(layout(measured(chosen)))
     writer.scalars(int(chosen[0].curve[-1]["epoch"]), metrics)
     columns = {**factors, LEARNING_RATE: lr}
@@ -50,26 +54,31 @@ def write_summary(
 
 
 def final(chosen: Sequence[ReplicaResult]) -> dict[str, float]:
-    """Means over seeds: of the best epoch's numbers, and of the last probes, over layers."""
-    values = {name: mean([number(r.numbers[name]) for r in chosen]) for name in NUMBERS}
+    """Means over seeds: of the best epoch's numbers, and of the last probes, over layers.
+
+    Medians where replicas diverged. What has no number is left out.
+    """
+    lost = num_diverged(chosen)
+    values = {name: middle([number(r.numbers[name]) for r in chosen], lost) for name in NUMBERS}
     last = [list(at_steps(result.probes).values())[-1] for result in chosen if result.probes]
     if last:
         for name in AT_THE_END:
-            values[name] = mean([mean([number(row.get(name)) for row in rows]) for rows in last])
-        values["gradient_slope"] = mean([slope(rows) for rows in last])
-    return {f"results/{name}": value for name, value in values.items()}
+            layers = [mean([number(row.get(name)) for row in rows]) for rows in last]
+            values[name] = middle(layers, lost)
+        values["gradient_slope"] = middle([slope(rows) for rows in last], lost)
+    return {f"results/{name}": value for name, value in values.items() if math.isfinite(value)}
 
 
 def texts(
     config: Mapping[str, Any],
     factors: Mapping[str, Any],
-    lr: float,
+    chosen: Mapping[str, Any],
     metrics: Mapping[str, float],
 ) -> dict[str, str]:
-    """The factors and the final numbers as a table, the configuration as YAML: Markdown."""
+    """The configuration as YAML, and a table of factors, of what was `chosen`, of final numbers."""
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     whole = yaml.dump(dict(config), Dumper=dumper, sort_keys=False, allow_unicode=True)
-    rows = [("factor", "level"), (":--", ":--"), *notable(factors).items(), (LEARNING_RATE, lr)]
+    rows = [("factor", "level"), (":--", ":--"), *notable(factors).items(), *chosen.items()]
     rows += [(tag.rpartition("/")[2], f"{value:.4g}") for tag, value in metrics.items()]
     table = "\n".join(f"| {name} | {_cell(level)} |" for name, level in rows)
     return {"configuration/factors": table, "configuration/yaml": f"```yaml\n{whole}```\n"}

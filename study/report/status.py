@@ -150,6 +150,8 @@ def _legend(
 
 def _unfinished(cells: Sequence[CellRecord]) -> list[str]:
     lines, missing = [], []
+    if lost := [f"{cell.directory} {_lost(cell)}" for cell in cells if cell.num_diverged]:
+        lines.append(f"diverged: {_listed(lost)}")
     for cell in cells:
         facts = _facts(cell)
         if cell.status in ("failed", "running") or facts:
@@ -163,6 +165,14 @@ def _unfinished(cells: Sequence[CellRecord]) -> list[str]:
         counts = (f"{count} x {words}" for words, count in kinds.most_common())
         lines.append(f"failed by kind: {'; '.join(counts)}")
     return [*lines, f"missing: {_listed(missing)}"] if missing else lines
+
+
+def _lost(cell: CellRecord) -> str:
+    """`(2 of 5 replicas at 0.1)`."""
+    assert cell.result is not None
+    chosen = cell.result["chosen_lr"]
+    number = sum(replica["lr"] == chosen for replica in cell.result["replicas"])
+    return f"({cell.num_diverged} of {counted(number, 'replica')} at {chosen:g})"
 
 
 def _facts(cell: CellRecord) -> str:
