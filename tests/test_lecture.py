@@ -160,6 +160,13 @@ def test_what_is_planned_counts_as_not_run_yet() -> None:
     assert page.verdict_of(none, known) == page.BY_MATHEMATICS
 
 
+def test_a_claim_that_decides_two_of_the_lecture_counts_once() -> None:
+    known = {("s", "better"): finding("supported"), ("t", "better"): finding("refuted", "t")}
+    second = replace(ENTRY, number=2, name="b", decided_by=(("s", "better"), ("t", "better")))
+    told = index.counts(Lecture((ENTRY, second)), known)
+    assert told.startswith("Decided so far: 1 supported, 1 refuted (")
+
+
 def test_a_tally_names_one_outcome_once() -> None:
     assert tally(["refuted", "refuted"]) == "refuted"
     assert tally(["undecided", "supported"]) == "1 supported, 1 undecided"

@@ -41,9 +41,13 @@ def verdict_list(lecture: Lecture, findings: Findings) -> str:
 
 
 def counts(lecture: Lecture, findings: Findings) -> str:
-    """How many claims were put to a study, and how they came out."""
-    known = [each for entry in lecture.entries for each in findings_of(entry, findings)]
-    ran = [each.outcome for each in known if each.outcome != NOT_RUN]
+    """How many claims of studies decide claims of the lecture, and how they came out.
+
+    One that decides several counts once.
+    """
+    pairs = dict.fromkeys(pair for entry in lecture.entries for pair in entry.decided_by)
+    outcomes = [findings[pair].outcome for pair in pairs if pair in findings]
+    ran = [outcome for outcome in outcomes if outcome != NOT_RUN]
     open_entries = [
         entry
         for entry in lecture.entries
@@ -52,7 +56,8 @@ def counts(lecture: Lecture, findings: Findings) -> str:
     ]
     sentence = f"Decided so far: {tally(ran)}" if ran else "Nothing is decided so far"
     rest = f", {len(open_entries)} of {len(lecture.entries)} not run yet" if open_entries else ""
-    return f"{sentence} (a claim may have several verdicts){rest}."
+    several = "a claim may have several verdicts, and claims may share one"
+    return f"{sentence} ({several}){rest}."
 
 
 def further_findings(lecture: Lecture, findings: Findings) -> list[Finding]:
