@@ -211,6 +211,7 @@ def test_switched_off_units_are_not_called_saturated(
     figure = drawn(tmp_path / "study")["saturated_fraction_over_training"]
     assert figure.title == words
     assert figure.caption.startswith(words)
+    assert ("Off: relu; saturated: tanh." in figure.caption) == (activations == ["relu", "tanh"])
 
 
 def test_cells_of_other_images_are_neither_drawn_nor_compared(

@@ -28,7 +28,7 @@ _SLOPE: dict[str, Any] = {"color": "C1", "linestyle": (0, (3, 1.2)), "label": "f
 _SHADE: dict[str, Any] = {
     "facecolor": "#E4E4E4",
     "edgecolor": "none",
-    "label": "saturated: |f'| below 1 % of its largest value",
+    "label": "off or saturated: |f'| below 1 % of its largest value",
 }
 
 

@@ -17,7 +17,8 @@ _LEGEND = (
     "continuous, differentiable: if not, where f or f' jumps, with f' on the left and the right.",
     "non-decreasing: if not, where f turns. bounded: on which side, and the range of f.",
     "zero-centred: whether E f(z) = 0 for z ~ N(0, 1), and this mean. gain: 1 / sqrt(E[f(z)^2]).",
-    "saturated: where |f'| is below 1 % of the largest slope, which is the largest value of |f'|.",
+    "saturated: where |f'| is below 1 % of the largest slope, which is the largest value of |f'|; "
+    "a function that is flat on one side alone, as ReLU, is called off there.",
 )
 _MAXOUT = (
     "maxout: one linear piece varies and the others are 0, or all are equal. Its mean and gain are "

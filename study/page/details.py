@@ -149,9 +149,7 @@ def _rates(result: Mapping[str, Any]) -> dict[str, Any]:
         "diverged": diverged,
         **{
             key: _columns(
-                error_point([r.get(key) for r in group], error, lost=bool(lost)).within(
-                    *error.range
-                )
+                _cut([r.get(key) for r in group], error, lost=bool(lost))
                 for group, lost in zip(groups, diverged, strict=True)
             )
             for key in ("val_error", "test_error")
@@ -237,7 +235,7 @@ def _medians(frames: Frames, cell: CellRecord, step: int) -> dict[str, Any]:
     layers = sorted({row["layer"] for row in last})
 
     def over_seeds(name: str, layer: int) -> float | None:
-        numbers = [row[name] for row in last if row["layer"] == layer]
+        numbers = [row.get(name) for row in last if row["layer"] == layer]
         return rounded(median([math.inf if n is None else n for n in numbers]), 7)
 
     return {"step": step} | {name: [over_seeds(name, at) for at in layers] for name in PROBES}

@@ -4,9 +4,9 @@ A layer is a hidden block, counted from 1. A unit of a dense layer is one of its
 a convolution one of its channels, whose examples are all positions of all images.
 """
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,13 @@ class Probe:
     lacking: str = ""
 
 
-_OF_SLOPE: dict[str, Any] = {
-    "unit": "%",
-    "always": False,
-    "lacking": "an activation whose slope has no bound, as squared ReLU's, has none",
-}
-"""Of a share of the largest |f'|."""
+_of_slope = functools.partial(
+    Probe,
+    unit="%",
+    always=False,
+    lacking="an activation whose slope has no bound, as squared ReLU's, has none",
+)
+"""A share of the largest |f'|."""
 
 _ALL = (
     Probe("preactivation_mean", "mean pre-activation", "mean input of the activation function"),
@@ -67,32 +68,28 @@ _ALL = (
         "share of units x examples whose activation is exactly 0",
         "%",
     ),
-    Probe(
+    _of_slope(
         "dead_fraction",
         "dead units",
         "share of units whose |f'| stays under 1 % of its largest value on every image of the "
         "probe batch (a ReLU that is never active)",
-        **_OF_SLOPE,
     ),
-    Probe(
+    _of_slope(
         "dead_fraction_train",
         "dead units on the training set",
         "as dead_fraction, but over every training image, in evaluation mode; taken at the end "
         "alone",
-        **_OF_SLOPE,
     ),
-    Probe(
+    _of_slope(
         "saturated_fraction",
         "saturation",
         "share of units x examples with |f'| under 1 % of its largest value: off, where f is flat "
         "on one side alone (ReLU), saturated, where it is flat on both (tanh)",
-        **_OF_SLOPE,
     ),
-    Probe(
+    _of_slope(
         "linear_fraction",
         "linear region",
         "share of units x examples with |f'| at least half its largest value",
-        **_OF_SLOPE,
     ),
     Probe(
         "gradient_variance",

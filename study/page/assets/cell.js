@@ -100,7 +100,7 @@ function curvesChart(parent, curves, unit) {
 
 function ratesChart(parent, rates, unit) {
   const lost = rates.lr.filter((_, place) => rates.diverged[place]);
-  const gone = lost.length ? ` A cross: replicas diverged, the median (${lost.join(", ")}).` : "";
+  const gone = lost.length ? ` A cross is the median where replicas diverged (${lost.join(", ")}).` : "";
   const note = `Mean over seeds, band: 95 % t interval. The circle is what validation chose.${gone}`;
   const place = chartCard(parent, "Learning rates", note);
   return () => drawRates(place, rates, unit);

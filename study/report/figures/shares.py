@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from study.outputs.records import CellRecord
-from study.probes.names import PROBES, label_among
+from study.probes.names import FLAT, OFF, OFF_OR_SATURATED, PROBES, SATURATED, label_among
 from study.report.factors import activation_of
 from study.report.figures.layout import Layout
 from study.report.figures.panels import band, draw_panels, extent, finished, updates_axis
@@ -37,9 +37,8 @@ def _draw(shown: Shown, layout: Layout, probe: str) -> list[Drawn]:
         for cell in layout.cells.values()
     }
     layout = layout.without({n for n, curve in curves.items() if _values(curve) == {0}}, "Always 0")
-    cells = [
-        c for c in layout.cells.values() if any(map(math.isfinite, _values(curves[c.directory])))
-    ]
+    probed = [cell for cell in layout.cells.values() if curves[cell.directory]]
+    cells = [c for c in probed if any(map(math.isfinite, _values(curves[c.directory])))]
     last = max((step for curve in curves.values() for step in curve), default=0)
     if not last or not cells:
         return []
@@ -62,12 +61,22 @@ def _draw(shown: Shown, layout: Layout, probe: str) -> list[Drawn]:
         f"{words[0].upper()}{words[1:]} over training: {PROBES[probe].help}; mean over hidden "
         f"layers. {AT_CHOSEN} {UPDATES}",
         layout,
+        _which(cells) if words == OFF_OR_SATURATED else "",
         interval_words(cells, cut=CUT),
-        lacking_words(len(cells), len(layout.cells), f"such a share ({PROBES[probe].lacking})"),
+        lacking_words(len(cells), len(probed), f"such a share ({PROBES[probe].lacking})"),
         lacking_words(len(shown.probed), shown.num_finished, "probes"),
     )
     title = f"{words[0].upper()}{words[1:]} over training"
     return [finished(figure, f"{probe}_over_training", title, text, cells)]
+
+
+def _which(cells: Iterable[CellRecord]) -> str:
+    """`Off: relu, elu; saturated: tanh.` of those of whose activations it is known."""
+    names = dict.fromkeys(map(activation_of, cells))
+    kinds = {"off": OFF, "saturated": SATURATED}
+    found = {w: [each for each in names if FLAT.get(each) == kind] for w, kind in kinds.items()}
+    words = "; ".join(f"{word}: {', '.join(each)}" for word, each in found.items() if each)
+    return f"{words[0].upper()}{words[1:]}." if words else ""
 
 
 def _values(curve: Curve) -> set[float]:
