@@ -85,7 +85,7 @@ function chartCard(parent, title, note, control = null) {
 
 const seedsText = (number, diverged) => {
   if (diverged) return `median of ${number} seeds, of which ${diverged} diverged, so no interval`;
-  return number > 1 ? `mean of ${number} seeds, band: 95 % t interval` : "one seed, no interval";
+  return number > 1 ? `mean of ${number} seeds, band: 95 % t interval, cut where no error can be` : "one seed, no interval";
 };
 
 function curvesChart(parent, curves, unit) {
@@ -101,7 +101,7 @@ function curvesChart(parent, curves, unit) {
 function ratesChart(parent, rates, unit) {
   const lost = rates.lr.filter((_, place) => rates.diverged[place]);
   const gone = lost.length ? ` A cross is the median where replicas diverged (${lost.join(", ")}).` : "";
-  const note = `Mean over seeds, band: 95 % t interval. The circle is what validation chose.${gone}`;
+  const note = `Mean over seeds, band: 95 % t interval, cut where no error can be. The circle is what validation chose.${gone}`;
   const place = chartCard(parent, "Learning rates", note);
   return () => drawRates(place, rates, unit);
 }
