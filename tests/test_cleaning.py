@@ -60,6 +60,7 @@ def litter(cells: list[Path]) -> set[str]:
     """Leaves one of everything behind; returns what is to go."""
     study = cells[0].parent
     stale = shutil.copytree(cells[0], study / "mnist-mlp-01234567")
+    (stale / "result.json").rename(stale / "weights.safetensors")
     damaged = study / f"{cells[1].name}.damaged-1"
     damaged.mkdir()
     (damaged / "weights.safetensors").write_text("old")
@@ -101,6 +102,28 @@ def test_with_yes_it_removes_exactly_that(cells: list[Path], capsys: Output) -> 
     assert "removed 12 left-overs" in capsys.readouterr().out
     assert content(study) == before - going
     assert all(cell.result for cell in read_cells(study))
+
+
+def test_a_finished_cell_that_is_not_listed_goes_by_a_word_of_its_own(
+    cells: list[Path], capsys: Output
+) -> None:
+    """Nor do the pretrained weights go that it started from; what it needs no more does."""
+    study, (gone, *_) = cells[0].parent, cells
+    ledger = json.loads((study / "study.json").read_text())
+    ledger["cells"] = ledger["cells"][1:]
+    (study / "study.json").write_text(json.dumps(ledger))
+    kept = content(study)
+    (gone / "checkpoint.safetensors").write_text("left")
+    assert clean(study, "--yes") == 0
+    assert content(study) == kept
+    out = capsys.readouterr().out
+    assert "kept: 1 finished cell, " in out
+    assert "the launch that trained it lists it again" in out
+    assert clean(study, "--yes", "--finished") == 0
+    assert not gone.exists()
+    assert clean(study, "--yes") == 0
+    assert not (study / "pretraining" / "rbm-11111111").exists()
+    assert [cell.status for cell in read_cells(study)] == ["done"] * 3
 
 
 def test_a_write_that_was_cut_off_just_now_goes_where_all_is_finished(cells: list[Path]) -> None:
@@ -166,7 +189,6 @@ def test_while_a_cell_is_unfinished_no_pretrained_weights_go(cells: list[Path]) 
 def test_what_another_process_holds_is_left_alone(cells: list[Path]) -> None:
     study = cells[0].parent
     litter(cells)
-    (study / "mnist-mlp-01234567" / "result.json").unlink()
     (cells[2] / "result.json").unlink()
     (cells[2] / ".curves.csv.999999999.partial").write_text("being written")
     held = [study / "mnist-mlp-01234567", cells[2], study / "pretraining/rbm-33333333"]

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from study.claims.cells import RATE
 from study.keys import GROUPS
+from study.outputs.provenance import launch_overrides
 from study.outputs.records import CellRecord
 from study.report.factors import DEFAULT_LEVEL, cell_level
 from study.report.frames import Frames
@@ -35,14 +36,7 @@ def rerun_command(frames: Frames, known: Levels, cells: Sequence[CellRecord]) ->
 def _launched(cells: Sequence[CellRecord]) -> list[str] | None:
     """The overrides of the launch that trained the cells, and -m; None if there were several."""
     commands = {(cell.result or {}).get("provenance", {}).get("command") for cell in cells}
-    command = commands.pop() if len(commands) == 1 else None
-    try:
-        words = shlex.split(command or "")
-        overrides = words[words.index("train") + 1 :]
-    except ValueError:
-        return None
-    multirun = ["-m"] if {"-m", "--multirun"} & set(overrides) else []
-    return [*multirun, *(text for text in overrides if not text.startswith("-"))]
+    return launch_overrides(commands.pop()) if len(commands) == 1 else None
 
 
 def _narrowed(known: Levels, cells: Sequence[CellRecord]) -> dict[str, str]:

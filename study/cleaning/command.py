@@ -4,12 +4,13 @@ import contextlib
 from collections.abc import Sequence
 
 from study.arguments import Parser, show
-from study.cleaning.leftovers import Leftover, leftovers
+from study.cleaning.leftovers import Leftover, finished_cells, leftovers
 from study.errors import InputError
 from study.outputs.cell import OWNERSHIP
 from study.outputs.files import remove as remove_file
 from study.outputs.ownership import Owned, owned
-from study.outputs.records import read_cells, read_ledger
+from study.outputs.records import Ledger, read_cells, read_ledger
+from study.outputs.unlisted import Unlisted, listed_again, unlisted_cells
 from study.program import command
 from study.words import counted
 
@@ -17,9 +18,10 @@ DESCRIPTION = """Lists what a study needs no more; --yes removes it.
 
   study clean outputs/quickstart
 
-Cells that study.json does not list, what was set aside as damaged, left-over checkpoints, locks and
-unfinished writes, pretrained weights that no cell started from. Never a finished cell of the study
-or one that is training, never a file that is not of this project."""
+Unfinished cells that study.json does not list, what was set aside as damaged, left-over
+checkpoints, locks and unfinished writes, pretrained weights that no cell started from. Finished
+cells that study.json does not list are listed apart, and removed with --yes --finished alone. Never
+a finished cell of the study or one that is training, never a file that is not of this project."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -27,21 +29,51 @@ def main(arguments: Sequence[str]) -> int:
     parser = Parser("study clean", DESCRIPTION)
     parser.add_argument("study", help="a study's directory, as outputs/quickstart")
     parser.add_argument("--yes", action="store_true", help="removes what is listed")
+    parser.add_argument(
+        "--finished", action="store_true", help="with --yes: finished cells that are not listed too"
+    )
     options = parser.parse_args(list(arguments))
     ledger = read_ledger(options.study)
-    found = leftovers(ledger, read_cells(ledger))
-    for each in found:
+    cells = read_cells(ledger)
+    unlisted = unlisted_cells(ledger, cells)
+    found, finished = leftovers(ledger, cells), finished_cells(unlisted)
+    for each in (*finished, *found):
         show(f"{each.reason}: {each.place} ({size_words(each.num_bytes)})")
-    total = f"{counted(len(found), 'left-over')}, {size_words(sum(e.num_bytes for e in found))}"
-    if not found:
+    if not found and not finished:
         show(f"{ledger.directory}: nothing is left over")
-    elif not options.yes:
-        show(f"{total}; {command('clean', ledger.directory, '--yes')} removes them")
-    else:
-        for each in found:
+    if finished and not options.finished:
+        show(_kept(ledger, unlisted, finished))
+    going = [*finished, *found] if options.finished else found
+    flags = ("--yes", "--finished") if options.finished else ("--yes",)
+    total = _total(going, "left-over")
+    if going and not options.yes:
+        show(f"{total}; {command('clean', ledger.directory, *flags)} removes them")
+    elif going:
+        for each in going:
             remove(each)
         show(f"removed {total}")
     return 0
+
+
+def _kept(ledger: Ledger, unlisted: Sequence[Unlisted], finished: Sequence[Leftover]) -> str:
+    """That finished cells stay: why, and what removes them."""
+    left_out = [each for each in unlisted if each.is_left_out]
+    begun = sum(each.is_beginning for each in unlisted)
+    again = command("clean", ledger.directory, "--yes", "--finished")
+    why = [
+        *([listed_again(left_out)] if left_out else []),
+        *(
+            [f"listed cells copy the seeds of {begun}, and are reproduced from there"]
+            if begun
+            else []
+        ),
+        f"{again} removes {'it' if len(finished) == 1 else 'them'}",
+    ]
+    return f"kept: {_total(finished, 'finished cell')}, not in study.json; {'; '.join(why)}"
+
+
+def _total(found: Sequence[Leftover], noun: str) -> str:
+    return f"{counted(len(found), noun)}, {size_words(sum(each.num_bytes for each in found))}"
 
 
 def remove(leftover: Leftover) -> None:

@@ -1,7 +1,8 @@
 """What lies in a study's directory and serves nobody, found without changing anything.
 
 Nothing of a finished cell's record, of a cell that a process is training, or outside the study's
-directory is ever among it; symbolic links are not followed.
+directory is ever among it; symbolic links are not followed. Finished cells that the ledger does not
+list are found apart (`finished_cells`): a launch may list them again.
 """
 
 import fnmatch
@@ -17,7 +18,8 @@ from study.outputs.checkpoint import CHECKPOINT, UNFIT
 from study.outputs.files import PARTIAL
 from study.outputs.kernel_lock import is_locked
 from study.outputs.owner import STALE_SECONDS, owner_of
-from study.outputs.records import CellRecord, Ledger, stale_directories
+from study.outputs.records import CellRecord, Ledger
+from study.outputs.unlisted import Unlisted, unlisted_cells
 
 OLD_LOCK = "*.safetensors.lock"
 """The lock of one file, as versions before ownership left it."""
@@ -49,14 +51,29 @@ class Leftover:
 
 def leftovers(ledger: Ledger, cells: Sequence[CellRecord]) -> list[Leftover]:
     """Everything that a study needs no more; `cells` are the records of its ledger."""
+    unlisted = unlisted_cells(ledger, cells)
+    finished = [*cells, *(each.record for each in unlisted if each.is_finished)]
     found = [
-        *_stale(ledger),
-        *(each for cell in cells for each in _of_cell(cell)),
-        *_pretraining(ledger.directory, cells),
+        *_stale(ledger, unlisted),
+        *(each for cell in finished for each in _of_cell(cell)),
+        *_pretraining(ledger.directory, finished),
         *_partial(ledger.directory, "an unfinished write"),
         *_locks(ledger.directory),
     ]
     return [each for each in found if each.files or _are_empty(each.directories)]
+
+
+def finished_cells(unlisted: Sequence[Unlisted]) -> list[Leftover]:
+    """The finished ones of cells that the ledger does not list."""
+    reasons = {
+        True: "finished, with fewer seeds than a cell of study.json",
+        False: "finished, and not in study.json",
+    }
+    return [
+        _whole(each.record.path, reasons[each.is_beginning])
+        for each in unlisted
+        if each.is_finished and not owner_of(each.record.path)
+    ]
 
 
 def _are_empty(directories: Collection[Path]) -> bool:
@@ -65,19 +82,24 @@ def _are_empty(directories: Collection[Path]) -> bool:
     return bool(kept) and all(child in kept for each in kept for child in each.iterdir())
 
 
-def _stale(ledger: Ledger) -> Iterator[Leftover]:
-    """Cells that the ledger does not list, and what of damaged ones was set aside."""
+def _stale(ledger: Ledger, unlisted: Sequence[Unlisted]) -> Iterator[Leftover]:
+    """Unfinished cells that the ledger does not list, and what of damaged ones was set aside."""
     listed = {cell.directory for cell in ledger.cells}
-    names = set(stale_directories(ledger))
+    names = {each.record.directory for each in unlisted if not each.is_finished}
     names |= {path.name for path in ledger.directory.iterdir() if is_set_aside(path)}
     for name in sorted(names - listed):
         directory = ledger.directory / name
         if directory.is_symlink() or not directory.is_dir() or owner_of(directory):
             continue
         damaged = is_set_aside(directory)
-        reason = "set aside as damaged" if damaged else "a cell that study.json does not list"
-        files = tuple(_matching(directory, CELL))
-        yield Leftover(reason, directory, files, (directory,), room=directory)
+        unfinished = "an unfinished cell that study.json does not list"
+        yield _whole(directory, "set aside as damaged" if damaged else unfinished)
+
+
+def _whole(directory: Path, reason: str) -> Leftover:
+    """All of a cell's directory that is ours."""
+    files = tuple(_matching(directory, CELL))
+    return Leftover(reason, directory, files, (directory,), room=directory)
 
 
 def _of_cell(cell: CellRecord) -> Iterator[Leftover]:

@@ -95,6 +95,7 @@ def _entry(cell: LedgerCell) -> dict[str, Any]:
         "directory": cell.directory,
         "signature": cell.signature,
         "factors": cell.factors,
+        **({"family": cell.family, "seeds": list(cell.seeds)} if cell.family else {}),
     }
 
 

@@ -41,6 +41,20 @@ def code_and_machine() -> dict[str, Any]:
     }
 
 
+def launch_overrides(command: object) -> list[str] | None:
+    """What a recorded command line of `study train` gave: -m if it did, and its overrides.
+
+    None for a command that is another, as that of a launcher's worker.
+    """
+    try:
+        words = shlex.split(str(command))
+        given = words[words.index("train") + 1 :]
+    except ValueError:
+        return None
+    multirun = ["-m"] if {"-m", "--multirun"} & set(given) else []
+    return [*multirun, *(text for text in given if not text.startswith("-"))]
+
+
 def git_commit() -> str | None:
     """The checkout's commit, or `None` outside one."""
     commit = _git("rev-parse", "HEAD")

@@ -117,8 +117,12 @@ _EXPERIMENT = OrNull(
         }
     )
 )
+_LISTED = Fields(
+    {"directory": TEXT, "signature": TEXT, "factors": Named(LEVEL)},
+    {"family": TEXT, "seeds": Each(whole(0))},
+)
 LEDGER = Fields(
-    {"cells": Each(Fields({"directory": TEXT, "signature": TEXT, "factors": Named(LEVEL)}))},
+    {"cells": Each(_LISTED)},
     {
         "experiment": _EXPERIMENT,
         "claims": OrNull(Each()),

@@ -28,11 +28,16 @@ _CELL_NAME = re.compile(r".+-[0-9a-f]{8}")
 
 @dataclass(frozen=True)
 class LedgerCell:
-    """A cell that a launch expects: its directory's name, full signature and factor levels."""
+    """A cell that a launch expects: its directory's name, full signature and factor levels.
+
+    `family` is the signature without the seeds, `seeds` are those; older ledgers have neither.
+    """
 
     directory: str
     signature: str
     factors: dict[str, Any]
+    family: str | None = field(default=None, compare=False)
+    seeds: tuple[int, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)
@@ -235,7 +240,13 @@ def _parse_ledger_cell(entry: dict[str, Any]) -> LedgerCell:
         raise ValueError(
             f"it lists the directory {entry['directory']!r:.40}, which is no plain name"
         )
-    return LedgerCell(entry["directory"], entry["signature"], entry["factors"])
+    return LedgerCell(
+        entry["directory"],
+        entry["signature"],
+        entry["factors"],
+        family=entry.get("family"),
+        seeds=tuple(entry.get("seeds", ())),
+    )
 
 
 def _count_diverged(result: dict[str, Any]) -> int:

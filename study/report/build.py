@@ -54,7 +54,7 @@ def header(frames: Frames) -> list[str]:
     """What the report rests on: how many cells, which files are not used, how few seeds."""
     cells, finished = frames.cells, frames.finished
     diverged = sum(cell.status == "diverged" for cell in finished)
-    lines = coverage(cells, frames.stale)
+    lines = coverage(cells, frames.unlisted)
     if len(finished) == len(cells):
         whole = "The one cell is" if len(cells) == 1 else f"All {len(cells)} cells are"
         lines = [f"{whole} finished.", *lines]

@@ -1,8 +1,10 @@
 """The words of a table: entries, captions and notes, in plain text that every format escapes."""
 
+import shlex
 from collections.abc import Sequence
 
 from study.outputs.records import CellRecord, count_statuses
+from study.outputs.unlisted import Unlisted, listed_again
 from study.report.entries import NOT_MEASURED, Entry
 from study.report.factors import shared_parts, where_text
 from study.report.pivot import Pivot, Table
@@ -101,18 +103,29 @@ def notes(pivot: Pivot, bold: str) -> list[str]:
     return [line for line in [*lines, f"{pivot.metric.name}: {pivot.metric.help}."] if line]
 
 
-def coverage(cells: Sequence[CellRecord], stale: Sequence[str]) -> list[str]:
-    """What the tables leave out: unfinished cells of the study and stale directories."""
+def coverage(cells: Sequence[CellRecord], unlisted: Sequence[Unlisted]) -> list[str]:
+    """What the tables leave out: unfinished cells of the study, and what it does not list.
+
+    Of a cell that a listed one is the same as with more seeds they leave nothing out.
+    """
     counts = count_statuses(cells)
     finished = counts.pop("done") + counts.pop("diverged")
     states = ", ".join(f"{number} {status}" for status, number in counts.items() if number)
     verb = "is" if len(cells) == 1 else "are"
     whole = f"{finished} of {counted(len(cells), 'cell')} {verb} finished ({states})."
     lines = [whole] if states else []
-    if stale:
-        what = "directory" if len(stale) == 1 else "directories"
-        lines.append(f"{len(stale)} stale {what} outside study.json left out.")
+    if left_out := [each for each in unlisted if each.is_left_out]:
+        what = counted(len(left_out), "finished cell")
+        lines.append(f"{what} outside study.json left out; {listed_again(left_out, _written)}.")
+    if stale := sum(not each.is_finished for each in unlisted):
+        what = "directory" if stale == 1 else "directories"
+        lines.append(f"{stale} stale {what} outside study.json left out.")
     return lines
+
+
+def _written(*arguments: str) -> str:
+    """A command line of the program by its name, whatever it was invoked as."""
+    return shlex.join(["study", *arguments])
 
 
 def _summary(pivot: Pivot) -> str:

@@ -15,9 +15,9 @@ from study.outputs.records import (
     read_cell,
     read_ledger,
     require_finished,
-    stale_directories,
 )
 from study.outputs.sealed import read_sealed
+from study.outputs.unlisted import Unlisted, unlisted_cells
 
 Advance = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and of how much."""
@@ -38,7 +38,7 @@ class Frames:
 
     ledger: Ledger
     cells: list[CellRecord]
-    stale: list[str]
+    unlisted: list[Unlisted]
     verdicts_on_files: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -49,7 +49,7 @@ class Frames:
         for place, entry in enumerate(ledger.cells):
             advance("cells", place, len(ledger.cells))
             cells.append(read_cell(ledger.directory / entry.directory, entry))
-        return cls(ledger, require_finished(ledger, cells), stale_directories(ledger))
+        return cls(ledger, require_finished(ledger, cells), unlisted_cells(ledger, cells))
 
     @property
     def name(self) -> str:

@@ -55,8 +55,8 @@ def join(parts: Sequence[Frames]) -> JoinedFrames:
     entries = tuple(LedgerCell(cell.directory, cell.signature, cell.factors) for cell in cells)
     title = " + ".join(names)
     ledger = Ledger(Path(), title, None, None, [], entries, [])
-    stale = [f"{n}/{each}" for n, part in zip(names, parts, strict=True) for each in part.stale]
-    joined = JoinedFrames(ledger, cells, stale, parts=tuple(parts), names=tuple(names))
+    unlisted = [each for part in parts for each in part.unlisted]
+    joined = JoinedFrames(ledger, cells, unlisted, parts=tuple(parts), names=tuple(names))
     _check_comparable(joined)
     return joined
 

@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -16,8 +16,8 @@ from study.outputs.records import (
     count_statuses,
     read_cells,
     read_ledger,
-    stale_directories,
 )
+from study.outputs.unlisted import Unlisted, listed_again, unlisted_cells
 from study.report.factors import all_levels, cell_level, varying_factors
 from study.words import counted
 
@@ -45,20 +45,23 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="for scripts: every cell and its state")
     options = parser.parse_args(arguments)
     ledger = read_ledger(options.directory)
-    cells, stale = read_cells(ledger), stale_directories(ledger)
+    cells = read_cells(ledger)
+    unlisted = unlisted_cells(ledger, cells)
     if options.json:
-        print(json.dumps(as_record(ledger, cells, stale), indent=2))
+        print(json.dumps(as_record(ledger, cells, unlisted), indent=2))
     else:
-        show("\n".join(as_lines(ledger, cells, stale)))
+        show("\n".join(as_lines(ledger, cells, unlisted)))
     return 0
 
 
-def as_record(ledger: Ledger, cells: Sequence[CellRecord], stale: list[str]) -> dict[str, Any]:
+def as_record(
+    ledger: Ledger, cells: Sequence[CellRecord], unlisted: Sequence[Unlisted]
+) -> dict[str, Any]:
     """The state as plain data: counts (they add up to `total`), cells, stale directories."""
     return {
         "schema": 1,
         "study": ledger.study,
-        "counts": {**count_statuses(cells), "total": len(cells), "stale": len(stale)},
+        "counts": {**count_statuses(cells), "total": len(cells), "stale": len(unlisted)},
         "cells": [
             {
                 "directory": cell.directory,
@@ -73,20 +76,41 @@ def as_record(ledger: Ledger, cells: Sequence[CellRecord], stale: list[str]) -> 
             }
             for cell in cells
         ],
-        "stale": stale,
+        "stale": [each.record.directory for each in unlisted],
     }
 
 
-def as_lines(ledger: Ledger, cells: Sequence[CellRecord], stale: list[str]) -> list[str]:
-    """The state for people: counts, map, legend, and what is not done."""
+def as_lines(
+    ledger: Ledger, cells: Sequence[CellRecord], unlisted: Sequence[Unlisted]
+) -> list[str]:
+    """The state for people: counts, map, legend, what is not done, and what is not listed."""
     counts = count_statuses(cells)
     states = [f"{number} {status}" for status, number in counts.items() if number]
     lines = [f"{ledger.study}: {counted(len(cells), 'cell')}: {', '.join(states) or 'none'}"]
     if cells:
         lines += ["", *_map(cells), "", *_unfinished(cells)]
-    if stale:
-        lines += [f"stale (not in study.json, in no table): {_listed(stale)}"]
+    lines += _not_listed(unlisted)
     return lines if lines[-1] else lines[:-1]
+
+
+def _not_listed(unlisted: Sequence[Unlisted]) -> Iterator[str]:
+    """Cells outside study.json, those apart that are finished: nothing is wrong with them."""
+    begun = [each for each in unlisted if each.is_beginning]
+    finished = [each for each in unlisted if each.is_left_out]
+    others = [each for each in unlisted if not each.is_finished]
+    if begun:
+        what = counted(len(begun), "finished cell")
+        yield f"{what} with fewer seeds, which those above begin with: {_names(begun)}"
+    if finished:
+        what = counted(len(finished), "finished cell")
+        yield f"{what} outside study.json, in no table: {_names(finished)}"
+        yield f"  {listed_again(finished)}"
+    if others:
+        yield f"stale (not in study.json, in no table): {_names(others)}"
+
+
+def _names(cells: Sequence[Unlisted]) -> str:
+    return _listed([each.record.directory for each in cells])
 
 
 def _map(cells: Sequence[CellRecord]) -> list[str]:

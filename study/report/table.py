@@ -9,7 +9,8 @@ from pathlib import Path
 from study.arguments import Parser, show
 from study.errors import InputError
 from study.outputs.files import write_text
-from study.outputs.records import read_cells, read_ledger, require_finished, stale_directories
+from study.outputs.records import read_cells, read_ledger, require_finished
+from study.outputs.unlisted import unlisted_cells
 from study.probes.names import PROBES
 from study.report.caption import coverage
 from study.report.formats import find_writer, write_csv
@@ -63,7 +64,7 @@ def read_pivot(study_dir: str | Path, request: Request) -> tuple[Pivot, str, lis
     """The tables of a study, its name, and a line for everything they leave out."""
     ledger = read_ledger(study_dir)
     cells = require_finished(ledger, read_cells(ledger))
-    remarks = coverage(cells, stale_directories(ledger))
+    remarks = coverage(cells, unlisted_cells(ledger, cells))
     metric = request.find_metric()
     if isinstance(metric, ProbeMetric):
         cells = with_probe(cells, metric)

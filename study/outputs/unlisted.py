@@ -1,0 +1,96 @@
+"""Cells that lie in a study's directory and that its ledger does not list, or no longer."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from study.outputs.cell import is_set_aside
+from study.outputs.provenance import launch_overrides
+from study.outputs.records import CellRecord, Ledger, LedgerCell, read_cell, stale_directories
+from study.outputs.sealed import read_json
+from study.program import command
+
+
+@dataclass(frozen=True)
+class Unlisted:
+    """What an unlisted cell's directory holds.
+
+    `is_beginning`: a listed cell is the same with more seeds; it has copied all of its replicas, or
+    will. `launch` is the command after which the study lists it again, where that is known.
+    """
+
+    record: CellRecord
+    is_beginning: bool = False
+    launch: tuple[str, ...] | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        return self.record.result is not None
+
+    @property
+    def is_left_out(self) -> bool:
+        """Whether tables lack something finished by not listing it."""
+        return self.is_finished and not self.is_beginning
+
+
+def unlisted_cells(ledger: Ledger, cells: Sequence[CellRecord]) -> list[Unlisted]:
+    """All such cells, by name; `cells` are the records of the ledger."""
+    seeds_of: dict[str, list[set[int]]] = {}
+    for entry, cell in zip(ledger.cells, cells, strict=True):
+        result = cell.result or {}
+        family = entry.family or result.get("family")
+        seeds_of.setdefault(str(family), []).append(set(entry.seeds) or _seeds(result))
+    found = []
+    for name in stale_directories(ledger):
+        record = _record(ledger, name)
+        if record.result is None:
+            found.append(Unlisted(record))
+            continue
+        larger = seeds_of.get(str(record.result.get("family")), [])
+        begins = "family" in record.result and any(_seeds(record.result) <= s for s in larger)
+        found.append(Unlisted(record, begins, _launch(ledger, record)))
+    return found
+
+
+def listed_again(cells: Sequence[Unlisted], write: Callable[..., str] = command) -> str:
+    """What lists the cells again, such as `study train experiment=a lists them again`.
+
+    `write` makes a command line of its arguments.
+    """
+    them = "it" if len(cells) == 1 else "them"
+    launch, *others = {cell.launch for cell in cells}
+    if launch is None or others:
+        return f"the launch that trained {them} lists {them} again"
+    return f"{write(*launch)} lists {them} again"
+
+
+def _record(ledger: Ledger, name: str) -> CellRecord:
+    path = ledger.directory / name
+    if is_set_aside(path) or path.is_symlink():
+        return CellRecord(name, path, "", {}, "damaged")
+    try:
+        content = read_json(path / "result.json")
+        entry = LedgerCell(name, str(content["signature"]), dict(content["factors"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        entry = LedgerCell(name, "", {})
+    return read_cell(path, entry)
+
+
+def _seeds(result: dict[str, Any]) -> set[int]:
+    return {replica["seed"] for replica in result.get("replicas", ())}
+
+
+def _launch(ledger: Ledger, record: CellRecord) -> tuple[str, ...] | None:
+    """The launch that trained the cell, as a launch into this study.
+
+    Its name is left out where the experiment, seeds apart, is all that the launch was given: then
+    the cell is of the study that the experiment's file names.
+    """
+    assert record.result is not None, "it is finished"
+    given = launch_overrides(record.result["provenance"].get("command"))
+    if given is None or not record.directory.endswith(f"-{record.signature[:8]}"):
+        return None
+    kept = [text for text in given if text.partition("=")[0] != "study"]
+    others = [text for text in kept if not text.startswith(("seeds=", "outputs_dir="))]
+    alone = others == [f"experiment={ledger.study}"]
+    return ("train", *kept, *(() if alone else (f"study={ledger.study}",)))
