@@ -9,14 +9,16 @@ from pathlib import Path
 
 import torch
 
+from study.attempt import needs_weights
 from study.cell import data_of
 from study.data import Data, Split
 from study.launch import LaunchCell
 from study.memory import at_once, cell_bytes, network_bytes, num_replicas
-from study.population import Settings
+from study.outputs.results import ReplicaResult
+from study.outputs.reuse import finished_replicas
+from study.population import Replica, Settings
 from study.population.build import build_population, replicas_of
 from study.population.engine import Engine
-from study.pretraining.cache import pretraining_signature
 from study.pretraining.stage import training_data
 from study.words import counted, span
 
@@ -38,17 +40,28 @@ def describe(
     *,
     threads: int,
 ) -> str:
-    """The cells, each one's status, and the estimates on `threads` threads, as text."""
+    """The cells, each one's status, and the estimates on `threads` threads, as text.
+
+    Replicas that a launch copies from other cells of the study cost nothing.
+    """
     count = counted(len(cells), "cell")
     lines = [f"{study}: {count}, {len(todo)} to train; nothing is written"]
-    lines += [f"  {status:9}{cell.words}" for cell, status in zip(cells, statuses, strict=True)]
+    left = {cell.entry.directory: _left_to_train(study, cell) for cell in todo}
+    for cell, status in zip(cells, statuses, strict=True):
+        whole = num_replicas(cell.config)
+        copied = whole - len(left.get(cell.entry.directory, range(whole)))
+        words = f"; {copied} of {counted(whole, 'replica')} copied" if copied else ""
+        lines.append(f"  {status:9}{cell.words}{words}")
     if todo:
-        populations = {_population(cell): cell for cell in todo}
+        needed = [(cell, found) for cell in todo if (found := left[cell.entry.directory])]
+        populations = {_population(cell): cell for cell, _ in needed}
         seconds = {key: update_seconds(cell, threads) for key, cell in populations.items()}
-        total = sum(_updates(cell) * seconds[_population(cell)] for cell in todo)
+        total = sum(
+            _updates(cell, len(replicas)) * seconds[_population(cell)] for cell, replicas in needed
+        )
         total += sum(
-            _pretraining_updates(cell) * seconds[_population(cell)]
-            for cell in _pretrainings(todo).values()
+            len(seeds) * _pretraining_updates(cell) * seconds[_population(cell)]
+            for cell, seeds in _pretrainings(study, needed)
         )
         memory = max(cell_bytes(cell.config, data_of(cell.config)) for cell in todo)
         lines += [
@@ -58,6 +71,21 @@ def describe(
             f"disk    about {sum(_disk(cell) for cell in todo) / 1e6:.0f} MB",
         ]
     return "\n".join(lines)
+
+
+def _left_to_train(study: Path, cell: LaunchCell) -> list[Replica]:
+    """The replicas of a cell that other cells of the study do not hold with what is to be kept.
+
+    Which of those are needed with their predictions shows when the learning rate is chosen.
+    """
+    config = cell.config
+    found: list[ReplicaResult] = []
+    if study.is_dir():
+        family, keeps = str(cell.entry.family), needs_weights(config)
+        found = finished_replicas(study, family, config["seeds"], with_weights=keeps)
+    every = config["outputs"]["weights"] == "all"
+    copied = {(each.seed, each.lr) for each in found if not (every and each.weights is None)}
+    return [each for each in replicas_of(config) if (each.seed, each.lr) not in copied]
 
 
 def _population(cell: LaunchCell) -> str:
@@ -125,29 +153,38 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _updates(cell: LaunchCell) -> float:
-    """Updates of all replicas, evaluation counted as a third of an update an example."""
+def _updates(cell: LaunchCell, num_trained: int) -> float:
+    """Updates of so many replicas, evaluation counted as a third of an update an example."""
     data = data_of(cell.config)
     batch = Settings.of(cell.config).batch_of(len(data.train.labels))
     per_epoch = len(data.train.labels) // batch + len(data.val.labels) / batch / 3
     final = 2 * (len(data.train.labels) + len(data.val.labels) + len(data.test.labels)) / batch / 3
-    return num_replicas(cell.config) * (per_epoch * cell.epochs + final)
+    return num_trained * (per_epoch * cell.epochs + final)
 
 
-def _pretrainings(cells: Sequence[LaunchCell]) -> dict[str, LaunchCell]:
-    """A cell for each pretraining that the cells need; several may share one."""
-    return {
-        pretraining_signature(cell.config, data_of(cell.config).fingerprint): cell
-        for cell in cells
-        if cell.pretraining_epochs
-    }
+def _pretrainings(
+    study: Path, needed: Sequence[tuple[LaunchCell, Sequence[Replica]]]
+) -> list[tuple[LaunchCell, set[int]]]:
+    """A cell for each pretraining that is to be done, and its seeds; several may share one.
+
+    Seeds whose replicas are copied need none, nor those whose weights the study has.
+    """
+    cells: dict[Path, LaunchCell] = {}
+    seeds: dict[Path, set[int]] = {}
+    for cell, replicas in needed:
+        trained = {replica.seed for replica in replicas}
+        for seed, path in zip(cell.config["seeds"], cell.pretraining, strict=False):
+            if seed in trained and not (study / path).exists():
+                cells[path.parent] = cell
+                seeds.setdefault(path.parent, set()).add(seed)
+    return [(cell, seeds[place]) for place, cell in cells.items()]
 
 
 def _pretraining_updates(cell: LaunchCell) -> float:
-    """Updates of all seeds, an update of one layer counted as one of the whole network."""
+    """Updates of one seed, an update of one layer counted as one of the whole network."""
     data = training_data(cell.config, data_of(cell.config))
     per_epoch = len(data.train) / Settings.of(cell.config).batch_of(len(data.train))
-    return len(cell.config["seeds"]) * cell.pretraining_epochs * per_epoch
+    return cell.pretraining_epochs * per_epoch
 
 
 def _disk(cell: LaunchCell) -> float:

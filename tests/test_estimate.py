@@ -11,7 +11,14 @@ from study import estimate
 from study.__main__ import main
 from study.cell import data_of
 from study.compose import hydra_ready
-from study.estimate import _disk, _population, _updates, update_seconds
+from study.estimate import (
+    _disk,
+    _left_to_train,
+    _population,
+    _pretrainings,
+    _updates,
+    update_seconds,
+)
 from study.launch import LaunchCell, identify
 from study.memory import cell_bytes
 from study.population.engine import Engine
@@ -24,12 +31,10 @@ def cell(*overrides: str) -> LaunchCell:
 
 
 def test_updates_grow_with_epochs_and_replicas() -> None:
-    one = _updates(cell("batch_size=16"))
+    one = _updates(cell("batch_size=16"), 1)
     # 4 updates and an evaluation of as many images, a third each; then all splits, twice.
     assert one == pytest.approx(4 + 4 / 3 + 2 * 12 / 3)
-    many = _updates(
-        cell("batch_size=16", "seeds=3", "optimizer.lr=[0.1,1]", "trainer.max_epochs=5")
-    )
+    many = _updates(cell("batch_size=16", "trainer.max_epochs=5"), 6)
     assert many == pytest.approx(6 * (5 * (4 + 4 / 3) + 2 * 12 / 3))
 
 
@@ -48,6 +53,20 @@ def test_a_population_is_measured_once_whatever_its_initialization() -> None:
     swept = cells("init=he_normal,zeros", "norm=none,batch")
     assert len({_population(each) for each in swept}) == 2
     assert _population(cell("trainer.max_epochs=9")) == _population(cell())
+
+
+def test_a_pretraining_that_is_there_or_that_no_replica_needs_costs_nothing(tmp_path: Path) -> None:
+    one = cell("pretraining=autoencoder", "activation=sigmoid", "data.normalize=unit", "seeds=3")
+    replicas = _left_to_train(tmp_path / "none", one)
+    assert [replica.seed for replica in replicas] == [0, 1, 2]
+    ((_, seeds),) = _pretrainings(tmp_path, [(one, replicas)])
+    assert seeds == {0, 1, 2}
+    there = tmp_path / one.pretraining[1]
+    there.parent.mkdir(parents=True)
+    there.touch()
+    ((_, seeds),) = _pretrainings(tmp_path, [(one, replicas[1:])])
+    assert seeds == {2}
+    assert _pretrainings(tmp_path, [(one, replicas[1:2])]) == []
 
 
 @pytest.mark.parametrize(
