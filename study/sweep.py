@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from study.assemble import Assembler
@@ -26,12 +26,33 @@ class PlannedCell:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a command line asks for: the shared configuration and the cells."""
+    """What a command line asks for: the shared configuration and the cells.
+
+    `given` are the names of the keys and groups that it sets.
+    """
 
     base: Composed
     experiment: str | None
     hydra_overrides: tuple[str, ...]
     cells: list[PlannedCell]
+    given: frozenset[str] = frozenset()
+
+    def renamed(self, study: str) -> "Plan":
+        """What the same command line with `study=...` asks for."""
+        named = {"study": study}
+        return replace(
+            self,
+            base=replace(self.base, config=self.base.config | named),
+            cells=[
+                replace(
+                    cell,
+                    config=cell.config | named,
+                    overrides=(*cell.overrides, f"study={study}"),
+                )
+                for cell in self.cells
+            ],
+            given=self.given | {"study"},
+        )
 
 
 def plan(arguments: Sequence[str], *, multirun: bool) -> Plan:
@@ -63,7 +84,7 @@ def plan(arguments: Sequence[str], *, multirun: bool) -> Plan:
     named = given.get("experiment")
     experiment = named.values[0][0].partition("=")[2] if named else None
     hydra = _joined([axis.values[0] for name, axis in given.items() if name.startswith("hydra")])
-    return Plan(base, experiment, hydra, _distinct(kept))
+    return Plan(base, experiment, hydra, _distinct(kept), frozenset(given))
 
 
 def _ordered(

@@ -3,7 +3,7 @@
 import itertools
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from study.arguments import Parser
@@ -11,16 +11,18 @@ from study.claims import check_claims
 from study.compose import hydra_ready
 from study.configuration import CONF
 from study.estimate import describe
-from study.launch import LaunchCell, available_threads, identify, run, status_of
+from study.launch import LaunchCell, available_threads, run, status_of
 from study.outcome import Outcome, summary
 from study.outputs.files import writable_directory
-from study.outputs.ledger import record_launch
+from study.outputs.ledger import FILE, record_launch, with_launch
 from study.outputs.readings import with_files_checked
-from study.outputs.records import FINISHED, read_ledger
+from study.outputs.records import FINISHED, Ledger, read_cells, read_ledger
+from study.outputs.unlisted import listed_again, unlisted_cells
 from study.pages import asks_for_page, hydra_page
+from study.place import Launch, prepared
 from study.program import command
 from study.report.requests import parse_settings
-from study.sweep import Plan, plan
+from study.sweep import plan
 from study.words import counted
 
 DESCRIPTION = """Trains cells: every seed at every learning rate.
@@ -44,21 +46,23 @@ def main(arguments: Sequence[str]) -> int:
         return hydra_page(arguments)
     options = _parser().parse_intermixed_args(list(arguments))
     with hydra_ready():
-        planned = plan(options.overrides, multirun=options.multirun)
-        cells = identify(planned.cells)
-        study = _study(planned)
-        parse_settings(planned.base.config["report"])
-        for line in check_claims(planned.base.config["claims"], planned.cells, planned.base.axes):
+        launch = prepared(plan(options.overrides, multirun=options.multirun))
+        config = launch.planned.base.config
+        parse_settings(config["report"])
+        for line in check_claims(config["claims"], launch.of_claims, launch.planned.base.axes):
             print(f"warning: {line}", file=sys.stderr)
+        cells, study = launch.cells, launch.study
         statuses = [_checked_status(study, cell) for cell in cells]
         wanted = (_wanted(status, options) for status in statuses)
         todo = list(itertools.compress(cells, wanted))
+        for line in _of_the_list(launch):
+            print(line)
         if options.dry_run:
-            print(describe(study, cells, statuses, todo, threads=_threads(study, planned)))
+            print(describe(study, cells, statuses, todo, threads=_threads(launch)))
             return 0
-        threads = _recorded(study, planned, cells)
+        threads = _recorded(launch)
         print(f"{study}: {counted(len(cells), 'cell')}, {_to_train(todo, options)}")
-        return _train(study, planned, todo, threads)
+        return _train(launch, todo, threads)
 
 
 def _parser() -> Parser:
@@ -72,17 +76,35 @@ def _parser() -> Parser:
     return parser
 
 
-def _study(planned: Plan) -> Path:
-    """The study's directory, which need not be there yet."""
-    return Path(planned.base.config["outputs_dir"]) / planned.base.config["study"]
-
-
-def _threads(study: Path, planned: Plan) -> int:
+def _threads(launch: Launch) -> int:
     """The study's thread count: that of its first launch, as a new one would set it."""
-    asked: int | None = planned.base.config["trainer"]["threads"]
-    if (study / "study.json").exists():
-        return read_ledger(study).threads or available_threads()
+    asked: int | None = launch.planned.base.config["trainer"]["threads"]
+    if (old := _ledger(launch.study)) is not None:
+        return old.threads or available_threads()
     return asked or available_threads()
+
+
+def _ledger(study: Path) -> Ledger | None:
+    return read_ledger(study) if (study / FILE).exists() else None
+
+
+def _of_the_list(launch: Launch) -> Iterator[str]:
+    """Where a launch goes, and what else its study lists, or lists no longer."""
+    if launch.remark:
+        yield launch.remark
+    if (old := _ledger(launch.study)) is None:
+        return
+    new = with_launch(old, [cell.entry for cell in launch.cells], replaces=launch.replaces)
+    if others := len(new.cells) - len(launch.cells):
+        yield f"{launch.study} also lists {counted(others, 'cell')} of earlier launches"
+    gone = {cell.directory for cell in old.cells} - {cell.directory for cell in new.cells}
+    unlisted = unlisted_cells(new, read_cells(new)) if gone else ()
+    lost = [cell for cell in unlisted if cell.is_left_out and cell.record.directory in gone]
+    if lost:
+        yield (
+            f"{launch.study} no longer lists {counted(len(lost), 'finished cell')}, kept beside "
+            f"the others; {listed_again(lost)}"
+        )
 
 
 def _checked_status(study: Path, cell: LaunchCell) -> str:
@@ -108,26 +130,30 @@ def _to_train(todo: Sequence[LaunchCell], options: object) -> str:
     return f"{len(todo)} to train"
 
 
-def _recorded(study: Path, planned: Plan, cells: list[LaunchCell]) -> int:
+def _recorded(launch: Launch) -> int:
     """The study's thread count, once the launch stands in its ledger."""
+    study, planned = launch.study, launch.planned
     writable_directory(study, within=study.parent)
     experiment = CONF / "experiment" / f"{planned.experiment}.yaml" if planned.experiment else None
     ledger = record_launch(
         study,
         study=study.name,
-        threads=_threads(study, planned),
-        cells=[cell.entry for cell in cells],
+        threads=_threads(launch),
+        cells=[cell.entry for cell in launch.cells],
         experiment=experiment,
         claims=planned.base.config["claims"],
+        replaces=launch.replaces,
+        accepts=launch.accepts,
     )
     return ledger.threads or available_threads()
 
 
-def _train(study: Path, planned: Plan, todo: list[LaunchCell], threads: int) -> int:
+def _train(launch: Launch, todo: list[LaunchCell], threads: int) -> int:
+    study = launch.study
     print(f"watch:  {command('tensorboard', study)}", flush=True)
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        outcome = _run(study, planned, todo, threads)
+        outcome = _run(launch, todo, threads)
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)
         return 130
@@ -145,11 +171,12 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _run(study: Path, planned: Plan, todo: list[LaunchCell], threads: int) -> Outcome:
+def _run(launch: Launch, todo: list[LaunchCell], threads: int) -> Outcome:
     """Trains in this process, or on the launcher that was asked for."""
+    planned = launch.planned
     if any(text.startswith("hydra/launcher=") for text in planned.hydra_overrides):
         from study.launchers import run_on_launcher
 
-        return run_on_launcher(study, todo, planned.hydra_overrides)
+        return run_on_launcher(launch.study, todo, planned.hydra_overrides)
     limit = planned.base.config["sweep"]["max_failures"]
-    return run(study, todo, threads=threads, max_failures=limit)
+    return run(launch.study, todo, threads=threads, max_failures=limit)

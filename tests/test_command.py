@@ -249,9 +249,9 @@ def test_an_altered_record_is_not_copied_from(train: Train, scratch: Path) -> No
 def test_the_ledger_names_the_experiment_and_its_cells(tmp_path: Path) -> None:
     experiment = ("experiment=quickstart", "init=zeros", "activation=relu", "norm=none")
     given = [text for text in TINY if not text.startswith("model.")]
-    command = ["train", *given, *experiment, "model.widths=[4]", "optimizer.lr=0.1"]
+    command = ["train", *given, *experiment, "model.widths=[4]", "optimizer.lr=0.1", "study=tiny"]
     assert main([*command, f"outputs_dir={tmp_path}"]) == 0
-    ledger = read_ledger(tmp_path / "quickstart")
+    ledger = read_ledger(tmp_path / "tiny")
     assert ledger.experiment is not None
     assert ledger.experiment["name"] == "quickstart"
     assert ledger.experiment["text"].startswith("# @package _global_")

@@ -106,7 +106,7 @@ def test_each_cell_of_a_claim_has_its_counterpart(name: str, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("name", levels("experiment"))
 def test_small_cells_train_and_have_what_the_claims_measure(name: str, tmp_path: Path) -> None:
-    own = [f"experiment={name}", *TINY, *CELLS[name], f"outputs_dir={tmp_path}"]
+    own = [f"experiment={name}", f"study={name}", *TINY, *CELLS[name], f"outputs_dir={tmp_path}"]
     assert main(["train", *own]) == 0
     frames = Frames.read(tmp_path / name)
     assert len(frames.finished) == len(frames.cells) <= 2

@@ -38,6 +38,7 @@ def launch(
         cells=cells,
         experiment=experiment,
         claims=claims,
+        replaces=experiment is not None,
     )
     assert written == read_ledger(directory)
     return list(written.cells)

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from study.errors import InputError
 from study.outputs.files import write_json
 from study.outputs.ownership import while_owned
 from study.outputs.provenance import differs_from_commit, git_commit
@@ -23,18 +25,26 @@ def record_launch(
     cells: Sequence[LedgerCell],
     experiment: Path | None,
     claims: Sequence[Any],
+    replaces: bool = False,
+    accepts: Callable[[Ledger], bool] = lambda ledger: True,
 ) -> Ledger:
     """Writes what a launch expects into study.json, one launch at a time; returns the ledger.
 
-    A launch of an experiment's file replaces the list of cells; any other launch adds its cells,
-    each in the place of one of equal factors (other seeds or learning rates). A list that lost
-    cells, or other claims, is kept under `previous`. The thread count is that of the first launch.
-    The same launch once more, as of a second process, changes nothing.
+    A launch that `replaces` the list of cells makes it its own; any other adds its cells, each in
+    the place of one of equal factors (other seeds or learning rates). A list that lost cells, or
+    other claims, is kept under `previous`. The thread count is that of the first launch. The same
+    launch once more, as of a second process, changes nothing. `InputError` if there is a ledger
+    that the launch does not `accept`.
     """
 
     def record() -> Ledger:
         old = read_ledger(directory) if (directory / FILE).exists() else None
-        merged = _merged(old, cells, replace=bool(experiment))
+        if old is not None and not accepts(old):
+            raise InputError(
+                f"{directory} was taken by another launch just now: the same command again finds "
+                "its place"
+            )
+        merged = list(cells) if old is None else with_launch(old, cells, replaces=replaces).cells
         fixed = list(claims) if experiment else (old.claims if old else [])
         body: dict[str, Any] = {
             "schema": SCHEMA,
@@ -53,17 +63,17 @@ def record_launch(
     return while_owned(directory, record, files=(FILE,))
 
 
-def _merged(old: Ledger | None, new: Sequence[LedgerCell], *, replace: bool) -> list[LedgerCell]:
-    """The cells after a launch: no two of equal factors, or of one directory.
+def with_launch(old: Ledger, new: Sequence[LedgerCell], *, replaces: bool) -> Ledger:
+    """The ledger with the cells of a launch: no two of equal factors, or of one directory.
 
-    One directory under two factors is a data directory that was renamed.
+    One directory under two factors is a data directory that was renamed. Cells that were listed
+    before stay as they were written.
     """
-    if old is None or replace:
-        return list(new)
     newest = {_key(cell): cell for cell in new}
-    kept = [newest.pop(_key(cell), cell) for cell in old.cells]
+    kept = [] if replaces else [newest.pop(_key(cell), cell) for cell in old.cells]
     merged = {cell.directory: cell for cell in [*kept, *newest.values()]}
-    return list(merged.values())
+    written = {cell.directory: cell for cell in old.cells if cell == merged.get(cell.directory)}
+    return replace(old, cells=tuple((merged | written).values()))
 
 
 def _key(cell: LedgerCell) -> str:

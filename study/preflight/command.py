@@ -5,8 +5,9 @@ from pathlib import Path
 
 from study.arguments import Parser, show
 from study.compose import hydra_ready
-from study.launch import LaunchCell, identify
+from study.launch import LaunchCell
 from study.outputs.files import writable_directory
+from study.place import prepared
 from study.preflight.flight import Flight, fly
 from study.preflight.page import agreement, by_layer, legend, marks, overview
 from study.preflight.record import write_flights
@@ -28,13 +29,13 @@ def main(arguments: Sequence[str]) -> int:
     """Prints the page, writes preflight.json into the study's directory; returns 0."""
     options = _parser().parse_intermixed_args(list(arguments))
     with hydra_ready():
-        planned = plan(options.overrides, multirun=options.multirun)
-        cells = identify(planned.cells)
-        config = planned.base.config
-        outputs = Path(config["outputs_dir"])
-        study = writable_directory(outputs / config["study"], within=outputs)
+        launch = prepared(plan(options.overrides, multirun=options.multirun))
+        cells = launch.cells
+        study = writable_directory(launch.study, within=launch.study.parent)
+        if launch.remark:
+            show(launch.remark)
         flights = list(_watched(cells))
-    path = write_flights(study, cells, flights, replace=planned.experiment is not None)
+    path = write_flights(study, cells, flights, replace=launch.replaces)
     show("\n".join(page(study, cells, flights, layers=options.layers or len(cells) == 1)))
     show(f"saved: {path}")
     return 0
