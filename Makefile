@@ -19,6 +19,8 @@ study: setup  ## train the study `quickstart` on MNIST and print its ablation ta
 	$(BIN)/study table outputs/quickstart
 	@echo
 	@$(BIN)/study table outputs/quickstart --output outputs/quickstart/table.md
+	@echo "next: \`$(BIN)/study report outputs/quickstart\` writes figures, verdicts and a page;"
+	@echo "docs/tutorial.md goes on from here"
 
 tensorboard: setup  ## TensorBoard on localhost, on outputs/quickstart or STUDY=outputs/NAME
 	@$(BIN)/study tensorboard $(STUDY)

@@ -163,6 +163,7 @@ def _train(launch: Launch, todo: list[LaunchCell], threads: int) -> int:
         print(summary(study, outcome), file=sys.stderr)
         return 1
     print(f"table:  {command('table', study)}")
+    print(f"report: {command('report', study)}")
     return 0
 
 
