@@ -104,7 +104,7 @@ def test_the_data_set_is_read_and_trained_on(copy: Copy) -> None:
 
 
 def test_the_claim_gets_a_verdict(copy: Copy) -> None:
-    copy.study("train", "experiment=mine", *TINY)
+    copy.study("train", "experiment=mine", "study=mine", *TINY)
     printed = copy.study("report", "outputs/mine")
     assert re.search(r"^claims: 1 (supported|refuted|undecided)$", printed, re.MULTILINE)
     verdicts = (copy.root / "outputs/mine/report/sheets/verdicts.md").read_text(encoding="utf-8")

@@ -246,6 +246,7 @@ def test_changing_one_thing_leaves_the_study_as_it_is(
     assert dry.splitlines()[0].startswith(said)
     assert out.splitlines()[0].startswith(said)
     assert f"{outputs / 'pair-2'}: 1 cell, 1 to train" in out
+    assert out.splitlines()[-1] == f"report: study report {outputs / 'pair-2'}"
     assert (outputs / "pair" / "study.json").read_bytes() == before
     (cell,) = read_cells(outputs / "pair-2")
     assert cell.status == "done"
