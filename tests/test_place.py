@@ -292,6 +292,10 @@ def test_the_files_launch_says_which_cells_it_lists_no_longer(
     assert f"1 finished cell outside study.json left out; {again} lists it again." in (
         capsys.readouterr().out
     )
+    assert main(["table", str(directory.absolute())]) == 0
+    assert f"left out; {again} lists it again." in capsys.readouterr().out
+    assert main(["status", str(directory.absolute())]) == 0
+    assert f"{again} outputs_dir={outputs.absolute()} lists" in capsys.readouterr().out
     assert main(["status", str(directory)]) == 0
     out = capsys.readouterr().out
     assert f"1 finished cell outside study.json, in no table: {elu.directory}\n  {again}" in out

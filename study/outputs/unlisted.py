@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from study.outputs.cell import is_set_aside
@@ -81,7 +82,7 @@ def _seeds(result: dict[str, Any]) -> set[int]:
 
 
 def _launch(ledger: Ledger, record: CellRecord) -> tuple[str, ...] | None:
-    """The launch that trained the cell, as a launch into this study.
+    """The launch that trained the cell, as a launch into this study, wherever that lies by now.
 
     Its name is left out where the experiment, seeds apart, is all that the launch was given: then
     the cell is of the study that the experiment's file names.
@@ -90,7 +91,9 @@ def _launch(ledger: Ledger, record: CellRecord) -> tuple[str, ...] | None:
     given = launch_overrides(record.result["provenance"].get("command"))
     if given is None or not record.directory.endswith(f"-{record.signature[:8]}"):
         return None
-    kept = [text for text in given if text.partition("=")[0] != "study"]
-    others = [text for text in kept if not text.startswith(("seeds=", "outputs_dir="))]
-    alone = others == [f"experiment={ledger.study}"]
-    return ("train", *kept, *(() if alone else (f"study={ledger.study}",)))
+    kept = [text for text in given if not text.startswith(("study=", "outputs_dir="))]
+    alone = [text for text in kept if not text.startswith("seeds=")]
+    named = [] if alone == [f"experiment={ledger.study}"] else [f"study={ledger.study}"]
+    outputs = ledger.directory.parent
+    place = [] if outputs == Path("outputs") else [f"outputs_dir={outputs}"]
+    return ("train", *kept, *named, *place)

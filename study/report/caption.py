@@ -124,8 +124,13 @@ def coverage(cells: Sequence[CellRecord], unlisted: Sequence[Unlisted]) -> list[
 
 
 def _written(*arguments: str) -> str:
-    """A command line of the program by its name, whatever it was invoked as."""
-    return shlex.join(["study", *arguments])
+    """A command line by the program's name, and without the place of outputs.
+
+    A report's bytes depend on neither.
+    """
+    return shlex.join(
+        ["study", *(each for each in arguments if not each.startswith("outputs_dir="))]
+    )
 
 
 def _summary(pivot: Pivot) -> str:
