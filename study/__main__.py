@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from study.errors import InputError
+from study.errors import InputError, bounded_line
 from study.program import as_invoked, command
 
 COMMANDS = {
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _dispatch(arguments)
     except InputError as error:
-        print("study:", " ".join(str(error).splitlines()), file=sys.stderr)
+        print("study:", error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         if (line := unwritable(error)) is None:
             raise
-        print("study:", line, file=sys.stderr)
+        print("study:", bounded_line(line), file=sys.stderr)
         return 2
 
 

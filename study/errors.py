@@ -6,13 +6,36 @@ from collections.abc import Iterable, Sequence
 
 LONGEST_LIST = 330
 """Characters of the names that an error lists."""
+LONGEST_LINE, LONGEST_WORD = 500, 200
+"""Characters of an error, and of one word of it, such as a path."""
 
 
 class InputError(ValueError):
     """Bad input: its message says what was wrong, where, and what would be right.
 
-    The command prints the message on one line and exits with status 2.
+    It is a `bounded_line`, whatever it quotes; the command prints it and exits with status 2.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(bounded_line(message))
+
+
+def bounded_line(text: str) -> str:
+    """`text` on one line of bounded length, which a terminal shows as it is and obeys nowhere.
+
+    Line breaks become spaces, other characters that cannot be printed their escapes. Of what is too
+    long the middle is left out: a message begins with what is wrong and ends with what is right.
+    """
+    line = "".join(
+        character if character.isprintable() else ascii(character)[1:-1]
+        for character in " ".join(text.splitlines())
+    )
+    return _shortened(" ".join(_shortened(word, LONGEST_WORD) for word in line.split(" ")))
+
+
+def _shortened(text: str, longest: int = LONGEST_LINE) -> str:
+    end = longest // 3
+    return text if len(text) <= longest else f"{text[: longest - end - 3]}...{text[-end:]}"
 
 
 def unknown(what: str, name: object, choices: Iterable[object]) -> InputError:

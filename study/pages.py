@@ -1,5 +1,7 @@
 """Hydra's own pages behind `study train`: `--cfg job`, `--info` and `--hydra-help`."""
 
+import contextlib
+import io
 import sys
 from collections.abc import Sequence
 
@@ -31,15 +33,24 @@ def hydra_page(arguments: Sequence[str]) -> int:
             if len(axis.values) > 1:
                 raise InputError(f"Hydra's pages are about one cell: give {axis.name} one value")
         compose_cell([text for axis in axes for text in axis.values[0]])
+    said = io.StringIO()
     try:
-        hydra_main(arguments)
+        with contextlib.redirect_stderr(said):
+            hydra_main(arguments)
     except SystemExit as stopped:
-        return 2 if stopped.code else 0
+        if stopped.code:
+            raise InputError(_no_page(options.package, said.getvalue())) from None
     except ValueError as error:
         raise InputError(f"no such page of Hydra's: {error}") from None
     finally:
         sys.stdout.flush()
     return 0
+
+
+def _no_page(package: str | None, said: str) -> str:
+    if package is not None:
+        return f"--package {package}: the configuration has no such part; leave it out for all"
+    return f"no such page of Hydra's: {said}"
 
 
 def _parser() -> Parser:
