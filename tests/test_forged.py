@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from finished_study import (
     READERS,
+    SWEEP,
     Output,
     bounded,
     cells_of,
@@ -126,3 +127,59 @@ def test_a_table_made_by_hand_is_read_or_refused(
     forge_table(cells_of(study)[0] / name, number, text)
     reseal(study)
     run_on_forged(study, command, capsys)
+
+
+NESTED = 900
+"""As deep as a reader of JSON may go, and deeper than whoever walks through what it read."""
+WHO_READS = {
+    "result.json": (*READERS, ["reproduce", "CELL"], [*SWEEP, "--dry-run"]),
+    "study.json": (*READERS, REPORT, [*SWEEP, "--dry-run"]),
+}
+UNCONCERNED = ("clean", "train")
+"""What takes a cell that cannot be used for one that is not there, and says no more."""
+
+
+def nest(path: Path, key: str) -> None:
+    """A record with a seal that fits, and lists in lists under one of its keys."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content.pop("sha256")
+    text = json.dumps({**content, key: "nested"}, sort_keys=True, separators=(",", ":"))
+    text = text.replace('"nested"', NESTED * "[" + NESTED * "]")
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    path.write_text(f'{text[:-1]},"sha256":"{digest}"}}', encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        *(("result.json", key) for key in ("factors", "replicas", "provenance", "unknown")),
+        *(("study.json", key) for key in ("cells", "claims", "previous", "unknown")),
+    ],
+)
+def test_a_record_of_lists_in_lists_is_named_and_not_used(
+    capsys: Output, trained: Path, scratch: Path, name: str, key: str
+) -> None:
+    study = copied(trained, scratch)
+    nest((study if name == "study.json" else cells_of(study)[0]) / name, key)
+    for command in WHO_READS[name]:
+        with contextlib.chdir(study.parent):
+            words = [f"s/{cells_of(study)[0].name}" if word == "CELL" else word for word in command]
+            text = said(capsys, main(words))
+        assert f"{name} " in text.replace(":", " ") or command[0] in UNCONCERNED
+        assert "it is nested more than 50 deep" in text or command[0] in UNCONCERNED
+
+
+@pytest.mark.parametrize("file", ["config.yaml", "owner.json"])
+def test_another_file_of_lists_in_lists_is_read_or_refused(
+    capsys: Output, trained: Path, scratch: Path, file: str
+) -> None:
+    study = copied(trained, scratch)
+    cell = cells_of(study)[0]
+    (cell / file).write_text("a: " * (file == "config.yaml") + NESTED * "[" + NESTED * "]")
+    record = json.loads((cell / "result.json").read_text(encoding="utf-8"))
+    record["files"]["config.yaml"] = hashlib.sha256((cell / "config.yaml").read_bytes()).hexdigest()
+    (cell / "result.json").write_text(json.dumps(seal(record)), encoding="utf-8")
+    if file == "owner.json":
+        (cell / "result.json").unlink()
+    for command in (*READERS, ["reproduce", "CELL"]):
+        run_on_forged(study, command, capsys)

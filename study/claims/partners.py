@@ -1,6 +1,5 @@
 """The second quantity of a rank correlation: what is known of a cell beside what it measures."""
 
-import json
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -10,6 +9,7 @@ from study.claims.quantity import NotDecidableError, Numbers, seeds_of
 from study.errors import InputError
 from study.keys import KEYS
 from study.outputs.records import CellRecord
+from study.outputs.sealed import parse_json
 from study.report.factors import cell_level
 from study.report.frames import Frames
 
@@ -57,7 +57,7 @@ def read_partner(
 def _level(name: str, frames: Frames, cell: CellRecord) -> float:
     level = cell_level(cell, name)
     try:
-        found = json.loads(level)
+        found = parse_json(level)
         return float(len(found) if isinstance(found, list) else found)
     except (TypeError, ValueError):
         raise NotDecidableError(f"with: {name}={level} is no number") from None
@@ -91,9 +91,9 @@ def _checked(level: str) -> dict[str, float]:
     from study.activation_sheet.checklist import check
     from study.configuration import level_defaults
 
-    name, *parts = level.split()
-    changes = {key: json.loads(text) for key, text in (part.split("=", 1) for part in parts)}
     try:
+        name, *parts = level.split()
+        changes = {key: parse_json(text) for key, text in (part.split("=", 1) for part in parts)}
         facts = check(level_defaults("activation", name) | changes)
     except (OSError, ValueError):
         raise NotDecidableError(f"activation={level} is not known to this version") from None

@@ -1,7 +1,6 @@
 """A cell's directory: everything a cell leaves behind, result.json last."""
 
 import csv
-import json
 import logging
 import re
 from collections.abc import Mapping, Sequence
@@ -27,7 +26,7 @@ from study.outputs.owner import LOCK, OWNER
 from study.outputs.pairs import FILE as PAIRS
 from study.outputs.pairs import Row, write_pairs
 from study.outputs.results import ReplicaResult, choose_lr, edge
-from study.outputs.sealed import SCHEMA, seal
+from study.outputs.sealed import SCHEMA, read_json, seal
 
 CURVE_COLUMNS = (
     "seed",
@@ -279,4 +278,4 @@ def read_curves(directory: Path) -> list[dict[str, Any]]:
 
 def read_result(directory: Path) -> dict[str, Any]:
     """result.json as it stands."""
-    return dict(json.loads((directory / "result.json").read_text(encoding="utf-8")))
+    return read_json(directory / "result.json")

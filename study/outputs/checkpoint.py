@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 from study.outputs.digests import tensors_sha256
 from study.outputs.files import move, remove, replacing
 from study.outputs.ownership import still_ours
+from study.outputs.sealed import parse_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -172,12 +173,12 @@ def _read(path: Path, signature: str) -> Checkpoint:
     text = header.get("record", "")
     if header.get("sha256") != tensors_sha256(tensors, text):
         raise ValueError("its content is not what its hash says")
-    record = json.loads(text)
+    record = parse_json(text)
     if record["schema"] != SCHEMA:
         raise ValueError(f"its schema is {record['schema']}, this version reads {SCHEMA}")
     if record["signature"] != signature:
         raise ValueError("it is of another training")
-    tree = json.loads(tensors[_STATE].numpy().tobytes())
+    tree = parse_json(tensors[_STATE].numpy().tobytes())
     return Checkpoint(record, _with_tensors(tree, tensors))
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from study.outputs.kernel_lock import is_locked
+from study.outputs.sealed import parse_json
 
 LOCK = "lock"
 OWNER = "owner.json"
@@ -92,7 +93,7 @@ class Owner:
 def read_owner(path: Path) -> Owner | None:
     """The owner that a file names, one of unknown name if it is damaged; None without a file."""
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(path.read_bytes())
         return _parsed(content)
     except (FileNotFoundError, NotADirectoryError):
         return None

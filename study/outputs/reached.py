@@ -1,9 +1,9 @@
 """How far the training of an unfinished cell is, without reading its tensors."""
 
-import json
 from pathlib import Path
 
 from study.outputs.checkpoint import CHECKPOINT
+from study.outputs.sealed import parse_json
 
 _MAX_HEADER_BYTES = 2**26
 
@@ -18,7 +18,7 @@ def reached_epoch(directory: Path) -> int | None:
             size = int.from_bytes(file.read(8), "little")
             if size > _MAX_HEADER_BYTES:
                 return None
-            record = json.loads(json.loads(file.read(size))["__metadata__"]["record"])
+            record = parse_json(parse_json(file.read(size))["__metadata__"]["record"])
         return int(record["epoch"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -20,6 +20,7 @@ from study.outputs.records import (
     require_finished,
 )
 from study.outputs.rows import check_rows
+from study.outputs.sealed import TOO_DEEP, require_shallow
 from study.probes.names import PROBES
 
 if TYPE_CHECKING:
@@ -61,10 +62,18 @@ def verified(path: Path, expected: str) -> bytes:
 
 
 def parsed_yaml(text: str) -> Any:
-    """What YAML says, as `yaml.safe_load` reads it, but by libyaml where that is installed."""
+    """What YAML says, as `yaml.safe_load` reads it, but by libyaml where that is installed.
+
+    ValueError, too, where it is nested deeper than `require_shallow` allows.
+    """
     import yaml
 
-    return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    try:
+        content = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except RecursionError:
+        raise ValueError(TOO_DEEP) from None
+    require_shallow(content)
+    return content
 
 
 def contents(directory: Path, files: Mapping[str, str]) -> Iterator[tuple[str, bytes | ValueError]]:

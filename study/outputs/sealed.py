@@ -1,11 +1,15 @@
 """JSON records that prove themselves: canonical form, seal and schema."""
 
 import hashlib
+import itertools
 import json
 from pathlib import Path
 from typing import Any, NoReturn
 
 SCHEMA = 1
+MAX_DEPTH = 50
+"""Of lists and objects in each other: five times what any record needs."""
+TOO_DEEP = f"it is nested more than {MAX_DEPTH} deep"
 METRIC_KEYS = tuple(
     f"{prefix}{split}_{quantity}"
     for prefix in ("", "last_")
@@ -41,6 +45,31 @@ def require_seal(record: dict[str, Any]) -> None:
         raise ValueError("its sha256 does not fit its content, so it was altered")
 
 
+def parse_json(text: str | bytes, **options: Any) -> Any:
+    """The JSON value of a text that anybody may have written, by `json.loads` and its `options`.
+
+    ValueError, too, where it is nested deeper than MAX_DEPTH: whoever reads it may walk through it.
+    """
+    try:
+        value = json.loads(text, **options)
+    except RecursionError:
+        raise ValueError(TOO_DEEP) from None
+    require_shallow(value)
+    return value
+
+
+def require_shallow(value: Any) -> None:
+    """ValueError where lists and mappings are nested deeper than MAX_DEPTH."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        nests = {id(each): each for each in level if isinstance(each, dict | list)}
+        if not nests:
+            return
+        inner = (each.values() if isinstance(each, dict) else each for each in nests.values())
+        level = list(itertools.chain.from_iterable(inner))
+    raise ValueError(TOO_DEEP)
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in a file; ValueError says what is wrong with it, OSError as raised."""
 
@@ -49,8 +78,8 @@ def read_json(path: Path) -> dict[str, Any]:
 
     text = path.read_bytes()
     try:
-        content = json.loads(text, parse_constant=refuse)
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        content = parse_json(text, parse_constant=refuse)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         reason = "it is empty" if not text.strip() else f"truncated or not JSON: {error}"
         raise ValueError(reason) from None
     if not isinstance(content, dict):
@@ -71,7 +100,7 @@ def check_schema(content: dict[str, Any]) -> None:
             "version of this project that wrote it, or a later one"
         )
     if schema != SCHEMA:
-        raise ValueError(f"its schema is {schema!r}, this version reads {SCHEMA}")
+        raise ValueError(f"its schema is {schema!r:.40}, this version reads {SCHEMA}")
 
 
 def read_sealed(path: Path) -> dict[str, Any]:

@@ -1,11 +1,11 @@
 """The pretrained weights behind a saved cell, where they are still kept."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from study.outputs.comparable import Difference, comparable_pretraining, differences
+from study.outputs.sealed import parse_json
 from study.pretraining.cache import cache_directory, pretraining_signature
 from study.pretraining.stage import is_pretrained
 from study.proof.saved import Saved
@@ -63,7 +63,7 @@ def resumed_pretraining(saved: Saved) -> list[str]:
 def _parts(header: Mapping[str, str]) -> list[dict[str, Any]]:
     """Where each part of a pretraining was made from which it was resumed; [] if unreadable."""
     try:
-        parts = json.loads(header.get("resumed", "[]"))
+        parts = parse_json(header.get("resumed", "[]"))
     except ValueError:
         return []
     return [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from study.errors import InputError, unknown
+from study.outputs.readings import parsed_yaml
 from study.outputs.records import CellRecord, Ledger
 from study.report.comparisons import Comparison, parse_comparisons
 from study.report.measured import with_probe
@@ -40,8 +41,8 @@ def settings_of(ledger: Ledger) -> Settings:
 
     text = str((ledger.experiment or {}).get("text", ""))
     try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError:
+        content = parsed_yaml(text)
+    except (yaml.YAMLError, ValueError):
         return Settings()
     report = content.get("report") if isinstance(content, dict) else None
     return parse_settings(report or {})
