@@ -2,9 +2,11 @@
 
 import argparse
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 from study.errors import InputError
+from study.kinds import PATH, shown
 from study.program import as_invoked
 
 
@@ -27,6 +29,14 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message}; see {self.prog} --help")
+
+
+def as_path(text: str) -> Path:
+    """The type of an argument that names a file or a directory, there or to be made."""
+    try:
+        return Path(PATH.parse(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{shown(text)!r}: it takes {PATH.expects}") from None
 
 
 def show(text: str) -> None:

@@ -5,10 +5,9 @@ import io
 import socket
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from study.arguments import Parser
+from study.arguments import Parser, as_path
 from study.errors import InputError
 from study.outputs.records import Ledger, read_ledger
 
@@ -21,7 +20,9 @@ SAMPLES = "scalars=10000,images=100,histograms=100,text=100"
 def main(arguments: Sequence[str]) -> int:
     """Runs TensorBoard until it is interrupted."""
     parser = Parser("study tensorboard", "Opens a study in TensorBoard, on this machine alone.")
-    parser.add_argument("directory", type=Path, help="a study's directory, as outputs/quickstart")
+    parser.add_argument(
+        "directory", type=as_path, help="a study's directory, as outputs/quickstart"
+    )
     parser.add_argument("--port", type=int, help=f"default: {PORT}, or the next that is free")
     options = parser.parse_args(list(arguments))
     if options.port is not None and not 0 <= options.port < 2**16:

@@ -20,8 +20,10 @@ from study.kinds import (
     COMBINATIONS,
     FLAG,
     MAX_SEED,
+    MAX_WHOLE,
     NAME,
     PAIR_POINTS,
+    PATH,
     RATES,
     SEEDS,
     STATEMENTS,
@@ -69,7 +71,7 @@ NORMALIZATIONS = ("standard", "centre", "pixel", "whiten", "unit", "binary", "no
 
 KEYS: dict[str, Key] = {
     "study": Key("none", NAME, "name of the study: its directory below outputs_dir"),
-    "outputs_dir": Key("none", TEXT, "where studies are kept"),
+    "outputs_dir": Key("none", PATH, "where studies are kept"),
     "seeds": Key("result", SEEDS, "how many seeds each cell trains, or which"),
     "batch_size": Key("result", whole(1), "examples per update"),
     "loss": Key("result", choice("cross_entropy", "squared_error"), "what training minimizes"),
@@ -81,7 +83,7 @@ KEYS: dict[str, Key] = {
     "streams.dropout": Key("result", PIN, "pins the seed of dropout masks"),
     # data
     "data.name": Key("result", TEXT, "the data set"),
-    "data.root": Key("none", optional(TEXT), "directory of the data; null is data/"),
+    "data.root": Key("none", optional(PATH), "directory of the data; null is data/"),
     "data.val_size": Key(
         "result", either(whole(1), fraction()), "validation images, a count or a share of training"
     ),
@@ -244,8 +246,14 @@ def parse_one(name: str, value: Any) -> Any:
         return kind.parse(value)
     except ValueError:
         raise InputError(
-            f"{name}={shown(value)} is out of range: it takes {kind.expects}"
+            f"{name}={shown(value)} is out of range{_too_large(value)}: it takes {kind.expects}"
         ) from None
+
+
+def _too_large(value: Any) -> str:
+    """What is said of a number beyond what any key takes, of which its kind has no word."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return " (too large a number)" if is_number and abs(value) > MAX_WHOLE else ""
 
 
 def unknown_key(name: str, groups: Sequence[str] = ()) -> InputError:

@@ -1,17 +1,34 @@
 """What a configuration value may be: checks that return its canonical form."""
 
 import math
-import sys
+import os
+import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 Parse = Callable[[Any], Any]
 
-MAX_SEED = 2**63 - 1
+MAX_WHOLE = 2**63 - 1
+"""The largest whole number that records and tensors hold."""
+MAX_NUMBER = 3.4e38
+"""The largest number, rounded down, that a network in float32 holds."""
+MAX_SEED = MAX_WHOLE
 MAX_SEEDS = 10_000
 MAX_NAME = 100
 MAX_PAIR_POINTS = 1001
+MAX_NAME_BYTES, MAX_PATH_BYTES = 255, 1000
+"""Of one name, as file systems have it, and of a path, below which a study's own names follow."""
+
+_UNSEEN = ("Cc", "Cs", "Zl", "Zp")
+"""Categories of characters: control characters, bytes that are no UTF-8, ends of lines."""
+_DIRECTION_MARKS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+_DEVICE = re.compile(
+    r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[1-9¹²³]) *(\..*)?", re.IGNORECASE
+)
+"""What Windows takes for a device, in any directory and with any suffix."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +44,8 @@ class Kind:
 
 
 def _is_number(value: Any) -> bool:
-    largest = sys.float_info.max  # a larger integer has no float
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and -largest <= value <= largest
+    return is_number and -MAX_NUMBER <= value <= MAX_NUMBER
 
 
 def number(low: float = -math.inf, high: float = math.inf, *, above: bool = False) -> Kind:
@@ -73,11 +89,10 @@ def fraction() -> Kind:
 
 def whole(low: int = 0, high: int | None = None) -> Kind:
     """An integer in [low, high]."""
+    largest = MAX_WHOLE if high is None else high
 
     def parse(value: Any) -> int:
-        if not isinstance(value, int) or isinstance(value, bool) or value < low:
-            raise ValueError
-        if high is not None and value > high:
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= largest:
             raise ValueError
         return value
 
@@ -116,12 +131,37 @@ def _plain_name(value: Any) -> str:
         raise ValueError
     if not all(character.isalnum() or character in allowed for character in value):
         raise ValueError
+    if _DEVICE.fullmatch(value) or len(os.fsencode(value)) > MAX_NAME_BYTES:
+        raise ValueError
     return value
+
+
+def _path(value: Any) -> str:
+    """A path of names that are what they look like, and which are there or can be made."""
+    text = _text(value)
+    if any(mark in _DIRECTION_MARKS or unicodedata.category(mark) in _UNSEEN for mark in text):
+        raise ValueError
+    names = Path(text).parts
+    too_long = any(len(os.fsencode(name)) > MAX_NAME_BYTES for name in names)
+    if too_long or len(os.fsencode(text)) > MAX_PATH_BYTES:
+        raise ValueError
+    for end, name in enumerate(names, start=1):
+        if _DEVICE.fullmatch(name) and not Path(*names[:end]).is_dir():
+            raise ValueError
+    return text
 
 
 FLAG = Kind(_flag, "true or false")
 TEXT = Kind(_text, "a text")
-NAME = Kind(_plain_name, "a plain name: letters, digits, spaces and - _ . + = @")
+NAME = Kind(
+    _plain_name,
+    "a plain name: letters, digits, spaces and - _ . + = @; none of Windows' own (CON)",
+)
+PATH = Kind(
+    _path,
+    "a path: its names without control characters and marks of direction, of at most "
+    f"{MAX_NAME_BYTES} bytes each and {MAX_PATH_BYTES} in all, none of Windows' own (CON)",
+)
 
 
 def optional(kind: Kind) -> Kind:

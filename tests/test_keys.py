@@ -1,5 +1,6 @@
 """Keys: each decided once, canonical, and out of range in one line."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,14 +17,32 @@ LEVELS = [(group, level) for group in (*GROUPS, "trainer") for level in levels(g
 NOT_KEYS = ("defaults", "hydra")
 
 OUT_OF_RANGE: dict[str, list[Any]] = {
-    "study": ["", "../x", "a/b", "..", ".hidden", "-x", 3, None, "a\nb", "x" * 101],
-    "outputs_dir": ["", 3, None],
+    "study": [
+        "",
+        "../x",
+        "a/b",
+        "..",
+        ".hidden",
+        "-x",
+        3,
+        None,
+        "a\nb",
+        "x" * 101,
+        "CON",
+        "con",
+        "nul.txt",
+        "LPT1 .x",
+        "com³",
+        "日" * 100,
+    ],
+    "outputs_dir": ["", 3, None, "CON", "x/aux", "x/aux.d/y", "prn.txt", "x" * 256, 400 * "/xy"],
     "seeds": [0, -1, [], None, "two", 2.0, True, [0, 0], [True], [-1], MAX_SEEDS + 1, [2**63]],
     "batch_size": [0, -1, 1.5, "many", None, True, [8]],
     "loss": ["mse", None, 1],
     "input_noise": [-0.1, "loud", float("nan"), float("inf"), None, True],
     "streams.order": [-1, "abc", 1.0, 2**63],
     "data.val_size": [0, 0.0, 1.0, 1.5, -1, None],
+    "data.root": ["", 3, "a/NUL", "x" * 256],
     "data.train_size": [0, 0.5, "all"],
     "data.normalize": ["batch", None],
     "data.zca_epsilon": [0, -1],
@@ -130,6 +149,35 @@ def test_what_is_out_of_range_is_refused_in_one_line(name: str, value: Any) -> N
     message = refusal(name, value)
     assert message.startswith(f"{name}={shown(value)} is out of range")
     assert message.endswith(KEYS[name].kind.expects)
+
+
+@pytest.mark.parametrize("name", ["outputs_dir", "data.root"])
+@pytest.mark.parametrize(
+    "mark", ["\x00", "\x07", "\x1b", "\n", "\u2028", "\udcff", "\u202e", "\u200f"]
+)
+def test_a_path_is_what_it_looks_like(name: str, mark: str) -> None:
+    message = refusal(name, f"a{mark}b/c")
+    assert message.isprintable()
+    assert ascii(mark)[1:-1] in message or mark.isspace()
+
+
+def test_a_path_of_any_language_and_of_what_is_there_already_is_taken(tmp_path: Path) -> None:
+    there = tmp_path / "aux"
+    assert parse_one("outputs_dir", str(tmp_path)) == str(tmp_path)
+    assert "out of range" in refusal("outputs_dir", str(there))
+    there.mkdir()
+    for path in (
+        str(there),
+        str(there / "x"),
+        ".",
+        "..",
+        "/",
+        "~",
+        "日本語/é",
+        "کتاب\u200cها",
+        "console",
+    ):
+        assert parse_one("outputs_dir", path) == path
 
 
 @given(st.integers(1, 50))

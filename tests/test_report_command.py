@@ -198,6 +198,16 @@ def test_a_study_without_a_finished_cell_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "s" / "report").exists()
 
 
+def test_a_study_that_is_not_there_is_said_before_documents_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    monkeypatch.setattr(command, "stale_documents", lambda: read.append("all"))
+    with pytest.raises(InputError, match="does not exist"):
+        command.main([str(tmp_path / "nowhere"), "--check"])
+    assert read == []
+
+
 @pytest.mark.parametrize("arguments", [[], ["--output", "x", "--check"], ["a", "--chekc"]])
 def test_a_mistyped_command_is_one_line(arguments: list[str]) -> None:
     with pytest.raises(InputError) as error:

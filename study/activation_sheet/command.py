@@ -1,6 +1,5 @@
 """`study activations`: the lecture's checklist for activation functions, as tables and a figure."""
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,12 +7,13 @@ from typing import Any
 
 from study.activation_sheet.checklist import check
 from study.activation_sheet.table import Sheet, write_csv, write_markdown
-from study.arguments import Parser, show
+from study.arguments import Parser, as_path, show
 from study.configuration import level_defaults, levels
 from study.errors import InputError, unknown
 from study.networks.activations import ACTIVATIONS
 from study.networks.level_keys import canonical, only_keys
 from study.outputs.files import write_text
+from study.outputs.sealed import parse_json
 
 Levels = dict[str, dict[str, Any]]
 """The configuration of each level, by name."""
@@ -96,7 +96,7 @@ def _configured(text: str) -> dict[str, Any]:
 
 def _value(text: str) -> Any:
     try:
-        return json.loads(text)
+        return parse_json(text)
     except ValueError:
         return text
 
@@ -115,7 +115,7 @@ def _parse(arguments: Sequence[str]) -> Any:
     parser = Parser("study activations", description, _EPILOG)
     parser.add_argument("names", nargs="*", metavar="NAME", help="a level; default: all of them")
     parser.add_argument(
-        "--output", type=Path, default=OUTPUT, metavar="DIR", help=f"default: {OUTPUT}"
+        "--output", type=as_path, default=OUTPUT, metavar="DIR", help=f"default: {OUTPUT}"
     )
     parser.add_argument(
         "--no-timing", dest="timing", action="store_false", help="do not measure the time"

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Sequence
 
-from study.arguments import Parser, show
+from study.arguments import Parser, as_path, show
 from study.cleaning.leftovers import Leftover, finished_cells, leftovers
 from study.errors import InputError
 from study.outputs.cell import OWNERSHIP
@@ -27,7 +27,7 @@ a finished cell of the study or one that is training, never a file that is not o
 def main(arguments: Sequence[str]) -> int:
     """Runs the command; returns its exit status."""
     parser = Parser("study clean", DESCRIPTION)
-    parser.add_argument("study", help="a study's directory, as outputs/quickstart")
+    parser.add_argument("study", type=as_path, help="a study's directory, as outputs/quickstart")
     parser.add_argument("--yes", action="store_true", help="removes what is listed")
     parser.add_argument(
         "--finished", action="store_true", help="with --yes: finished cells that are not listed too"

@@ -1,5 +1,6 @@
 """The data sets by name, and the way to their images."""
 
+import os
 from pathlib import Path
 
 from study.data.cache import read_cached
@@ -52,7 +53,7 @@ def read_images(name: str, root: str | Path | None = None, *, fresh: bool = Fals
 def resolve_root(name: str, root: str | Path | None) -> Path:
     """The directory that `data.root` means for data set `name`, absolute."""
     if root is not None:
-        path = Path(root).expanduser().absolute()
+        path = Path(os.path.expanduser(root)).absolute()  # noqa: PTH111
         if name == "image_folder" and not path.is_dir():
             raise InputError(f"data.root={shown(path)} is not a directory")
         return path

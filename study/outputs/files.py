@@ -22,7 +22,9 @@ from study.outputs.ownership import passing, still_ours
 
 PARTIAL = ".*.partial"
 """How a file is called that is not yet whole, or never became so."""
-_UNWRITABLE = {errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS}
+_UNWRITABLE = {
+    *(errno.EACCES, errno.EDQUOT, errno.ENAMETOOLONG, errno.ENOSPC, errno.EPERM, errno.EROFS),
+}
 _NOT_SYNCED = {errno.EACCES, errno.EBADF, errno.EINVAL, errno.ENOTSUP}
 """What systems say that do not flush a directory, or not this one."""
 
@@ -95,7 +97,7 @@ def make_directory(path: Path, *, within: Path | None = None) -> Path:
 
 
 def unwritable(error: OSError) -> str | None:
-    """One line on a disk that is full, or read-only, or another's; None for other errors."""
+    """One line on a disk that is full, read-only, another's or too deep; None for other errors."""
     if error.errno not in _UNWRITABLE:
         return None
     return f"cannot write {error.filename or 'a file'}: {error.strerror}"

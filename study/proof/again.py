@@ -27,14 +27,14 @@ from study.trainer import check_precision, device_of
 Tick = Callable[[int], None]
 
 
-def config_again(saved: Saved, root: str | None = None) -> Config:
+def config_again(saved: Saved, root: Path | None = None) -> Config:
     """The configuration to train with: the device and threads of the record, nothing in passing.
 
     A device that this machine has not is the CPU instead. `root` is the data's directory where it
     is another one now. Raises `InputError` where the data are not those of the record.
     """
     groups = {name: dict(keys) for name, keys in saved.config.items() if isinstance(keys, dict)}
-    groups["data"]["root"] = root or groups["data"]["root"]
+    groups["data"]["root"] = str(root) if root else groups["data"]["root"]
     groups["trainer"] |= {
         "accelerator": _accelerator(saved.provenance["device"]),
         "threads": saved.provenance["threads"],

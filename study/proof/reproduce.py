@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
-from study.arguments import Parser, show
+from study.arguments import Parser, as_path, show
 from study.configuration import Config
 from study.errors import InputError
 from study.outputs.cell import read_result
@@ -42,9 +42,11 @@ MOST = 4
 def main(arguments: Sequence[str]) -> int:
     """Runs the command; returns its exit status."""
     parser = Parser("study reproduce", DESCRIPTION)
-    parser.add_argument("cell", type=Path, help="a cell's directory, as outputs/quickstart/CELL")
-    parser.add_argument("--data", metavar="DIR", help="where the data are, if elsewhere than then")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="trains in DIR, and leaves it")
+    parser.add_argument("cell", type=as_path, help="a cell's directory, as outputs/quickstart/CELL")
+    parser.add_argument(
+        "--data", type=as_path, metavar="DIR", help="where the data are, if elsewhere than then"
+    )
+    parser.add_argument("--keep", type=as_path, metavar="DIR", help="trains in DIR, and leaves it")
     options = parser.parse_args(list(arguments))
     saved = read_saved(options.cell)
     if not saved.trained:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from study.arguments import Parser, show
+from study.arguments import Parser, as_path, show
 from study.cleaning.leftovers import leftovers
 from study.outputs.readings import MAY_BE_ABSENT
 from study.outputs.records import CellRecord, Ledger, read_cells, read_ledger, stale_directories
@@ -36,7 +36,9 @@ class Verified:
 def main(arguments: Sequence[str]) -> int:
     """Runs the command; returns its exit status, 1 if a file is not what it should be."""
     parser = Parser("study verify", DESCRIPTION)
-    parser.add_argument("studies", nargs="+", metavar="study", help="as outputs/quickstart")
+    parser.add_argument(
+        "studies", nargs="+", type=as_path, metavar="study", help="as outputs/quickstart"
+    )
     options = parser.parse_args(list(arguments))
     found = [verify(read_ledger(study)) for study in options.studies]
     for each in found:

@@ -1,5 +1,6 @@
 """From saved outputs to a report: everything that is said about a study, in memory."""
 
+import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,7 +22,7 @@ from study.words import counted
 NUM_LISTED = 20
 
 
-def read_studies(directories: Sequence[str], advance: Advance = quiet) -> Frames:
+def read_studies(directories: Sequence[str | os.PathLike[str]], advance: Advance = quiet) -> Frames:
     """One study, or several joined; InputError where these cannot be compared."""
     parts = [Frames.read(directory, advance) for directory in directories]
     return parts[0] if len(parts) == 1 else join(parts)

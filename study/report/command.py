@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from study.arguments import Parser, show
+from study.arguments import Parser, as_path, show
 from study.program import command
 from study.report.build import build_report, read_studies
 from study.report.documents import stale_documents
@@ -46,11 +46,12 @@ def main(arguments: list[str]) -> int:
 
 def _check(options: Namespace) -> int:
     """Says what is stale: the quotations of documents, and the report if a study is named."""
+    files = _made(options)[1] if options.directories else {}  # a wrong directory shows at once
     lines = stale_documents()
     if options.directories:
         directory = _directory(options)
         again = command("report", *options.directories)
-        found = differences(directory, _made(options)[1])
+        found = differences(directory, files)
         lines += [f"{directory / name}: stale; run `{again}`" for name in found]
     show("\n".join(lines) if lines else "everything is current")
     return int(bool(lines))
@@ -66,11 +67,15 @@ def _made(options: Namespace) -> tuple[Report, dict[str, bytes]]:
 
 def _parse(arguments: list[str]) -> Namespace:
     parser = Parser("study report", "Tables, figures, verdicts and a page of a study.", _EPILOG)
-    parser.add_argument("directories", nargs="*", metavar="DIR", help="as outputs/quickstart")
+    parser.add_argument(
+        "directories", nargs="*", type=as_path, metavar="DIR", help="as outputs/quickstart"
+    )
     parser.add_argument(
         "--check", action="store_true", help="write nothing; exit 1 if something is stale"
     )
-    parser.add_argument("--output", metavar="DIR", help="write there, not into DIR/report")
+    parser.add_argument(
+        "--output", type=as_path, metavar="DIR", help="write there, not into DIR/report"
+    )
     options = parser.parse_args(arguments)
     if not options.directories and not options.check:
         parser.error("which study? give its directory, as outputs/quickstart")
@@ -82,10 +87,10 @@ def _parse(arguments: list[str]) -> Namespace:
 def _directory(options: Namespace) -> Path:
     """Where the report goes: into the study, or beside the first of several."""
     if options.output:
-        return Path(options.output)
+        return options.output
     if len(options.directories) == 1:
-        return Path(options.directories[0]) / "report"
-    paths = [Path(directory).resolve() for directory in options.directories]
+        return options.directories[0] / "report"
+    paths = [directory.resolve() for directory in options.directories]
     return paths[0].parent / "+".join(path.name for path in paths) / "report"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from study.arguments import Parser, show
+from study.arguments import Parser, as_path, show
 from study.outcome import Failure
 from study.outputs.reached import reached_epoch
 from study.outputs.records import (
@@ -41,7 +41,9 @@ _NUM_LISTED = 10
 def main(arguments: list[str]) -> int:
     """Prints the state of a study, as a map or as JSON."""
     parser = Parser("study status", "Shows which cells of a study are done, and which are not.")
-    parser.add_argument("directory", help="a study's directory, as outputs/quickstart")
+    parser.add_argument(
+        "directory", type=as_path, help="a study's directory, as outputs/quickstart"
+    )
     parser.add_argument("--json", action="store_true", help="for scripts: every cell and its state")
     options = parser.parse_args(arguments)
     ledger = read_ledger(options.directory)

@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections.abc import Iterable
 from pathlib import Path
 
-from study.arguments import Parser, show
+from study.arguments import Parser, as_path, show
 from study.errors import InputError
 from study.outputs.files import write_text
 from study.outputs.records import read_cells, read_ledger, require_finished
@@ -83,8 +83,8 @@ def main(arguments: list[str]) -> int:
     if options.output is None:
         show(text.removesuffix("\n"))
     else:
-        _write_file(Path(options.output), text)
-        show(options.output)
+        _write_file(options.output, text)
+        show(str(options.output))
     return 0
 
 
@@ -114,12 +114,16 @@ def _request(options: Namespace) -> Request:
 
 def _parse(arguments: list[str]) -> Namespace:
     parser = Parser("study table", "Pivots a metric over one or two factors of a study.", _EPILOG)
-    parser.add_argument("directory", help="a study's directory, as outputs/quickstart")
+    parser.add_argument(
+        "directory", type=as_path, help="a study's directory, as outputs/quickstart"
+    )
     _add_request(parser)
     parser.add_argument(
         "--format", metavar="md|csv|tex", help="default: as the suffix of --output, else md"
     )
-    parser.add_argument("--output", metavar="FILE", help="write there instead of printing")
+    parser.add_argument(
+        "--output", type=as_path, metavar="FILE", help="write there instead of printing"
+    )
     return parser.parse_args(arguments)
 
 
