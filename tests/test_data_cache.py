@@ -277,3 +277,17 @@ def test_the_fingerprint_knows_pixels_labels_shapes_and_classes() -> None:
     assert len(fingerprints) == 5
     strided = {"pixels": pixels.transpose(2, 3).contiguous().transpose(2, 3), "labels": labels}
     assert fingerprint_of(strided, ("a", "b")) in fingerprints
+
+
+class Absent(CountingSource):
+    """A source whose file is neither there nor to be fetched."""
+
+    def files(self, root: Path) -> list[str]:
+        return []
+
+
+def test_a_source_that_cannot_be_had_leaves_no_directory(tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    with pytest.raises(FileNotFoundError):
+        read_cached(Absent(), tmp_path / "kept" / "typed" / "wrong")
+    assert [path.name for path in tmp_path.rglob("*")] == ["kept"]

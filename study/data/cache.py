@@ -10,7 +10,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -23,6 +23,7 @@ from study.data.images import Images, fingerprint_of
 from study.data.source import Source, shown
 from study.outputs.files import replacing
 from study.outputs.ownership import Lost, owned
+from study.outputs.sealed import parse_json
 
 FORMAT = "2"
 _DTYPES = {
@@ -63,9 +64,12 @@ def read_cached(source: Source, root: Path, *, fresh: bool = False) -> Images:
 def locked(path: Path) -> Iterator[bool]:
     """Ownership of a cache's directory; False, with a warning, where it cannot be had.
 
-    Whoever waits for it finds the cache made.
+    Whoever waits for it finds the cache made. Directories that are made for it and stay empty, as
+    of a data set that could not be fetched, are removed.
     """
+    made = [each for each in (path.parent, *path.parent.parents) if not each.exists()]
     with ExitStack() as stack:
+        stack.callback(_remove_empty, made)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             stack.enter_context(owned(path.parent, wait=True, files=(path.name,)))
@@ -74,6 +78,13 @@ def locked(path: Path) -> Iterator[bool]:
             yield False
             return
         yield True
+
+
+def _remove_empty(directories: list[Path]) -> None:
+    """Removes directories, each inside the next, as far as they are empty."""
+    with suppress(OSError):
+        for directory in directories:
+            directory.rmdir()
 
 
 def _decode_and_keep(source: Source, root: Path, path: Path, *, fresh: bool) -> Images:
@@ -131,7 +142,7 @@ def _load(path: Path, state: str) -> Images:
     if {name: tensor.dtype for name, tensor in tensors.items()} != _DTYPES:
         raise UntrustedCacheError("does not hold the tensors of a data set")
     try:
-        classes = tuple(json.loads(metadata["classes"]))
+        classes = tuple(parse_json(metadata["classes"]))
     except (KeyError, TypeError, ValueError) as error:
         raise UntrustedCacheError(f"cannot be read ({_why(error)})") from error
     fingerprint = fingerprint_of(tensors, classes)
