@@ -24,6 +24,7 @@ from study.configuration import CONF, Config, check, check_level, levels, no_key
 from study.errors import InputError, unknown
 from study.keys import GROUPS, KEYS, NUISANCE, is_open, unknown_key
 from study.kinds import shown
+from study.outputs.sealed import MAX_DEPTH, TOO_DEEP, require_shallow
 from study.program import command
 
 SWITCHES = (*GROUPS, "trainer", "experiment")
@@ -146,9 +147,11 @@ def _makes_factor(name: str) -> bool:
 
 def _text(name: str, value: Any, quoted: str) -> str:
     """A level as its name stands in the file, a value as it stands in an override."""
-    if name in SWITCHES and isinstance(value, QuotedString):
-        return value.text
-    return value if name in SWITCHES and isinstance(value, str) else quoted
+    text = value.text if isinstance(value, QuotedString) else value
+    if name == "hydra/launcher" and not (isinstance(text, str) and re.fullmatch(r"\w+", text)):
+        presets = ", ".join(levels(name))
+        raise InputError(f"{name}={shown(quoted)}: it takes the name of a launcher, as {presets}")
+    return text if name in SWITCHES and isinstance(text, str) else quoted
 
 
 def _check_name(name: str) -> None:
@@ -174,6 +177,7 @@ def settings(name: str, value: str) -> tuple[str, ...]:
         _check_name(f"{name}.{change.partition('=')[0]}")
         if "=" not in change:
             raise InputError(f"{name}={value}: write such as {name}='{level} {change}=VALUE'")
+        _parse(f"{name}.{change}")
     return (f"{name}={level}", *(f"{name}.{change}" for change in changes))
 
 
@@ -209,9 +213,21 @@ def compose_raw(overrides: Sequence[str]) -> Raw:
         raise InputError(f"no valid YAML: {' '.join(str(error).split())}") from None
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(one_line(error, overrides)) from None
+    except RecursionError:
+        raise _too_deep(overrides) from None
+    try:
+        require_shallow(plain)
+    except ValueError:
+        raise _too_deep(overrides) from None
     chosen = [f"{group}/{name}" for group, name in choices.items() if name is not None]
     ours = [CONF / f"{name}.yaml" for name in chosen if not name.startswith("hydra/")]
     return Raw(plain, choices, (CONF / "config.yaml", *ours), interpolates)
+
+
+def _too_deep(overrides: Sequence[str]) -> InputError:
+    """The error for a value of lists in lists, of which Hydra knows no bound."""
+    typed = (text for text in overrides if text.count("[") + text.count("{") > MAX_DEPTH)
+    return InputError(f"{shown(next(typed, 'a value'))}: {TOO_DEEP}")
 
 
 def _chosen(group: str, overrides: Sequence[str]) -> str:

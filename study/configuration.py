@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from study.errors import InputError, unknown
-from study.keys import GROUPS, KEYS, NUISANCE, is_open, parse
+from study.keys import GROUPS, KEYS, NUISANCE, parse
 
 RECIPE = 1
 """Raised with every change of the code that changes results."""
@@ -23,10 +23,10 @@ Config = dict[str, Any]
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """(dotted key, value) pairs of a nested configuration; lists are values."""
+    """(dotted key, value) pairs of a nested configuration; lists and empty mappings are values."""
     for name, value in config.items():
         dotted = f"{prefix}{name}"
-        if isinstance(value, Mapping) and (value or not is_open(dotted)):
+        if isinstance(value, Mapping) and value:
             yield from flatten(value, f"{dotted}.")
         else:
             yield dotted, value
@@ -46,10 +46,12 @@ def nest(flat: Mapping[str, Any]) -> Config:
 
 def check(config: Mapping[str, Any]) -> Config:
     """The canonical configuration; raises `InputError` for what is unknown or out of range."""
+    for name in GROUPS:
+        group = config.get(name, {})
+        if isinstance(group, Mapping) and "name" not in group:
+            raise InputError(f"{name}.name is missing: choose {name}={'|'.join(levels(name))}")
     checked = nest(parse(dict(flatten(config))))
     for name in GROUPS:
-        if "name" not in checked.get(name, {}):
-            raise InputError(f"{name}.name is missing: choose {name}={'|'.join(levels(name))}")
         _known_name(name, checked[name]["name"])
     optimizer = checked["optimizer"]
     if optimizer.get("nesterov") and not optimizer["momentum"]:

@@ -125,6 +125,17 @@ CASES: list[tuple[Sequence[str], str]] = [
     (["--info", "bogus"], "invalid choice: 'bogus'"),
     (["--cfg", "job", "--dry-run"], "unrecognized arguments: --dry-run"),
     (["--hydra-help", "--resolve"], "no such page"),
+    (["--cfg", "job", "-p", "nowhere"], "--package nowhere: the configuration has no such part"),
+    (["--cfg", "job", "-p", 3000 * "["], "the configuration has no such part"),
+    ([f"outputs_dir={5000 * 'x'}"], "it takes a path: its names without control"),
+    (["outputs_dir='a\x1bb'"], "outputs_dir=a\\x1bb is out of range: it takes a path"),
+    (["study='a\u202eb'"], "study=a\\u202eb is out of range: it takes a plain name"),
+    (["study=CON"], "study=CON is out of range: it takes a plain name"),
+    ([f"study={5000 * 'y'}"], "it takes a plain name"),
+    (["data.root='a\x00b'"], "data.root=a\\x00b is out of range: it takes a path"),
+    (["data.val_size=1" + 400 * "0"], "(too large a number): it takes a whole number"),
+    (["activation=leaky_relu", "activation.slope=1e308"], "(too large a number): it takes a num"),
+    (["probes.num_examples=9223372036854775808"], "is out of range (too large a number)"),
 ]
 
 
