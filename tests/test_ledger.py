@@ -64,15 +64,15 @@ def test_a_launch_that_wakes_up_late_adds_to_what_others_launched_meanwhile(
     elsewhere = tmp_path / "elsewhere" / "study"
     elsewhere.mkdir(parents=True)
     launch(elsewhere, [TANH])
-    merge = ledger._merged
+    write = ledger.write_json
 
-    def slept(*given: Any, **options: Any) -> list[LedgerCell]:
+    def slept(path: Path, content: Any) -> None:
         monkeypatch.undo()
         with taken_over(study):
             shutil.copyfile(elsewhere / "study.json", study / "study.json")
-        return merge(*given, **options)
+        write(path, content)
 
-    monkeypatch.setattr(ledger, "_merged", slept)
+    monkeypatch.setattr(ledger, "write_json", slept)
     assert launch(study, [RELU]) == [TANH, RELU]
     assert capsys.readouterr().err.count("what it did there is dropped") == 1
     assert [path.name for path in study.iterdir()] == ["study.json"]

@@ -18,7 +18,7 @@ from study.data import Normalize
 from study.errors import InputError, listed, unknown
 from study.networks import Network, build_network
 from study.outputs.cell import by_replica, read_curves, replica_name
-from study.outputs.readings import verified
+from study.outputs.readings import parsed_yaml, verified
 from study.outputs.record_form import check_result
 from study.outputs.records import CellRecord, factor_names, read_ledger
 from study.outputs.results import is_best
@@ -176,7 +176,7 @@ def _read_config(cell: Path) -> dict[str, Any]:
             "a study, or a directory that `study status` lists"
         ) from None
     try:
-        config = yaml.safe_load(text)
+        config = parsed_yaml(text)
         return {group: dict(config[group]) for group in ("model", "activation", "norm")}
     except (yaml.YAMLError, KeyError, TypeError, ValueError):
         raise InputError(f"{cell / 'config.yaml'} is damaged; train the cell again") from None
