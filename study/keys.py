@@ -32,6 +32,7 @@ from study.kinds import (
     choice,
     either,
     fraction,
+    layer_widths,
     list_of,
     number,
     optional,
@@ -63,7 +64,7 @@ NUISANCE = ("seeds", "optimizer.lr")
 
 
 PIN = optional(whole(high=MAX_SEED))
-LAYER_WIDTHS = list_of(whole(1, MAX_UNITS))
+LAYER_WIDTHS = layer_widths(MAX_UNITS)
 CHANNELS = list_of(list_of(whole(1, MAX_UNITS), at_least=1), at_least=1)
 GAIN = either(number(0, above=True), choice("auto"))
 TEST_SHIFTS = ("none", "noise", "translate", "contrast")

@@ -3,8 +3,9 @@
 import math
 import os
 import re
+import sys
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ MAX_SEED = MAX_WHOLE
 MAX_SEEDS = 10_000
 MAX_NAME = 100
 MAX_PAIR_POINTS = 1001
+MAX_LAYERS = 10_000
 MAX_NAME_BYTES, MAX_PATH_BYTES = 255, 1000
 """Of one name, as file systems have it, and of a path, below which a study's own names follow."""
 
@@ -199,6 +201,34 @@ def list_of(kind: Kind, *, at_least: int = 0) -> Kind:
 def per_layer(kind: Kind) -> Kind:
     """One value for all layers, or a list with one for each."""
     return either(kind, list_of(kind, at_least=1))
+
+
+DEEP = re.compile(r"([0-9]{1,6})x([0-9]{1,8})")
+"""Depth x width."""
+
+
+def layer_widths(largest: int) -> Kind:
+    """The width of each layer: a list, or depth x width where all are equal."""
+    listed = list_of(whole(1, largest))
+
+    def parse(value: Any) -> list[int]:
+        if isinstance(value, str):
+            deep = DEEP.fullmatch(value.strip())
+            depth, width = map(int, deep.groups()) if deep else (0, 0)
+            if not 1 <= depth <= MAX_LAYERS:
+                raise ValueError
+            value = [width] * depth
+        widths: list[int] = listed.parse(value)
+        return widths
+
+    return Kind(parse, f"{listed.expects}; or such as 8x64, eight of 64")
+
+
+def shown_widths(widths: Sequence[int]) -> str:
+    """`8x64` where all are equal, else the list."""
+    if len(set(widths)) == 1:
+        return f"{len(widths)}x{widths[0]}"
+    return f"[{','.join(map(str, widths))}]"
 
 
 def _statements(value: Any) -> list[Any]:

@@ -12,6 +12,7 @@ from study.errors import InputError, unknown
 from study.keys import GROUPS, NUISANCE
 from study.kinds import shown
 from study.program import command
+from study.words import level_words
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,8 @@ def _without_excluded(
 def _matches(cell: PlannedCell, combination: Mapping[str, Any]) -> bool:
     """Whether each named factor has (one of) the given level(s), by full name or by file."""
     return all(
-        str(cell.factors[name]) in _listed(wanted) or cell.choices.get(name) in _listed(wanted)
+        {str(level_words(name, cell.factors[name])), cell.choices.get(name)}
+        & {level_words(name, level) for level in _listed(wanted)}
         for name, wanted in combination.items()
     )
 

@@ -58,7 +58,7 @@ WRONG: dict[str, dict[str, Any]] = {
     "claim better: unknown level of norm 'nune' (did you mean 'none'?)": {
         "against": {"norm": "nune"}
     },
-    "claim better: unknown level of model.widths '[9]' (did you mean '[8]'?)": {
+    "claim better: unknown level of model.widths '1x9' (did you mean '1x8'?)": {
         "cells": {"norm": "batch", "model.widths": [9]}
     },
     "claim better: unknown factor 'inits'": {"measure": "range over levels", "over": "inits"},

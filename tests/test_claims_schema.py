@@ -85,10 +85,16 @@ def test_levels_are_written_as_values_of_their_factor() -> None:
     cells = {"model.widths": [64, 64], "data.train_size": [100, 1000], "norm": ["none"]}
     (parsed,) = parse_claims([claim(cells=cells, against={"norm": "batch"})])
     assert parsed.cells == {
-        "model.widths": ("[64,64]",),
+        "model.widths": ("2x64",),
         "data.train_size": ("100", "1000"),
         "norm": ("none",),
     }
+
+
+@pytest.mark.parametrize("levels", [["2x64", "3x64"], ["[64,64]", "[64,64,64]"]])
+def test_several_depths_are_several_levels(levels: list[str]) -> None:
+    (parsed,) = parse_claims([claim(cells={"model.widths": levels}, against={"norm": "batch"})])
+    assert parsed.cells == {"model.widths": ("2x64", "3x64")}
 
 
 WRONG: dict[str, tuple[Any, ...]] = {

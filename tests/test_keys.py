@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from study.configuration import CONF, flatten, levels
 from study.errors import InputError
 from study.keys import GROUPS, KEYS, is_open, parse, parse_one, unknown_key
-from study.kinds import MAX_SEEDS, shown
+from study.kinds import MAX_SEEDS, shown, shown_widths
 
 LEVELS = [(group, level) for group in (*GROUPS, "trainer") for level in levels(group)]
 NOT_KEYS = ("defaults", "hydra")
@@ -48,7 +48,19 @@ OUT_OF_RANGE: dict[str, list[Any]] = {
     "data.zca_epsilon": [0, -1],
     "data.flip": ["maybe", 1, 0, None],
     "data.crop": [-1, 1.0],
-    "model.widths": [3, [0], [3.5], [3, "a"], None, [True], [2**21]],
+    "model.widths": [
+        3,
+        [0],
+        [3.5],
+        [3, "a"],
+        None,
+        [True],
+        [2**21],
+        "0x4",
+        "4x",
+        "2x0",
+        ["2x4"],
+    ],
     "model.code": [0, -1, 1.5, None, [30], 2**21],
     "model.channels": [[], [[]], [4], [[4], []], 4],
     "model.dropout": [1, -0.1, 1.5],
@@ -191,6 +203,13 @@ def test_seeds_and_learning_rates_have_no_order(numbers: list[int], random: Any)
     assert parse_one("seeds", shuffled) == sorted(numbers)
     rates = [1e-3 * (place + 1) for place in range(len(numbers))]
     assert parse_one("optimizer.lr", random.sample(rates, len(rates))) == rates
+
+
+@given(st.integers(1, 60), st.integers(1, 2**20))
+def test_depth_times_width_is_a_list(depth: int, width: int) -> None:
+    for name in ("model.widths", "model.head"):
+        assert parse_one(name, f"{depth}x{width}") == [width] * depth
+    assert shown_widths([width] * depth) == f"{depth}x{width}"
 
 
 def test_an_unknown_key_is_told_its_neighbours() -> None:

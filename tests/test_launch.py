@@ -64,7 +64,7 @@ def test_the_table_pivots_keys_that_were_swept_inside_a_group(
     axes = ("--rows", "model.widths", "--columns", "model.dropout")
     assert main(["table", str(tmp_path / "scratch"), *axes]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split("|")[1].strip() for line in lines[2:6:1]][2:] == ["[8]", "[8,8]"]
+    assert [line.split("|")[1].strip() for line in lines[2:6:1]][2:] == ["1x8", "2x8"]
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, error: Callable[[Any], Exception]) -> None:

@@ -23,7 +23,7 @@ sweep:
     norm: [none, batch]
     activation: [sigmoid, leaky_relu slope=0.01]
     init: [he_normal, zeros]
-    model: {widths: [[8], [9]]}
+    model: {widths: [[8], 1x9]}
   exclude:
     - {norm: batch, init: zeros}
 """
@@ -121,12 +121,23 @@ def axes(*more: str) -> Sequence[str]:
         ("{batch_size:64}", 6),
         ("{streams.order:null,norm:none}", 3),
         ("{model.widths:[[8]]}", 6),
+        ("{model.widths:1x8}", 6),
+        ("{model.widths:[1x8,1x9],norm:none}", 6),
     ],
 )
 def test_combinations_are_left_out_by_file_or_by_full_name(exclude: str, left: int) -> None:
     widths = ["model.widths=[8],[9]"] if "widths" in exclude else []
     swept = planned(*axes(*widths, f"sweep.exclude=[{exclude}]"), multirun=True)
     assert len(swept.cells) == left
+
+
+def test_depth_times_width_is_the_list_it_stands_for() -> None:
+    short = planned("model.widths=3x32,2x64", "model=mlp", multirun=True)
+    long = planned("model.widths=[32,32,32],[64,64]", "model=mlp", multirun=True)
+    assert [cell.config for cell in short.cells] == [cell.config for cell in long.cells]
+    assert factors(short, "model.widths") == [("[32,32,32]",), ("[64,64]",)]
+    (one,) = planned("model='mlp widths=2x8'").cells
+    assert one.factors["model"] == "mlp widths=[8,8]"
 
 
 @pytest.mark.parametrize(

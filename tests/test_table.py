@@ -219,6 +219,21 @@ def test_a_selection_without_cells_is_one_line(tmp_path: Path) -> None:
         render(tmp_path, Request(where=["activation=r", "lr=0.5"]))
 
 
+@pytest.mark.parametrize("level", ["[256,256]", "[256, 256]", "2x256"])
+def test_a_depth_is_shown_and_chosen_either_way(tmp_path: Path, level: str) -> None:
+    widths = {"model.widths": ["[256]", "[256,256]", "[256,128]"], "norm": ["none", "batch"]}
+    make_study(tmp_path, widths)
+    table = render(tmp_path, Request(rows="model.widths", columns="norm"))
+    rows = [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ")]
+    assert rows[-3:] == ["1x256", "2x256", "[256,128]"]
+    chosen = render(tmp_path, Request(rows="norm", where=[f"model.widths={level}"]))
+    assert "model.widths = 2x256" in chosen
+    (tmp_path / "own").mkdir()
+    make_study(tmp_path / "own", {"model": ["mlp widths=[8,8]", "mlp widths=[8]"]})
+    own = render(tmp_path / "own", Request(rows="model", where=["model=mlp widths=2x8"]))
+    assert "mlp widths=2x8" in own
+
+
 def test_a_study_without_cells_is_one_line(tmp_path: Path) -> None:
     (path,) = make_study(tmp_path, {"norm": ["none"]})
     (path / "result.json").unlink()

@@ -1,6 +1,8 @@
 """A cell in a few words."""
 
-from study.words import cell_words, counted, measured, span
+import pytest
+
+from study.words import cell_words, counted, level_words, measured, span
 
 USUAL = {"data": "mnist", "model": "mlp", "activation": "relu", "init": "zeros", "norm": "none"}
 
@@ -28,8 +30,31 @@ def test_a_cell_is_what_sets_it_apart() -> None:
     assert cell_words(cells) == ["optimizer=a, size=1", "optimizer=b, size=2"]
     assert cell_words([USUAL, USUAL | {"model.widths": "[8]"}]) == [
         "model.widths=(default)",
-        "model.widths=[8]",
+        "model.widths=1x8",
     ]
+
+
+@pytest.mark.parametrize(
+    ("factor", "level", "words"),
+    [
+        ("model.widths", "[256,256]", "2x256"),
+        ("model.widths", "[ 256, 256 ]", "2x256"),
+        ("model.widths", "2x256", "2x256"),
+        ("model.widths", "[784,256]", "[784,256]"),
+        ("model.widths", "[]", "[]"),
+        ("model.widths", "(default)", "(default)"),
+        ("model.head", "[8]", "1x8"),
+        ("model", "mlp widths=[64,64,64] dropout=0.5", "mlp widths=3x64 dropout=0.5"),
+        ("model", "cnn channels=[[4],[4]] head=[9,9]", "cnn channels=[[4],[4]] head=2x9"),
+        ("model", "mlp", "mlp"),
+        ("pretraining.epochs", "[2,2]", "[2,2]"),
+        ("pretraining", "rbm epochs=[2,2]", "rbm epochs=[2,2]"),
+        ("batch_size", 64, 64),
+    ],
+)
+def test_equal_widths_are_depth_times_width(factor: str, level: object, words: object) -> None:
+    assert level_words(factor, level) == words
+    assert level_words(factor, words) == words
 
 
 def test_one_cell_is_its_main_levels() -> None:

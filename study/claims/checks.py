@@ -9,7 +9,7 @@ from study.claims.measures import MEASURES, check_claim
 from study.claims.schema import Claim, parse_claims
 from study.configuration import plain
 from study.errors import InputError
-from study.report.factors import level_text
+from study.report.factors import level_text, shown_level
 from study.report.origins import SHIFT_KEYS, SPLIT_KEYS
 from study.tasks import task_of
 
@@ -49,7 +49,7 @@ def _known(cells: Sequence["PlannedCell"]) -> dict[str, list[str]]:
     known: dict[str, dict[str, None]] = {}
     for cell in cells:
         for factor, level in cell.factors.items():
-            known.setdefault(factor, {})[level_text(level)] = None
+            known.setdefault(factor, {})[shown_level(factor, level)] = None
         for rate in cell.config["optimizer"]["lr"]:
             known.setdefault(RATE, {})[level_text(rate)] = None
     return {factor: list(levels) for factor, levels in known.items()}
@@ -116,14 +116,14 @@ def _whole(where: Levels, known: Known, axes: Mapping[str, Any]) -> dict[str, tu
         return resolved(where, known)
     except InputError:
         either = {
-            factor: list(dict.fromkeys([*levels, *_of_file(axes.get(factor))]))
+            factor: list(dict.fromkeys([*levels, *_of_file(factor, axes.get(factor))]))
             for factor, levels in known.items()
         }
         return resolved(where, either)
 
 
-def _of_file(values: Any) -> list[str]:
-    return [level_text(plain(value)) for value in values or ()]
+def _of_file(factor: str, values: Any) -> list[str]:
+    return [shown_level(factor, plain(value)) for value in values or ()]
 
 
 def _matches(cell: "PlannedCell", where: Levels) -> bool:
@@ -131,6 +131,6 @@ def _matches(cell: "PlannedCell", where: Levels) -> bool:
     return all(
         any(rate in levels for rate in rates)
         if factor == RATE
-        else level_text(cell.factors[factor]) in levels
+        else shown_level(factor, cell.factors[factor]) in levels
         for factor, levels in where.items()
     )

@@ -14,7 +14,7 @@ from study.configuration import plain
 from study.errors import InputError, unknown
 from study.keys import KEYS
 from study.kinds import shown
-from study.report.factors import level_text
+from study.report.factors import shown_level
 
 Where = Mapping[str, tuple[str, ...]]
 """{factor: the levels that a cell may have}."""
@@ -160,7 +160,7 @@ def _levels(factor: str, levels: Any) -> tuple[str, ...]:
     several = isinstance(levels, list | tuple) and not _is_value(factor, levels)
     if several and not levels:
         raise InputError(f"{factor}: [] names no level")
-    return tuple(level_text(plain(level)) for level in (levels if several else [levels]))
+    return tuple(shown_level(factor, plain(level)) for level in (levels if several else [levels]))
 
 
 def _is_value(factor: str, levels: Any) -> bool:

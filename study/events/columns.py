@@ -9,6 +9,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 
 from study.configuration import notable
+from study.words import level_words
 
 Value = float | bool | str
 
@@ -44,7 +45,7 @@ def session(
     )
     start = plugin_data_pb2.SessionStartInfo()
     for name, kind in kinds.items():
-        _set(start.hparams[name], typed(factors[name]), kind)
+        _set(start.hparams[name], typed(level_words(name, factors[name])), kind)
     end = plugin_data_pb2.SessionEndInfo(status=api_pb2.STATUS_SUCCESS)
     contents = {
         metadata.EXPERIMENT_TAG: {"experiment": experiment},

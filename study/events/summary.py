@@ -19,6 +19,7 @@ from study.events.layout import layout
 from study.events.writer import CellWriter
 from study.outputs.records import read_ledger
 from study.outputs.results import ReplicaResult, choose_lr
+from study.words import level_words
 
 NUMBERS = ("test_error", "val_error", "train_error", "test_loss")
 LEARNING_RATE = "learning rate"
@@ -78,10 +79,14 @@ def texts(
     """The configuration as YAML, and a table of factors, of what was `chosen`, of final numbers."""
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     whole = yaml.dump(dict(config), Dumper=dumper, sort_keys=False, allow_unicode=True)
-    rows = [("factor", "level"), (":--", ":--"), *notable(factors).items(), *chosen.items()]
+    rows = [("factor", "level"), (":--", ":--"), *_shown(factors), *chosen.items()]
     rows += [(tag.rpartition("/")[2], f"{value:.4g}") for tag, value in metrics.items()]
     table = "\n".join(f"| {name} | {_cell(level)} |" for name, level in rows)
     return {"configuration/factors": table, "configuration/yaml": f"```yaml\n{whole}```\n"}
+
+
+def _shown(factors: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return [(name, level_words(name, level)) for name, level in notable(factors).items()]
 
 
 def _cell(level: Any) -> str:

@@ -21,6 +21,7 @@ from study.report.metrics import METRICS, OF_TASK, Metric
 from study.report.parts import Report
 from study.report.statistics import median
 from study.tasks import recorded_task
+from study.words import level_words
 
 DETAILED = 300
 """Cells that open with curves and probes: those of verdicts and figures first, then as they come.
@@ -90,7 +91,7 @@ def _short(frames: Frames, cell: CellRecord) -> dict[str, Any]:
     command = str((result.get("provenance") or {}).get("command") or "")
     metrics = OF_TASK.get(recorded_task(result), {})
     return {
-        "factors": [[name, str(level)] for name, level in cell.factors.items()],
+        "factors": [[name, str(level_words(name, level))] for name, level in cell.factors.items()],
         "command": reproducing_command(cell, frames.name),
         "trained_by": _without_places(command),
         "replicas": _replicas(result, metrics),

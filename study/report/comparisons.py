@@ -6,7 +6,7 @@ from typing import Any
 from study.claims.cells import known_levels, matches, resolved
 from study.errors import InputError
 from study.outputs.records import CellRecord
-from study.report.factors import cell_level, level_text, varying_factors
+from study.report.factors import cell_level, shown_level, varying_factors
 from study.report.frames import Frames
 from study.report.origins import by_origin
 
@@ -80,7 +80,7 @@ def _selection(side: Any, place: int) -> Selection:
     for factor, level in side.items():
         if not isinstance(factor, str) or isinstance(level, list | dict) or level is None:
             raise InputError(f"report.compare, pair {place}: {factor} takes one level")
-    return {factor: level_text(level) for factor, level in side.items()}
+    return {factor: shown_level(factor, level) for factor, level in side.items()}
 
 
 def _whole(selection: Selection, known: Mapping[str, Sequence[str]]) -> Selection:

@@ -7,6 +7,7 @@ from typing import Any
 
 from study.errors import InputError, unknown
 from study.outputs.records import CellRecord, factor_names
+from study.words import level_words
 
 # They vary inside a cell: each replica has one level of each. Of layer it has all, each by itself,
 # where the metric is a probe and layer is a factor of the table.
@@ -26,11 +27,14 @@ def level_text(level: Any) -> str:
     return str(level) if type(level) is int else _ENCODER.encode(level)
 
 
+def shown_level(factor: str, level: Any) -> str:
+    """A level as a table prints it, and as whoever names it is understood: 2x256 is [256,256]."""
+    return str(level_words(factor, level_text(level)))
+
+
 def cell_level(record: CellRecord, factor: str) -> str:
     """The level of a cell's factor; `(default)` where only other cells' launch swept that key."""
-    if factor not in record.factors:
-        return DEFAULT_LEVEL
-    return level_text(record.factors[factor])
+    return shown_level(factor, record.factors.get(factor, DEFAULT_LEVEL))
 
 
 def activation_of(record: CellRecord) -> str:
@@ -125,6 +129,7 @@ def where_text(where: Mapping[str, list[str]], separator: str = ", ") -> str:
 
 
 def _match(factor: str, text: str, levels: list[str]) -> str:
+    text = shown_level(factor, text)
     if text in levels:
         return text
     try:

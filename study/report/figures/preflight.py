@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from study.figures import styled
 from study.outputs.sealed import check_seal
 from study.probes.names import PROBES
-from study.report.factors import level_text
+from study.report.factors import DEFAULT_LEVEL, shown_level
 from study.report.figures.layout import COMPARED, MOST_LINES, counted_cells, evenly
 from study.report.figures.panels import (
     WIDTH,
@@ -88,7 +88,7 @@ def _told_apart(entries: Sequence[Entry]) -> str:
 
 
 def _level(entry: Entry, factor: str) -> str:
-    return level_text(entry["factors"].get(factor, "(default)")) if factor else ""
+    return shown_level(factor, entry["factors"].get(factor, DEFAULT_LEVEL)) if factor else ""
 
 
 def _figure(entries: Sequence[Entry], factor: str, levels: Sequence[str]) -> Figure:
