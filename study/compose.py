@@ -22,6 +22,7 @@ from yaml import YAMLError
 
 from study.configuration import CONF, Config, check, check_level, levels, no_key
 from study.errors import InputError, unknown
+from study.instead import check_hydra, is_hydras
 from study.keys import GROUPS, KEYS, NUISANCE, is_open, unknown_key
 from study.kinds import shown
 from study.outputs.sealed import MAX_DEPTH, TOO_DEEP, require_shallow
@@ -79,7 +80,9 @@ def parse_overrides(arguments: Sequence[str]) -> list[Axis]:
     Raises `InputError` for what is not an override, and for groups, levels or keys that no file
     has.
     """
-    return [_axis(_parse(argument), argument) for argument in arguments]
+    overrides = [_parse(argument) for argument in arguments]
+    check_hydra([override.key_or_group for override in overrides])
+    return [_axis(*each) for each in zip(overrides, arguments, strict=True)]
 
 
 def _parse(argument: str) -> Override:
@@ -109,7 +112,7 @@ def _axis(override: Override, argument: str) -> Axis:
     name = override.key_or_group
     if override.is_delete():
         raise InputError(f"cannot read {argument!r}: a key is set to a value, never removed")
-    if not name.startswith(("hydra.", "hydra/")):
+    if not is_hydras(name):
         _check_name(name)
     if override.is_sweep_override():
         values = _swept(override, argument)
@@ -142,6 +145,8 @@ def _swept(override: Override, argument: str) -> list[str]:
 
 def _makes_factor(name: str) -> bool:
     """Whether a sweep over `name` gives cells of different factors."""
+    if is_hydras(name):
+        return False
     return name not in KEYS or KEYS[name].effect == "result" or name == "data.root"
 
 

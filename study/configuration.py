@@ -61,7 +61,7 @@ def check(config: Mapping[str, Any]) -> Config:
     if checked["trainer"]["devices"] != 1:
         raise InputError(
             f"trainer.devices={checked['trainer']['devices']}: a cell trains on one device; "
-            "to use several, run many cells at once with hydra/launcher=joblib"
+            "to use several, run many cells at once with hydra/launcher=machine"
         )
     warmup, epochs = checked["schedule"]["warmup_epochs"], checked["trainer"]["max_epochs"]
     if warmup > epochs:

@@ -2,6 +2,7 @@
 
 import difflib
 import itertools
+import re
 from collections.abc import Iterable, Sequence
 
 LONGEST_LIST = 330
@@ -38,18 +39,52 @@ def _shortened(text: str, longest: int = LONGEST_LINE) -> str:
     return text if len(text) <= longest else f"{text[: longest - end - 3]}...{text[-end:]}"
 
 
+MOST_SUGGESTIONS = 3
+
+ALSO_CALLED = {"kaiming": "he", "glorot": "xavier", "swish": "silu", "logistic": "sigmoid"}
+"""Other names of the field, and those that are used here."""
+
+
 def unknown(what: str, name: object, choices: Iterable[object]) -> InputError:
     """The error for a name that is not among `choices`: lists them, the closest first named.
 
-    Of so many that the line would be a page, the first and how many more there are.
+    Of so many that the line would be a page, the first and how many more there are. Close are
+    names of other spelling (`LeakyReLU`), those that begin with the name or the name with them
+    (`he`, `BatchNorm`), or else the one that most letters agree with.
 
     >>> unknown("activation", "rleu", ["relu", "tanh"])
     InputError("unknown activation 'rleu' (did you mean 'relu'?); choose from: relu, tanh")
     """
     names = [str(choice) for choice in choices]
-    close = difflib.get_close_matches(str(name), names, n=1)
-    hint = f" (did you mean {close[0]!r}?)" if close else ""
-    return InputError(f"unknown {what} {str(name)!r}{hint}; choose from: {listed(names)}")
+    close = [repr(choice) for choice in _closest(str(name), names)]
+    return InputError(
+        f"unknown {what} {str(name)!r}{did_you_mean(close)}; choose from: {listed(names)}"
+    )
+
+
+def did_you_mean(names: Sequence[str]) -> str:
+    """` (did you mean A, B or C?)`, of one name or several; nothing of none."""
+    distinct = list(dict.fromkeys(names))
+    joined = " or ".join(filter(None, [", ".join(distinct[:-1]), *distinct[-1:]]))
+    return f" (did you mean {joined}?)" if distinct else ""
+
+
+def _closest(name: str, names: Sequence[str]) -> list[str]:
+    wanted = _folded(name)
+    for word, own in ALSO_CALLED.items():
+        wanted = wanted.replace(word, own)
+    folded = {_folded(choice): choice for choice in names}
+    if wanted in folded:
+        return [folded[wanted]]
+    longer = [each for each in folded if len(wanted) > 1 and each.startswith(wanted)]
+    within = [each for each in folded if len(each) > 3 and wanted.startswith(each)]
+    close = sorted(longer, key=len) or within or difflib.get_close_matches(wanted, folded, n=1)
+    return [folded[each] for each in close[:MOST_SUGGESTIONS]]
+
+
+def _folded(name: str) -> str:
+    """A name without the marks and capitals in which spellings differ."""
+    return re.sub(r"[-_. ]", "", name.lower())
 
 
 def listed(names: Sequence[str]) -> str:

@@ -11,10 +11,12 @@ neutral value a key is left out of the signature and the factors: cells from bef
 """
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from study.errors import InputError, unknown
+from study.errors import MOST_SUGGESTIONS, InputError, did_you_mean, unknown
+from study.instead import instead_of
 from study.key import Key
 from study.kinds import (
     COMBINATIONS,
@@ -182,7 +184,9 @@ KEYS: dict[str, Key] = {
     "trainer.precision": Key(
         "result", choice("32-true", "64-true", "bf16-mixed", "tf32"), "number format of training"
     ),
-    "trainer.accelerator": Key("rounding", choice("auto", "cpu", "cuda", "mps"), "the device"),
+    "trainer.accelerator": Key(
+        "rounding", choice("auto", "cpu", "cuda", "mps", gpu="cuda"), "the device; gpu is cuda"
+    ),
     "trainer.devices": Key("rounding", whole(1), "devices of one cell: 1"),
     "trainer.threads": Key(
         "rounding", optional(whole(1, MAX_THREADS)), "CPU threads; null is the study's"
@@ -262,11 +266,13 @@ def unknown_key(name: str, groups: Sequence[str] = ()) -> InputError:
 
     Names the keys of its group, or else those that are close to it.
     """
+    if (instead := instead_of(name)) is not None:
+        return InputError(f"unknown key {shown(name)!r}: {instead}")
     group, _, last = name.rpartition(".")
     siblings = [key for key in KEYS if key.startswith(f"{group or name}.")]
     if siblings:
         return unknown("key", name, siblings)
     close = difflib.get_close_matches(name, [*groups, *KEYS], n=1)
-    close += [key for key in KEYS if key.endswith(f".{last}")]
-    hint = f" (did you mean {' or '.join(close)}?)" if close else ""
+    close += [key for key in KEYS if last in re.split(r"[._]", key)]
+    hint = did_you_mean(close[:MOST_SUGGESTIONS])
     return InputError(f"unknown key {shown(name)!r}{hint}; `{command('list')}` prints every key")

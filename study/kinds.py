@@ -38,11 +38,13 @@ class Kind:
     """A kind of value.
 
     `parse` returns the canonical value (an integer learning rate becomes a float) and raises
-    `ValueError` for a value out of range; `expects` says in words what it takes.
+    `ValueError` for a value out of range; `expects` says in words what it takes, and `names` are
+    all of its values where these are few.
     """
 
     parse: Parse
     expects: str
+    names: tuple[str, ...] = ()
 
 
 def _is_number(value: Any) -> bool:
@@ -101,15 +103,16 @@ def whole(low: int = 0, high: int | None = None) -> Kind:
     return Kind(parse, f"a whole number of at least {low}" + (f", at most {high}" if high else ""))
 
 
-def choice(*names: str) -> Kind:
-    """One of the names."""
+def choice(*names: str, **others: str) -> Kind:
+    """One of the names; `others` are other words for some of them."""
 
     def parse(value: Any) -> str:
+        value = others.get(value, value) if isinstance(value, str) else value
         if not isinstance(value, str) or value not in names:
             raise ValueError
         return value
 
-    return Kind(parse, "one of " + ", ".join(names))
+    return Kind(parse, "one of " + ", ".join(names), names)
 
 
 def _flag(value: Any) -> bool:
@@ -153,7 +156,7 @@ def _path(value: Any) -> str:
     return text
 
 
-FLAG = Kind(_flag, "true or false")
+FLAG = Kind(_flag, "true or false", ("true", "false"))
 TEXT = Kind(_text, "a text")
 NAME = Kind(
     _plain_name,
@@ -203,7 +206,7 @@ def per_layer(kind: Kind) -> Kind:
     return either(kind, list_of(kind, at_least=1))
 
 
-DEEP = re.compile(r"([0-9]{1,6})x([0-9]{1,8})")
+_DEEP = re.compile(r"([0-9]{1,6})x([0-9]{1,8})")
 """Depth x width."""
 
 
@@ -213,7 +216,7 @@ def layer_widths(largest: int) -> Kind:
 
     def parse(value: Any) -> list[int]:
         if isinstance(value, str):
-            deep = DEEP.fullmatch(value.strip())
+            deep = _DEEP.fullmatch(value.strip())
             depth, width = map(int, deep.groups()) if deep else (0, 0)
             if not 1 <= depth <= MAX_LAYERS:
                 raise ValueError

@@ -58,6 +58,10 @@ CASES: list[tuple[Sequence[str], str]] = [
     (["init=he_norml"], "unknown init 'he_norml' (did you mean 'he_normal'?)"),
     (["data=mnits"], "unknown data 'mnits' (did you mean 'mnist'?)"),
     (["norm=layer"], "choose from: batch, none"),
+    (["norm=BatchNorm"], "(did you mean 'batch'?)"),
+    (["init=he"], "(did you mean 'he_normal', 'he_average' or 'he_lecture'?)"),
+    (["init=kaiming_uniform"], "(did you mean 'he_uniform'?)"),
+    (["activation=LeakyReLU"], "(did you mean 'leaky_relu'?)"),
     (["experiment=quickstrat"], "did you mean 'quickstart'?"),
     (["pretraining=autoencoder", "pretraining.layers=9"], "has 3 hidden layers to pretrain"),
     (["pretraining=rbm", "model=cnn", UNIT], "layer 1 is a convolution"),
@@ -68,6 +72,38 @@ CASES: list[tuple[Sequence[str], str]] = [
     (["pretraining='autoencoder epochs=[1,2]'"], "has 2 values for 3 layers"),
     (["batchsize=64"], "unknown key 'batchsize' (did you mean batch_size?)"),
     (["optimiser=sgd"], "did you mean optimizer?"),
+    (["epochs=5"], "unknown key 'epochs': write trainer.max_epochs=N"),
+    (["every=5"], "(did you mean schedule.every_epochs?)"),
+    (["model.depth=8"], "model.widths=8x64 is eight hidden layers of 64"),
+    (["model.widths=0x40"], "or such as 8x64, eight of 64"),
+    (["model.widths=999999x1"], "is out of range"),
+    (["ckpt_path=last.ckpt"], "type the same command again"),
+    (["trainer.gpus=2"], "write trainer.accelerator=cuda"),
+    (["+trainer.strategy=ddp"], "hydra/launcher=machine"),
+    (["hydra.run.dir=runs"], "write outputs_dir=DIR and study=NAME"),
+    (["hydra.sweep.dir=runs"], "write outputs_dir=DIR and study=NAME"),
+    (["hydra.sweep.subdir=a"], "write outputs_dir=DIR and study=NAME"),
+    (["hydra.output_subdir=a"], "write outputs_dir=DIR and study=NAME"),
+    (["hydra/sweeper=basic"], "no sweeper is used: list the values"),
+    (["hydra.sweeper.params={activation:'relu,tanh'}"], "no sweeper is used: list the values"),
+    (["hydra.searchpath=[file:///tmp]"], "read from conf/ alone"),
+    (["hydra.job.name=mine"], "write study=NAME"),
+    (["hydra.job.chdir=true"], "leave it out"),
+    (["hydra.job.num=3"], "of Hydra's keys hydra/launcher and hydra.launcher.* have"),
+    (["hydra.verbose=true"], "nothing is logged"),
+    (["hydra/job_logging=default"], "nothing is logged"),
+    (["hydra.mode=MULTIRUN"], "write -m"),
+    (["++hydra.callbacks.mine._target_=a.b"], "no callback of Hydra's is called"),
+    (["+hydra.launcher.n_jobs=2"], "add such as hydra/launcher=machine"),
+    (["-m", "hydra/launcher=basic,joblib"], "takes one value for all cells"),
+    (["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=1,2"], "takes one value for all cells"),
+    (["--config-dir", "conf"], "read from conf/ alone"),
+    (["--config-name=mine"], "write experiment=NAME"),
+    (["-cp", "conf"], "read from conf/ alone"),
+    (["--run"], "leave it out"),
+    (["--resolve"], "it belongs to --cfg job"),
+    (["--version"], "write `study --version`"),
+    (["--info", "--package", "model"], "belong to --cfg"),
     (["activation=relu", "activation.slope=0.1"], "levels of activation that have it: leaky_relu"),
     (["init=he_normal", "init.gain=2"], "init=he_normal carries its own gain (sqrt 2)"),
     (["init.gain=auto"], "init=he_normal carries its own gain (sqrt 2): leave init.gain out"),
@@ -107,7 +143,7 @@ CASES: list[tuple[Sequence[str], str]] = [
     (["model=cnn", "model.channels=[[4],[4],[4],[4],[4]]"], "use at most 4 inner lists"),
     (["model=cnn", "model.kernel_size=4"], "it must be odd"),
     (["optimizer.nesterov=true", "optimizer.momentum=0"], "set optimizer.momentum above 0"),
-    (["trainer.devices=2"], "hydra/launcher="),
+    (["trainer.devices=2"], "hydra/launcher=machine"),
     (["trainer.accelerator=tpu"], "one of auto, cpu, cuda, mps"),
     (["data.train_size=60000"], "data.train_size=60000 must be from 1 to 55000"),
     (["data.val_size=60000"], "leaves no image to train on"),
@@ -124,7 +160,7 @@ CASES: list[tuple[Sequence[str], str]] = [
     (["--cfg"], "expected one argument"),
     (["--info", "bogus"], "invalid choice: 'bogus'"),
     (["--cfg", "job", "--dry-run"], "unrecognized arguments: --dry-run"),
-    (["--hydra-help", "--resolve"], "no such page"),
+    (["--hydra-help", "--resolve"], "stands alone"),
     (["--cfg", "job", "-p", "nowhere"], "--package nowhere: the configuration has no such part"),
     (["--cfg", "job", "-p", 3000 * "["], "the configuration has no such part"),
     ([f"outputs_dir={5000 * 'x'}"], "it takes a path: its names without control"),
@@ -144,6 +180,19 @@ def test_one_line_says_what_would_be_right(
     refused: Refused, arguments: Sequence[str], says: str
 ) -> None:
     assert says in refused("train", *arguments)
+
+
+def test_no_suggestion_is_made_twice(refused: Refused) -> None:
+    hint = refused("train", "steps=5").partition("(did you mean ")[2].partition("?)")[0]
+    names = hint.replace(" or ", ", ").split(", ")
+    assert "probes.steps" in names
+    assert len(set(names)) == len(names)
+
+
+def test_a_preflight_is_handed_to_no_launcher(refused: Refused) -> None:
+    line = refused("preflight", "hydra/launcher=machine")
+    assert "hydra/launcher=machine: a preflight is made here" in line
+    assert "write experiment=NAME" in refused("preflight", "--config-name", "mine")
 
 
 def test_an_unknown_command_is_told_the_right_one(refused: Refused) -> None:

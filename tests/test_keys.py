@@ -212,6 +212,11 @@ def test_depth_times_width_is_a_list(depth: int, width: int) -> None:
     assert shown_widths([width] * depth) == f"{depth}x{width}"
 
 
+def test_the_word_for_a_gpu_is_lightnings_or_torchs() -> None:
+    assert parse_one("trainer.accelerator", "gpu") == "cuda"
+    assert "gpu" not in KEYS["trainer.accelerator"].kind.names
+
+
 def test_an_unknown_key_is_told_its_neighbours() -> None:
     assert "did you mean batch_size?" in str(unknown_key("batchsize"))
     assert "streams.dropout" in str(unknown_key("streams.drop"))
