@@ -68,7 +68,7 @@ def run(name: str) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when PyTorch is first imported
     import torch
 
-    from study.launch import available_threads
+    from study.outputs.provenance import available_threads
 
     torch.set_num_threads(available_threads())
     return importlib.import_module(f"benchmarks.{name}").main() or 0

@@ -21,7 +21,8 @@ import study.cell
 from benchmarks.growth import TINY, planned, sweep
 from benchmarks.turns import write
 from study.events import EpochCurves
-from study.launch import LaunchCell, available_threads
+from study.launch import LaunchCell
+from study.outputs.provenance import available_threads
 from study.population import Population
 from study.population.engine import Engine
 

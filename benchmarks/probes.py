@@ -18,7 +18,8 @@ from unittest.mock import patch
 
 from benchmarks.growth import planned, sweep
 from benchmarks.turns import write
-from study.launch import LaunchCell, available_threads
+from study.launch import LaunchCell
+from study.outputs.provenance import available_threads
 from study.probes.liveness import Liveness
 from study.probes.recorder import Recorder
 from study.turns import in_turns, median_ratio

@@ -22,8 +22,9 @@ from benchmarks.turns import write
 from study.cell import data_of
 from study.compose import hydra_ready
 from study.data import Data
-from study.launch import LaunchCell, available_threads, identify, run
+from study.launch import LaunchCell, identify, run
 from study.outcome import summary
+from study.outputs.provenance import available_threads
 from study.population import Replica
 from study.population.build import initial_network, replicas_of
 from study.sweep import plan

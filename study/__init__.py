@@ -8,11 +8,18 @@ a Python that has no package installed yet.
 
 from __future__ import annotations
 
+import sys
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from study.outputs.load import load as load
     from study.outputs.readings import probe_frame as probe_frame
     from study.outputs.records import frame as frame
+
+if sys.path[:1] == __path__:
+    # `python study/train.py`: its own directory is the first of the path, and `statistics` there
+    # would hide the standard library's.
+    del sys.path[0]
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "frame", "load", "probe_frame"]

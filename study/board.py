@@ -10,6 +10,7 @@ from typing import Any
 from study.arguments import Parser, as_path
 from study.errors import InputError
 from study.outputs.records import Ledger, read_ledger
+from study.program import run_as_command
 
 PORT = 6006
 EVENTS = "events.out.tfevents.*"
@@ -76,3 +77,7 @@ def _is_taken(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection(("localhost", port), timeout=1):
         return True
     return False
+
+
+if __name__ == "__main__":
+    run_as_command("tensorboard")

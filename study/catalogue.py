@@ -1,33 +1,75 @@
 """`study list`: every experiment, level and key, with a line each."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from study.arguments import Parser
+from study.arguments import Parser, show
 from study.configuration import CONF, levels
+from study.errors import InputError
 from study.keys import GROUPS, KEYS
+from study.kinds import shown
+from study.program import run_as_command
+
+DESCRIPTION = """Prints every experiment, level and key, with a line each.
+
+  study list                 all of them
+  study list activation      the levels of a group, and its keys
+  study list weight          every line that has the word"""
+SECTIONS = ("experiments", *GROUPS, "trainer", "hydra/launcher", "keys")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prints the catalogue."""
-    _parser().parse_args(list(arguments))
-    print("\n".join(catalogue()))
+    """Prints the catalogue, or what of it was asked for."""
+    parser = Parser("study list", DESCRIPTION)
+    what = f"{', '.join(SECTIONS)}, or any word; default: everything"
+    parser.add_argument("word", nargs="?", metavar="WORD", help=what)
+    word = parser.parse_args(list(arguments)).word
+    show("\n".join(catalogue() if word is None else about(word)))
     return 0
-
-
-def _parser() -> Parser:
-    return Parser("study list", "Prints every experiment, level and key, with a line each.")
 
 
 def catalogue() -> list[str]:
     """The lines that `study list` prints."""
-    lines = ["experiments"]
-    lines += [_line(name, headline("experiment", name)) for name in levels("experiment")]
-    for group in (*GROUPS, "trainer", "hydra/launcher"):
-        lines += ["", f"{group}="]
-        lines += [_line(name, headline(group, name)) for name in levels(group)]
-    lines += ["", "keys"]
-    lines += [_line(name, f"{key.help}: {key.kind.expects}") for name, key in KEYS.items()]
-    return lines
+    return _apart(map(section, SECTIONS))
+
+
+def about(word: str) -> list[str]:
+    """A section with the keys of its group, or every line that has the word, under its title.
+
+    Raises `InputError` where there is none.
+    """
+    name = {"experiment": "experiments", "key": "keys", "launcher": "hydra/launcher"}.get(
+        word, word
+    )
+    if name in SECTIONS:
+        title, *keys = section("keys")
+        own = [line for line in keys if line.startswith(f"  {name}.")]
+        return _apart([section(name), [title, *own] if own else []])
+    found = []
+    for title, *lines in map(section, SECTIONS):
+        with_word = [line for line in lines if word.lower() in line.lower()]
+        found += [[title, *with_word]] if with_word else []
+    if not found:
+        choices = ", ".join(SECTIONS)
+        raise InputError(f"nothing listed has {shown(word)!r}; choose from: {choices}, or any word")
+    return _apart(found)
+
+
+def section(name: str) -> list[str]:
+    """A title, and a line for each experiment, level or key."""
+    if name == "keys":
+        keys = [_line(key, f"{each.help}: {each.kind.expects}") for key, each in KEYS.items()]
+        return [name, *keys]
+    group, title = ("experiment", name) if name == "experiments" else (name, f"{name}=")
+    texts = {level: headline(group, level) for level in levels(group)}
+    return [
+        title,
+        *(_line(level, text.removeprefix(f"{level}: ")) for level, text in texts.items()),
+    ]
+
+
+def _apart(blocks: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of the blocks, with an empty one between two."""
+    return [line for block in blocks if block for line in (*block, "")][:-1]
 
 
 def _line(name: str, text: str) -> str:
@@ -39,3 +81,7 @@ def headline(group: str, level: str) -> str:
     text = (CONF / group / f"{level}.yaml").read_text(encoding="utf-8")
     comments = [line for line in text.splitlines() if line.startswith("#")]
     return next(line for line in comments if "@package" not in line).lstrip("# ")
+
+
+if __name__ == "__main__":
+    run_as_command("list")

@@ -27,6 +27,15 @@ LOCKS = {
     "ray": "run, and hydra/launcher=ray",
     "submitit": "run, and hydra/launcher=submitit_slurm",
 }
+TEST_HELP = """usage: study test [ARGUMENT ...]
+
+Runs the tests. Arguments go to pytest:
+
+  study test tests/test_table.py       the tests of one file
+  study test -k status                 those with status in their name
+  study test -n 0 -x                   in one process, up to the first that fails
+
+.venv is first brought up to date with requirements/dev.lock. Its bin/pytest --help has the rest."""
 PACKAGES = ["hydra", "lightning", "pandas", "rich", "safetensors", "scipy", "torch", "torchvision"]
 
 
@@ -78,7 +87,8 @@ def check(arguments: list[str]) -> int:
 
     All four run, and the first status that is not 0 is returned.
     """
-    argparse.ArgumentParser(prog="study check").parse_args(arguments)
+    description = "Formatting, lint, types, and whether documents quote what outputs give."
+    argparse.ArgumentParser(prog="study check", description=description).parse_args(arguments)
     ensure("dev")
     quotations = ["study.refresh", "--check"]
     tools = (["ruff", "format", "--check", "."], ["ruff", "check", "."], ["mypy"], quotations)
@@ -86,7 +96,10 @@ def check(arguments: list[str]) -> int:
 
 
 def test(arguments: list[str]) -> int:
-    """The test suite: pytest with `arguments`."""
+    """The test suite: pytest with `arguments`. Help is printed, and nothing installed for it."""
+    if {"-h", "--help"} & set(arguments):
+        print(TEST_HELP)
+        return 0
     ensure("dev")
     return _run_module(["pytest", *arguments])
 

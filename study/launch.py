@@ -1,7 +1,6 @@
 """A plan made into cells with an identity, and those cells trained, whatever happens to one."""
 
 import functools
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,13 +138,6 @@ def _checked_data(
     channels, height, width = images.train_images.shape[1:]
     sizes = len(whole), len(subset), len(val)
     return (channels, height, width), len(images.classes), sizes, images.fingerprint
-
-
-def available_threads() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def status_of(study: Path, cell: LaunchCell) -> CellRecord:

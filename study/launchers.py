@@ -19,7 +19,8 @@ from study.awaiting import await_jobs
 from study.compose import one_line
 from study.errors import InputError
 from study.job import Job
-from study.launch import Failure, LaunchCell, Outcome, available_threads, status_of
+from study.launch import Failure, LaunchCell, Outcome, status_of
+from study.outputs.provenance import available_threads
 from study.outputs.records import FINISHED, CellRecord, read_ledger
 from study.slurm import SlurmJobs
 from study.trainer import device_of

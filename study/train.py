@@ -1,29 +1,37 @@
-"""`study train`: a command line made into a study on disk."""
+"""`study train`: a command line made into a study on disk.
+
+Help needs neither Hydra nor PyTorch, and a mistake in the command line not PyTorch, which takes
+seconds to import: each is imported where it is needed first.
+"""
+
+from __future__ import annotations
 
 import itertools
 import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from study.arguments import Parser
 from study.claims import check_claims
-from study.compose import hydra_ready
 from study.configuration import CONF
-from study.estimate import describe
-from study.launch import LaunchCell, available_threads, run, status_of
+from study.instead import check_flags
 from study.outcome import Outcome, summary
 from study.outputs.files import writable_directory
 from study.outputs.ledger import FILE, record_launch, with_launch
+from study.outputs.provenance import available_threads
 from study.outputs.readings import with_files_checked
-from study.outputs.records import FINISHED, Ledger, read_cells, read_ledger
+from study.outputs.records import FINISHED, Ledger, read_cell, read_cells, read_ledger
 from study.outputs.unlisted import listed_again, unlisted_cells
 from study.pages import asks_for_page, hydra_page
-from study.place import Launch, prepared
-from study.program import command
+from study.program import command, importing, run_as_command
 from study.report.requests import parse_settings
-from study.sweep import plan
 from study.words import counted
+
+if TYPE_CHECKING:
+    from study.launch import LaunchCell
+    from study.place import Launch
 
 DESCRIPTION = """Trains cells: every seed at every learning rate.
 
@@ -44,9 +52,18 @@ def main(arguments: Sequence[str]) -> int:
     """Runs the command; returns its exit status: 0, or 1 if a cell failed."""
     if asks_for_page(arguments) and not {"-h", "--help"} & set(arguments):
         return hydra_page(arguments)
+    check_flags(arguments)
     options = _parser().parse_intermixed_args(list(arguments))
+
+    from study.compose import hydra_ready
+    from study.sweep import plan
+
     with hydra_ready():
-        launch = prepared(plan(options.overrides, multirun=options.multirun))
+        planned = plan(options.overrides, multirun=options.multirun)
+        with importing():  # PyTorch takes seconds, and the command line is right by now
+            from study.estimate import describe
+            from study.place import prepared
+        launch = prepared(planned)
         config = launch.planned.base.config
         parse_settings(config["report"])
         for line in check_claims(config["claims"], launch.of_claims, launch.planned.base.axes):
@@ -109,7 +126,7 @@ def _of_the_list(launch: Launch) -> Iterator[str]:
 
 def _checked_status(study: Path, cell: LaunchCell) -> str:
     """A cell's status; files of it that are not what its record says are named."""
-    record = with_files_checked(status_of(study, cell))
+    record = with_files_checked(read_cell(study / cell.entry.directory, cell.entry))
     for problem in record.problems:
         print(f"warning: {study / problem}", file=sys.stderr)
     return record.status
@@ -179,5 +196,11 @@ def _run(launch: Launch, todo: list[LaunchCell], threads: int) -> Outcome:
         from study.launchers import run_on_launcher
 
         return run_on_launcher(launch.study, todo, planned.hydra_overrides)
+    from study.launch import run
+
     limit = planned.base.config["sweep"]["max_failures"]
     return run(launch.study, todo, threads=threads, max_failures=limit)
+
+
+if __name__ == "__main__":
+    run_as_command("train")

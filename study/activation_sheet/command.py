@@ -1,19 +1,22 @@
 """`study activations`: the lecture's checklist for activation functions, as tables and a figure."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from study.activation_sheet.checklist import check
-from study.activation_sheet.table import Sheet, write_csv, write_markdown
 from study.arguments import Parser, as_path, show
 from study.configuration import level_defaults, levels
 from study.errors import InputError, unknown
-from study.networks.activations import ACTIVATIONS
-from study.networks.level_keys import canonical, only_keys
 from study.outputs.files import write_text
 from study.outputs.sealed import parse_json
+from study.program import importing, run_as_command
+
+if TYPE_CHECKING:
+    from study.activation_sheet.checklist import Checklist
+    from study.activation_sheet.table import Sheet
 
 Levels = dict[str, dict[str, Any]]
 """The configuration of each level, by name."""
@@ -36,7 +39,9 @@ def main(arguments: Sequence[str]) -> int:
     options = _parse(arguments)
     chosen = chosen_levels(options.names)
     _make_directory(options.output)
-    sheet = {name: check(config) for name, config in chosen.items()}
+    sheet = _checked(chosen)
+    from study.activation_sheet.table import write_csv, write_markdown
+
     times, conditions = _times(chosen) if options.timing else (None, "")
     text = write_markdown(sheet, times, conditions)
     show(text)
@@ -64,8 +69,16 @@ def _write_figure(chosen: Levels, sheet: Sheet, directory: Path) -> None:
 
 def printed(arguments: Sequence[str]) -> str:
     """The tables that `study activations ARGUMENTS --no-timing` prints."""
-    chosen = chosen_levels(_parse(arguments).names)
-    return write_markdown({name: check(config) for name, config in chosen.items()})
+    from study.activation_sheet.table import write_markdown
+
+    return write_markdown(_checked(chosen_levels(_parse(arguments).names)))
+
+
+def _checked(chosen: Levels) -> dict[str, Checklist]:
+    """The checklist of each level; it needs PyTorch, which takes seconds to import."""
+    with importing():
+        from study.activation_sheet.checklist import check
+    return {name: check(config) for name, config in chosen.items()}
 
 
 def chosen_levels(names: Sequence[str]) -> Levels:
@@ -75,6 +88,8 @@ def chosen_levels(names: Sequence[str]) -> Levels:
     """
     if names:
         return {" ".join(name.split()): _configured(name) for name in names}
+    from study.networks import ACTIVATIONS
+
     order = list(ACTIVATIONS)
     found = {level: level_defaults("activation", level) for level in levels("activation")}
     return dict(sorted(found.items(), key=lambda item: order.index(item[1]["name"])))
@@ -85,6 +100,8 @@ def _configured(text: str) -> dict[str, Any]:
     if level not in levels("activation"):
         raise unknown("activation", level, levels("activation"))
     config = dict(level_defaults("activation", level))
+    if changes:
+        from study.networks.level_keys import canonical, only_keys
     for change in changes:
         key, equals, value = change.partition("=")
         if not equals:
@@ -121,3 +138,7 @@ def _parse(arguments: Sequence[str]) -> Any:
         "--no-timing", dest="timing", action="store_false", help="do not measure the time"
     )
     return parser.parse_args(list(arguments))
+
+
+if __name__ == "__main__":
+    run_as_command("activations")

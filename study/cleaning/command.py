@@ -11,7 +11,7 @@ from study.outputs.files import remove as remove_file
 from study.outputs.ownership import Owned, owned
 from study.outputs.records import Ledger, read_cells, read_ledger
 from study.outputs.unlisted import Unlisted, listed_again, unlisted_cells
-from study.program import command
+from study.program import command, run_as_command
 from study.words import counted
 
 DESCRIPTION = """Lists what a study needs no more; --yes removes it.
@@ -106,3 +106,7 @@ def size_words(num_bytes: int) -> str:
             return f"{size:.3g} {unit}"
         size /= 1000
     return f"{size:.1f} GB"
+
+
+if __name__ == "__main__":
+    run_as_command("clean")

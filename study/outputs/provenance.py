@@ -55,6 +55,13 @@ def launch_overrides(command: object) -> list[str] | None:
     return [*multirun, *(text for text in given if not text.startswith("-"))]
 
 
+def available_threads() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def git_commit() -> str | None:
     """The checkout's commit, or `None` outside one."""
     commit = _git("rev-parse", "HEAD")

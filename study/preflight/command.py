@@ -1,18 +1,23 @@
 """`study preflight`: what signals do before training, predicted and measured."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from study.arguments import Parser, show
-from study.compose import hydra_ready
-from study.launch import LaunchCell
+from study.errors import InputError
+from study.instead import check_flags
 from study.outputs.files import writable_directory
-from study.place import prepared
-from study.preflight.flight import Flight, fly
 from study.preflight.page import agreement, by_layer, legend, marks, overview
 from study.preflight.record import write_flights
-from study.sweep import plan
+from study.program import importing, run_as_command
 from study.words import counted
+
+if TYPE_CHECKING:
+    from study.launch import LaunchCell
+    from study.preflight.flight import Flight
 
 DESCRIPTION = """Predicts and measures signal propagation at initialization; trains nothing.
 
@@ -27,9 +32,21 @@ and judged by rules that the page prints. docs/preflight.md has the formulas."""
 
 def main(arguments: Sequence[str]) -> int:
     """Prints the page, writes preflight.json into the study's directory; returns 0."""
+    check_flags(arguments)
     options = _parser().parse_intermixed_args(list(arguments))
+
+    from study.compose import hydra_ready
+    from study.sweep import plan
+
     with hydra_ready():
-        launch = prepared(plan(options.overrides, multirun=options.multirun))
+        planned = plan(options.overrides, multirun=options.multirun)
+        if planned.hydra_overrides:
+            raise InputError(
+                f"{planned.hydra_overrides[0]}: a preflight is made here; leave it out"
+            )
+        with importing():  # PyTorch takes seconds, and the command line is right by now
+            from study.place import prepared
+        launch = prepared(planned)
         cells = launch.cells
         study = writable_directory(launch.study, within=launch.study.parent)
         if launch.remark:
@@ -53,6 +70,8 @@ def _watched(cells: Sequence[LaunchCell]) -> Iterator[Flight]:
     """The flight of each cell, under a bar that leaves nothing behind."""
     from rich.console import Console
     from rich.progress import track
+
+    from study.preflight.flight import fly
 
     yield from track(
         fly([cell.config for cell in cells]),
@@ -95,3 +114,7 @@ def remarks(cells: Sequence[LaunchCell], flights: Sequence[Flight]) -> Iterator[
 
 def _or(numbers: Sequence[int]) -> str:
     return " or ".join(f"{number:,}" for number in numbers)
+
+
+if __name__ == "__main__":
+    run_as_command("preflight")

@@ -1,15 +1,19 @@
 """The page that `study preflight` prints: a line a cell, its layers on demand, the rules."""
 
+from __future__ import annotations
+
 import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from study.preflight.flight import Flight
 from study.preflight.rules import RULES
-from study.preflight.shapes import LayerShape
-from study.report.factors import level_text
+from study.report.factors import DEFAULT_LEVEL, shown_level
 from study.words import counted
+
+if TYPE_CHECKING:
+    from study.preflight.flight import Flight
+    from study.preflight.shapes import LayerShape
 
 ENDS = {"activation_variance": "activation variance", "gradient_variance": "gradient variance"}
 BY_LAYER = {"preactivation_variance": "pre-activation variance", **ENDS}
@@ -32,7 +36,10 @@ Column = tuple[Sequence[str], list[str]]
 def overview(cells: Sequence[Factors], flights: Sequence[Flight]) -> list[str]:
     """A line a cell: the levels that vary, variances in the first and last layer, flags."""
     columns: list[Column] = [
-        (("", "", name), [_short(level_text(cell.get(name, "(default)"))) for cell in cells])
+        (
+            ("", "", name),
+            [_short(shown_level(name, cell.get(name, DEFAULT_LEVEL))) for cell in cells],
+        )
         for name in varying(cells)
     ]
     num_left = len(columns)

@@ -1,17 +1,21 @@
 """preflight.json: what was predicted and measured before training, for a report to score."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from study.launch import LaunchCell
 from study.outputs.files import write_json
 from study.outputs.ownership import while_owned
 from study.outputs.sealed import SCHEMA, read_sealed, seal
-from study.preflight.flight import Flight
 from study.preflight.rules import RULES
-from study.preflight.shapes import LayerShape
+
+if TYPE_CHECKING:
+    from study.launch import LaunchCell
+    from study.preflight.flight import Flight
+    from study.preflight.shapes import LayerShape
 
 FILE = "preflight.json"
 

@@ -6,13 +6,14 @@ from typing import Any
 
 from study.outputs.comparable import Difference, comparable_pretraining, differences
 from study.outputs.sealed import parse_json
-from study.pretraining.cache import cache_directory, pretraining_signature
-from study.pretraining.stage import is_pretrained
 from study.proof.saved import Saved
 
 
 def cache_of(saved: Saved, study: Path) -> Path | None:
     """Where a study keeps the weights that a cell starts from; None if it is not pretrained."""
+    from study.pretraining.cache import cache_directory, pretraining_signature
+    from study.pretraining.stage import is_pretrained
+
     if not is_pretrained(saved.config):
         return None
     digest = pretraining_signature(saved.config, saved.provenance["data_fingerprint"])

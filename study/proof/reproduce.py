@@ -1,5 +1,7 @@
 """`study reproduce`: a saved cell trained again, and compared with what was saved."""
 
+from __future__ import annotations
+
 import contextlib
 import glob
 import tempfile
@@ -7,10 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
-
-from rich.console import Console
-from rich.progress import Progress
+from typing import TYPE_CHECKING, Any
 
 from study.arguments import Parser, as_path, show
 from study.configuration import Config
@@ -20,14 +19,16 @@ from study.outputs.comparable import Difference
 from study.outputs.files import writable_directory
 from study.outputs.provenance import code_and_machine
 from study.outputs.results import training_seconds
-from study.population.packing import Populations, sizes
-from study.proof.again import config_again, num_ticks, populations_again, train_again
+from study.program import importing, run_as_command
 from study.proof.circumstances import differing_circumstances
 from study.proof.comparison import BY_REPLICA, Comparison, compare
 from study.proof.pretrainings import resumed_pretraining
 from study.proof.saved import Saved, names, read_saved
 from study.proof.tolerance import FOLLOWING, are_numbers, distance, kind_of
 from study.words import counted
+
+if TYPE_CHECKING:
+    from study.population.packing import Populations
 
 DESCRIPTION = """Trains a saved cell again and compares weights and every number.
 
@@ -51,6 +52,8 @@ def main(arguments: Sequence[str]) -> int:
     saved = read_saved(options.cell)
     if not saved.trained:
         raise InputError(f"{saved.directory} trained nothing: {_origins(saved)}")
+    with importing():  # PyTorch takes seconds, and is needed from here on
+        from study.proof.again import config_again, populations_again
     config = config_again(saved, options.data)
     populations = populations_again(config, saved)
     known = _differing_here(saved, populations)
@@ -70,6 +73,8 @@ def _trained_and_compared(
     saved: Saved, config: Config, populations: Populations, study: Path
 ) -> tuple[Comparison, dict[str, Any], float]:
     """The comparison with the cell trained in `study`, the provenance there, and the seconds."""
+    from study.proof.again import num_ticks, train_again
+
     started = time.perf_counter()
     with _bar(num_ticks(config, saved)) as tick:
         again = train_again(saved, config, populations, study, tick)
@@ -91,6 +96,8 @@ def _announcement(saved: Saved, known: Sequence[str]) -> Iterator[str]:
 
 def _differing_here(saved: Saved, populations: Populations) -> list[str]:
     """What differs as far as it shows before training."""
+    from study.population.packing import sizes
+
     then = saved.provenance
     known = code_and_machine() | {"packing": sizes(populations)}
     shown = {name: then[name] for name in then if name in known}
@@ -129,6 +136,9 @@ def _scratch(keep: Path | None) -> Iterator[Path]:
 @contextlib.contextmanager
 def _bar(total: int) -> Iterator[Any]:
     """A progress bar on a terminal; yields what advances it."""
+    from rich.console import Console
+    from rich.progress import Progress
+
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("training", total=total)
@@ -189,3 +199,7 @@ def _words(each: Difference) -> str:
     """A difference, with its size relative to the larger of two numbers."""
     size = f" ({distance(each):.1e} of it)" if are_numbers(each) else ""
     return f"{' '.join(each.place)}: {each.first} then, {each.second} here{size}"
+
+
+if __name__ == "__main__":
+    run_as_command("reproduce")

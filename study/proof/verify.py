@@ -9,7 +9,7 @@ from study.arguments import Parser, as_path, show
 from study.cleaning.leftovers import leftovers
 from study.outputs.readings import MAY_BE_ABSENT
 from study.outputs.records import CellRecord, Ledger, read_cells, read_ledger, stale_directories
-from study.program import command
+from study.program import command, run_as_command
 from study.proof.cell_files import cell_problems
 from study.proof.study_files import study_problems
 from study.words import counted
@@ -97,3 +97,7 @@ def _summary(found: Verified) -> str:
     if not found.problems:
         return f"{found.study}: {whole}, and every file is whole"
     return f"{found.study}: {whole}, {counted(len(found.problems), 'problem')}"
+
+
+if __name__ == "__main__":
+    run_as_command("verify")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from study.arguments import Parser, as_path, show
-from study.program import command
+from study.program import command, run_as_command
 from study.report.build import build_report, read_studies
 from study.report.documents import stale_documents
 from study.report.folder import PAGE, differences, files_of, write_folder
@@ -114,3 +114,7 @@ def _bar() -> Iterator[Advance]:
         yield lambda stage, done, total: bar.update(
             task, description=stage, completed=done, total=total
         )
+
+
+if __name__ == "__main__":
+    run_as_command("report")

@@ -18,6 +18,7 @@ from study.outputs.records import (
     read_ledger,
 )
 from study.outputs.unlisted import Unlisted, listed_again, unlisted_cells
+from study.program import run_as_command
 from study.report.factors import all_levels, cell_level, varying_factors
 from study.words import counted
 
@@ -216,3 +217,7 @@ def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(names[:_NUM_LISTED])
     more = len(names) - _NUM_LISTED
     return f"{shown} and {more} more (--json lists all)" if more > 0 else shown
+
+
+if __name__ == "__main__":
+    run_as_command("status")

@@ -12,6 +12,7 @@ from study.outputs.files import write_text
 from study.outputs.records import read_cells, read_ledger, require_finished
 from study.outputs.unlisted import unlisted_cells
 from study.probes.names import PROBES
+from study.program import run_as_command
 from study.report.caption import coverage
 from study.report.formats import find_writer, write_csv
 from study.report.measured import with_probe
@@ -164,3 +165,7 @@ def _write_file(path: Path, text: str) -> None:
             write_text(path, text)
     except OSError as error:
         raise InputError(f"--output {path} cannot be written: {error.strerror}") from None
+
+
+if __name__ == "__main__":
+    run_as_command("table")

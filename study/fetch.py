@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from study.arguments import Parser
-from study.data.sources import SOURCES, read_images, resolve_root
+from study.configuration import levels
 from study.errors import unknown
+from study.program import run_as_command
 
 LOCAL = "image_folder"
 
@@ -29,19 +30,27 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _fetchable() -> list[str]:
-    return [name for name in SOURCES if name != LOCAL]
+    return [name for name in levels("data") if name != LOCAL]
 
 
 def _presence(name: str) -> str:
+    from study.data.sources import SOURCES, resolve_root
+
     root = resolve_root(name, None)
     here = SOURCES[name].cache(root).exists() or bool(SOURCES[name].files(root))
     return f"{name:14} {'here' if here else f'not here: study data {name}'}"
 
 
 def _verified(name: str) -> str:
+    from study.data.sources import read_images
+
     images = read_images(name, fresh=True)
     shape = " x ".join(str(size) for size in images.train_images.shape[1:])
     return (
         f"{name}: {len(images.train_labels):,} training and {len(images.test_labels):,} test "
         f"images of {shape}, {len(images.classes)} classes, fingerprint {images.fingerprint[:16]}"
     )
+
+
+if __name__ == "__main__":
+    run_as_command("data")
