@@ -1,5 +1,6 @@
 """Hydra's own pages, and the flags that lead to them."""
 
+import shlex
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import pytest
 from study.__main__ import main
 from study.configuration import CONF
 from study.errors import InputError
+from study.instead import FLAGS
 from study.pages import asks_for_page, hydra_page
 
 
@@ -22,7 +24,7 @@ def test_a_bad_override_is_refused_before_a_page_is_printed() -> None:
         (["--cfg", "job", "activation=tanh", "optimizer.lr=[0.1,0.2]"], "name: tanh"),
         (["-c", "hydra"], "launcher:"),
         (["--info", "defaults"], "activation/relu"),
-        (["--hydra-help"], "--cfg,-c"),
+        (["--hydra-help"], "--cfg {job,hydra,all}"),
     ],
 )
 def test_hydras_own_pages_work(arguments: list[str], says: str) -> None:
@@ -32,6 +34,17 @@ def test_hydras_own_pages_work(arguments: list[str], says: str) -> None:
     )
     assert says in page.stdout
     assert page.stderr == ""
+
+
+def test_hydras_help_offers_what_works(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--hydra-help"]) == 0
+    page = capsys.readouterr().out
+    lines = [shlex.split(line) for line in page.splitlines() if line.startswith("  eval")]
+    assert lines == [["eval", f"$(study -sc install={shell})"] for shell in ("bash", "zsh")]
+    for refused in FLAGS:
+        assert refused in ("--package", "-p", "--resolve") or f" {refused} " not in page
+    for group in ("hydra/sweeper", "hydra/job_logging", "hydra.run", "hydra/env"):
+        assert group not in page
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])
