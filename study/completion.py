@@ -23,6 +23,8 @@ FLAGS = ("-sc", "--shell-completion")
 SHELLS = ("bash", "zsh", "fish")
 ACTIONS = ("install", "uninstall", "query")
 SWITCHES = (*GROUPS, "trainer", "experiment", "hydra/launcher")
+LEVELS_OF = {"activations": "activation", "data": "data"}
+"""Commands that take levels of a group."""
 
 _ZSH = "autoload -Uz compinit bashcompinit && compinit -u && bashcompinit"
 """Hydra's script for zsh is bash's, which these make zsh understand."""
@@ -101,8 +103,8 @@ def _offered(words: Sequence[str], word: str) -> Iterable[str]:
         return _options(COMMANDS[words[0]][0])
     if words[0] in ("train", "preflight"):
         return _overrides(words[1:], word)
-    if words[0] == "activations":
-        return levels("activation")
+    if words[0] in LEVELS_OF:
+        return levels(LEVELS_OF[words[0]])
     if words[0] == "list":
         from study.catalogue import SECTIONS
 
@@ -133,17 +135,15 @@ def _overrides(words: Sequence[str], word: str) -> list[str]:
 
 def _by_hydra(words: Sequence[str], word: str) -> list[str]:
     """Hydra's own answer, where the words before have chosen levels."""
-    chosen = [text for text in words if _is_level(*text.partition("=")[::2])]
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
+    chosen = [text for text in words if _is_level(*text.partition("=")[::2])]
+    os.environ["COMP_LINE"] = " ".join(["study", *chosen, word])  # where the plugin reads it
     page = io.StringIO()
-    given = os.environ.get("COMP_LINE")
-    with _hydras("bash") as plugin, contextlib.redirect_stdout(page):
-        os.environ["COMP_LINE"] = " ".join(["study", *chosen, word])
-        with contextlib.suppress(HydraException, OmegaConfBaseException):
-            plugin.query("config")
-    os.environ["COMP_LINE"] = given or ""
+    no_answer = contextlib.suppress(HydraException, OmegaConfBaseException)
+    with no_answer, _hydras("bash") as plugin, contextlib.redirect_stdout(page):
+        plugin.query("config")
     return page.getvalue().split()
 
 

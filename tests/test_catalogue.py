@@ -8,9 +8,10 @@ import sys
 import pytest
 
 from study.__main__ import COMMANDS, PROJECT_COMMANDS, main
-from study.catalogue import catalogue, headline
+from study.catalogue import about, catalogue, headline
 from study.compose import hydra_ready
 from study.configuration import CONF, levels
+from study.errors import InputError
 from study.keys import GROUPS, KEYS
 from study.sweep import plan
 
@@ -32,6 +33,28 @@ def test_every_experiment_level_and_key_has_its_line(capsys: pytest.CaptureFixtu
         assert line.split()[0] == name
         assert key.help in line
         assert key.kind.expects in line
+
+
+def test_a_group_is_listed_with_its_keys(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "norm"]) == 0
+    titles = [line for line in capsys.readouterr().out.splitlines() if not line.startswith(" ")]
+    assert titles == ["norm=", "", "keys"]
+    lines = about("norm")
+    names = [line.split()[0] for line in lines if line.startswith(" ")]
+    assert names == [*levels("norm"), *(key for key in KEYS if key.startswith("norm."))]
+    assert about("experiments") == about("experiment")
+    assert about("experiments")[0] == "experiments"
+    assert about("launcher") == about("hydra/launcher")
+    assert len(about("keys")) == 1 + len(KEYS)
+
+
+def test_a_word_lists_the_lines_that_have_it() -> None:
+    for word in ("Glorot", "glorot"):
+        lines = about(word)
+        assert [line for line in lines if line.endswith("=")] == ["activation=", "init="]
+        assert all("glorot" in line.lower() for line in lines if line.startswith(" "))
+    with pytest.raises(InputError, match="nothing listed has 'zzz'; choose from: experiments, "):
+        about("zzz")
 
 
 def test_every_file_of_the_configuration_is_a_level_of_it() -> None:

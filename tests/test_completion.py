@@ -23,6 +23,7 @@ from study.keys import GROUPS, KEYS
         ("study help ver", ["verify"]),
         ("study list sch", ["schedule"]),
         ("study activations lea", ["leaky_relu"]),
+        ("study data fash", ["fashion_mnist"]),
         ("study train activation=lea", ["activation=leaky_relu"]),
         ("study preflight -m norm=no", ["norm=none"]),
         ("study train -m activation=relu,tan", ["activation=relu,tanh"]),

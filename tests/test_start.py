@@ -112,14 +112,15 @@ def test_a_commands_module_is_that_command(
 
 @pytest.mark.parametrize("how", [["-m", "study.train"], [str(Path("study", "train.py"))]])
 def test_training_can_be_asked_for_by_its_module(how: list[str], tmp_path: Path) -> None:
-    arguments = ["-m", "activation=relu,tanh", "data.train_size=64", f"outputs_dir={tmp_path}"]
+    # A launch that is refused once all that training needs has been imported.
+    arguments = ["-m", "activation=relu,tanh", "data.train_size=60000", f"outputs_dir={tmp_path}"]
     done = subprocess.run(
-        [sys.executable, *how, *arguments, "--dry-run"],
+        [sys.executable, *how, *arguments],
         cwd=ROOT,
         env={"PYTHONPATH": str(ROOT), "PATH": ""},
         capture_output=True,
         text=True,
     )
-    assert done.stderr == ""
-    assert done.returncode == 0
-    assert f"{tmp_path / 'scratch'}: 2 cells, 2 to train" in done.stdout
+    assert done.returncode == 2
+    assert done.stderr.startswith("study: activation=relu: data.train_size=60000 must be from 1 to")
+    assert (done.stdout, list(tmp_path.iterdir())) == ("", [])

@@ -25,9 +25,9 @@ DESCRIPTION = """Predicts and measures signal propagation at initialization; tra
   study preflight -m activation=relu,tanh norm=none,batch
   study preflight activation=sigmoid --layers           layer by layer
 
-It takes what `study train` takes. Variances of activations and back-propagated gradients are
-predicted from fan, initialization, bias and activation, measured for every seed on the probe batch,
-and judged by rules that the page prints. docs/preflight.md has the formulas."""
+It takes what `study train` takes, but no launcher. Variances of activations and back-propagated
+gradients are predicted from fan, initialization, bias and activation, measured for every seed on
+the probe batch, and judged by rules that the page prints. docs/preflight.md has the formulas."""
 
 
 def main(arguments: Sequence[str]) -> int:
