@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from study.__main__ import COMMANDS, PROJECT_COMMANDS, main
-from study.completion import SHELLS, completions
+from study.completion import SHELLS, SWITCHES, completions
 from study.compose import hydra_ready, parse_overrides
 from study.configuration import CONF, levels
 from study.keys import GROUPS, KEYS
@@ -64,17 +64,16 @@ def test_every_command_and_every_level_is_offered() -> None:
 def test_only_what_the_command_takes_is_offered() -> None:
     offered = completions("study train ")
     assert {f"{group}=" for group in GROUPS} <= set(offered)
-    ends = [text for text in offered if text.endswith("=")]
-    for text in offered:
-        if text.endswith("."):
-            ends += [end for end in completions(f"study train {text}") if end.endswith("=")]
-    assert len(ends) > len(KEYS) // 2
-    assert {end.partition("=")[0] for end in ends} - {*GROUPS, "trainer", "experiment"} <= {
-        *KEYS,
-        "hydra/launcher",
-    }
+    parts = [text for text in offered if text.endswith(".")]
+    assert {part.partition(".")[0] for part in parts} <= {key.partition(".")[0] for key in KEYS}
+    offered += [
+        text for part in ("model.", "sweep.") for text in completions(f"study train {part}")
+    ]
+    ends = {text[:-1] for text in offered if text.endswith("=")}
+    assert {"batch_size", "model.widths", "sweep.exclude"} <= ends
+    assert ends <= {*SWITCHES, *KEYS}
     with hydra_ready():
-        parse_overrides([f"{end}0" for end in ends if end[:-1] in KEYS])
+        parse_overrides([f"{end}=0" for end in ends if end in KEYS])
 
 
 def test_a_file_whose_name_a_shell_would_run_is_not_offered(
