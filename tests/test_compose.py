@@ -112,7 +112,7 @@ def test_sweeps_are_spelled_out(override: str, values: list[str]) -> None:
         (["hydra/launcher='../joblib'"], "hydra/launcher='../joblib': it takes the name"),
         (["hydra/launcher=3"], "hydra/launcher=3: it takes the name"),
         (["hydra/launcher=nowhere"], "hydra/launcher=nowhere is not installed"),
-        (["hydra.nothing=3"], "no key hydra.nothing"),
+        (["hydra.launcher.no=3", "hydra/launcher=machine"], "no key hydra.launcher.no"),
         (["sweep.axes.activation=[relu]"], "for an experiment's file"),
         (["activation.name=tanh"], "activation.name comes with its level"),
         (["activation='leaky_relu slop=0.1'"], "did you mean 'activation.slope'?"),
