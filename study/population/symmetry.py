@@ -54,8 +54,8 @@ class Symmetry:
         blocks = list(network.hidden_blocks())
         if not network.is_chain:
             return cls([(block, None) for block in blocks])
-        readers = [*(block.layer for block in blocks[1:]), network.output]
-        return cls(list(zip(blocks, readers, strict=True)))
+        layers = [*(block.layer for block in blocks), network.output]
+        return cls(list(zip(blocks, layers[1:], strict=True)))
 
     def __bool__(self) -> bool:
         return bool(self._layers)
