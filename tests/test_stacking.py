@@ -17,7 +17,6 @@ from study.networks import MLP, BatchNorm, Block, Dropout, Network, Stochastic
 from study.population import Group, Replica, Stack
 from study.population.build import initial_network
 from study.population.stacking import StackedNetwork, StackedStochastic, stacked, unstackable
-from study.tasks import CLASSIFICATION
 
 KINDS = [
     (model, norm, activation)
@@ -228,10 +227,12 @@ def test_a_convolution_keeps_its_stride_and_dilation(options: dict[str, Any]) ->
         assert_close(outputs, expected[index], options)
 
 
+# An autoencoder's loss is summed over pixels: at these rates it diverges by itself.
+CLASSIFIERS = [name for name, keys in MODELS.items() if keys["name"] != "autoencoder"]
 POISONED = [
     (*kind, optimizer, poison)
     for kind, optimizer, poison in zip(
-        itertools.product(MODELS, (0, 1, 7), ("relu", "prelu", "maxout")),
+        itertools.product(CLASSIFIERS, (0, 1, 7), ("relu", "prelu", "maxout")),
         itertools.cycle(combinations.OPTIMIZERS),
         itertools.cycle((math.nan, math.inf, math.nan)),
     )
@@ -273,7 +274,7 @@ def assert_the_others_are_alike(among: Stack, without: Stack, dead: Sequence[int
             for stack in (among, without)
         )
         assert_close(sums.loss[alive], expected.loss, step, rtol=1e-9)
-        assert_close(sums.error[alive], expected.error, step, rtol=1e-9)
+        assert torch.equal(sums.error[alive], expected.error)
     assert not bool(sums.loss[dead].isfinite().any())
     for place, index in enumerate(alive):
         state = among.snapshot(index)
@@ -283,8 +284,7 @@ def assert_the_others_are_alike(among: Stack, without: Stack, dead: Sequence[int
     together, expected_evaluation = among.evaluate(data().val), without.evaluate(data().val)
     assert_close(together.loss[alive], expected_evaluation.loss, "loss", rtol=1e-9)
     assert torch.equal(together.predictions[alive], expected_evaluation.predictions)
-    if among.settings.task.name == CLASSIFICATION:
-        assert together.error[dead].tolist() == [1.0] * len(dead)
+    assert together.error[dead].tolist() == [1.0] * len(dead)
 
 
 @pytest.mark.parametrize("norm", [0, 1, 7])
