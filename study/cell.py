@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from study.attempt import Attempt, needs_weights
-from study.configuration import RECIPE, Config, signature
+from study.configuration import RECIPE, Config, hashed, level_versions, signature
 from study.data import Data, prepare
 from study.events import open_writer, write_summary
 from study.outputs.cell import (
@@ -162,8 +162,10 @@ def _made(config: Config, threads: int) -> dict[str, Any]:
 
 def _provenance(attempt: Attempt) -> dict[str, Any]:
     made = {name: attempt.made[name] for name in ("device", "gpu", "threads")}
+    versions = level_versions(hashed(attempt.config))
     return code_and_machine() | {
         "recipe": RECIPE,
+        **({"levels": versions} if versions else {}),
         "data_fingerprint": attempt.data.fingerprint,
         **made,
         "engine": "stacked" if max(attempt.packing, default=1) > 1 else "sequential",

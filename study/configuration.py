@@ -1,7 +1,8 @@
 """A cell's configuration: checked, and what its identity and its factors are.
 
 The signature hashes what changes a cell's results and nothing else (Dora and signac name runs the
-same way): the `result` keys that are not at their neutral value, the data's fingerprint and RECIPE.
+same way): the `result` keys that are not at their neutral value, the data's fingerprint, RECIPE,
+and the version of each level that is not the project's own, or has a recipe of its own.
 """
 
 import functools
@@ -13,9 +14,16 @@ from typing import Any
 
 from study.errors import InputError, unknown
 from study.keys import GROUPS, KEYS, NUISANCE, parse
+from study.level_source import OWN, REGISTRIES, source_of
 
 RECIPE = 1
 """Raised with every change of the code that changes results."""
+
+LEVEL_RECIPES: dict[tuple[str, str], int] = {}
+"""The recipes of single levels, such as `{("init", "constant"): 2}`.
+
+Raised with a change that changes the results of no cell but those of one of the project's levels.
+"""
 
 CONF = Path(__file__).parents[1] / "conf"
 
@@ -248,22 +256,75 @@ def hashed(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def signature(config: Config, fingerprint: str, *, without_seeds: bool = False) -> str:
+VERSIONED = tuple(key for key in REGISTRIES if key != "data.name")
+"""The keys whose levels have versions; what a data set is, the fingerprint of its images says."""
+
+Versions = Mapping[str, int | str]
+"""By level, such as `activation=swish`: its recipe, or the digest of its source."""
+
+
+def signature(
+    config: Config,
+    fingerprint: str,
+    *,
+    without_seeds: bool = False,
+    versions: Versions | None = None,
+) -> str:
     """SHA-256 of all that changes the cell's results.
 
-    With `without_seeds`, of all but the seeds: equal for cells that differ in seeds alone.
+    With `without_seeds`, of all but the seeds: equal for cells that differ in seeds alone. Levels
+    are of the `versions` that this code has, or of those that are given.
     """
     keys = hashed(config)
     if without_seeds:
         keys.pop("seeds", None)
-    return identity_hash(keys, fingerprint)
+    return identity_hash(keys, fingerprint, versions)
 
 
-def identity_hash(keys: Mapping[str, Any], fingerprint: str) -> str:
-    """SHA-256 of flat keys with their values, of the data's fingerprint and of RECIPE."""
-    identity = {"config": dict(keys), "data": fingerprint, "recipe": RECIPE}
+def identity_hash(
+    keys: Mapping[str, Any], fingerprint: str, versions: Versions | None = None
+) -> str:
+    """SHA-256 of flat keys with their values, of the data's fingerprint, RECIPE and versions."""
+    identity: dict[str, Any] = {"config": dict(keys), "data": fingerprint, "recipe": RECIPE}
+    if of_levels := level_versions(keys) if versions is None else versions:
+        identity["levels"] = dict(of_levels)
     text = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def level_versions(keys: Mapping[str, Any]) -> dict[str, int | str]:
+    """The versions of the levels that flat keys name, but for the project's at its first recipe.
+
+    Raises `InputError` for a level that no source says anything of.
+    """
+    found: dict[str, int | str] = {}
+    for key, name in named_levels(keys):
+        group = key.removesuffix(".name")
+        if (group, name) in LEVEL_RECIPES:
+            found[f"{group}={name}"] = LEVEL_RECIPES[group, name]
+        elif name not in OWN[key]:
+            source = source_of(key, name)
+            if source is None:
+                raise InputError(
+                    f"{group}={name}: no file of study/ says what it is, so that its cells could "
+                    f"not be told from another {name}'s; write it into a file"
+                )
+            found[f"{group}={name}"] = source.sha256
+    return found
+
+
+def version_changes(trained: Versions, now: Versions) -> list[str]:
+    """The levels, such as `activation=swish`, of which two sets of versions do not agree."""
+    levels = dict.fromkeys((*trained, *now))
+    return [level for level in levels if trained.get(level) != now.get(level)]
+
+
+def named_levels(keys: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """(key, level) wherever flat keys name one that has a version."""
+    for key in VERSIONED:
+        value = keys.get(key)
+        names = value if isinstance(value, list) else [value]
+        yield from ((key, name) for name in dict.fromkeys(names) if isinstance(name, str))
 
 
 def directory_name(choices: Mapping[str, str], signature: str) -> str:

@@ -87,8 +87,9 @@ def _train(plain: dict[str, Any], ledger: Ledger, entry: LedgerCell, words: str)
         (cell,) = identify([planned])
         if cell.entry.signature != entry.signature:
             raise InputError(
-                f"{words}: the data or the configuration files are not what they were when the "
-                f"study was launched ({cell.entry.directory} instead of {entry.directory})"
+                f"{words}: the data, the configuration files or the code of a level are not what "
+                f"they were when the study was launched ({cell.entry.directory} instead of "
+                f"{entry.directory})"
             )
         expected = replace(cell, entry=entry, words=words)
         threads = ledger.threads or 1

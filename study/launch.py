@@ -7,10 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from study.cell import train_cell
-from study.configuration import Config, directory_name, signature, with_fingerprint
+from study.configuration import (
+    Config,
+    directory_name,
+    flatten,
+    named_levels,
+    signature,
+    with_fingerprint,
+)
 from study.data import read_images, split_indices
 from study.data.split import subset_indices
 from study.errors import InputError
+from study.level_source import check_unchanged
 from study.memory import (
     check_memory,
     check_pretraining_memory,
@@ -77,6 +85,8 @@ def identify(cells: Sequence[PlannedCell]) -> list[LaunchCell]:
 
 def _identified(cell: PlannedCell, words: str) -> LaunchCell:
     config, data = cell.config, cell.config["data"]
+    for key, name in (("data.name", data["name"]), *named_levels(dict(flatten(config)))):
+        check_unchanged(key, name)
     device = device_of(config["trainer"]["accelerator"])
     check_precision(config["trainer"]["precision"], device)
     shape, num_classes, sizes, fingerprint = _checked_data(

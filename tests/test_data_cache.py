@@ -61,6 +61,13 @@ def test_the_second_start_reads_the_cache(root: Path) -> None:
     assert {path.name for path in root.iterdir()} == {"pixels", "tensors.safetensors"}
 
 
+def test_what_other_code_decoded_is_decoded_again(root: Path) -> None:
+    source = CountingSource()
+    for version in ("", "1", "1", "2", "2"):
+        read_cached(source, root, version=version)
+    assert len(source.decoded) == 3
+
+
 def test_fresh_decodes_again(root: Path) -> None:
     source = CountingSource()
     read_cached(source, root)

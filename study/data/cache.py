@@ -1,8 +1,9 @@
 """Decoded images kept beside their source as one safetensors file.
 
 A cache is believed only if it was made from the source as it is now (the names, sizes and times of
-its files) and if its pixels and labels still have the fingerprint it was written with. Any other
-cache is rebuilt, with a warning if it was damaged. Reading one executes nothing.
+its files, and what code decodes them where that is not the project's) and if its pixels and labels
+still have the fingerprint it was written with. Any other cache is rebuilt, with a warning if it was
+damaged. Reading one executes nothing.
 """
 
 import hashlib
@@ -44,20 +45,21 @@ class OutdatedCacheError(UntrustedCacheError):
     """A sound cache of something else: its source has changed since. Nobody need be told."""
 
 
-def read_cached(source: Source, root: Path, *, fresh: bool = False) -> Images:
+def read_cached(source: Source, root: Path, *, version: str = "", fresh: bool = False) -> Images:
     """The images of `source`, from its cache where that can be trusted.
 
+    `version` tells the code of a source from what it was before.
     `fresh` decodes and verifies the source whatever the cache says, and writes the cache again.
     Where the cache cannot be written, the images are decoded at every start, with a warning.
     """
     path = source.cache(root)
-    state = _state(source.files(root), root)
+    state = _state(source.files(root), root, version)
     if not fresh and (images := try_load(path, partial(_load, path, state), warn=False)):
         return images
     with locked(path) as writable:
         if not writable:
             return source.decode(root)
-        return _decode_and_keep(source, root, path, fresh=fresh)
+        return _decode_and_keep(source, root, path, version, fresh=fresh)
 
 
 @contextmanager
@@ -87,13 +89,15 @@ def _remove_empty(directories: list[Path]) -> None:
             directory.rmdir()
 
 
-def _decode_and_keep(source: Source, root: Path, path: Path, *, fresh: bool) -> Images:
+def _decode_and_keep(
+    source: Source, root: Path, path: Path, version: str, *, fresh: bool
+) -> Images:
     """Decode under the lock, unless another process did so while this one waited for it."""
-    state = _state(source.files(root), root)
+    state = _state(source.files(root), root, version)
     if not fresh and (images := try_load(path, partial(_load, path, state), warn=True)):
         return images
     images = source.decode(root)
-    if state != (state := _state(source.files(root), root)):
+    if state != (state := _state(source.files(root), root, version)):
         # Downloaded or edited meanwhile: what is kept must be what the files hold now.
         images = source.decode(root)
     metadata = {
@@ -106,9 +110,9 @@ def _decode_and_keep(source: Source, root: Path, path: Path, *, fresh: bool) -> 
     return images
 
 
-def _state(files: list[str], root: Path) -> str:
-    """SHA-256 of the names below `root`, the sizes and the modification times of `files`."""
-    digest = hashlib.sha256()
+def _state(files: list[str], root: Path, version: str) -> str:
+    """SHA-256 of a version, and of the names below `root`, sizes and times of change of `files`."""
+    digest = hashlib.sha256(version.encode())
     start = len(str(root))
     for file in files:
         status = os.stat(file)  # noqa: PTH116

@@ -10,6 +10,7 @@ from study.data.images import Images
 from study.data.source import Source, shown
 from study.data.torchvision_sets import MnistFamily
 from study.errors import InputError, unknown
+from study.level_source import OWN, source_of
 
 EMBEDDED_ROOT = Path(__file__).resolve().parents[2] / "data"
 
@@ -47,7 +48,10 @@ def read_images(name: str, root: str | Path | None = None, *, fresh: bool = Fals
     """
     if name not in SOURCES:
         raise unknown("data set", name, SOURCES)
-    return read_cached(SOURCES[name], resolve_root(name, root), fresh=fresh)
+    own = name in OWN["data.name"]
+    source = None if own else source_of("data.name", name)
+    version = source.sha256 if source else ""
+    return read_cached(SOURCES[name], resolve_root(name, root), version=version, fresh=fresh)
 
 
 def resolve_root(name: str, root: str | Path | None) -> Path:

@@ -46,6 +46,7 @@ _PROVENANCE: dict[str, Form] = {
         ),
         OrNull(TEXT),
     ),
+    "levels": Named(Either(whole(1), TEXT)),
     "packages": Named(OrNull(TEXT)),
     "packing": _PACKING,
     "populations": Each(Each(Each(TEXT))),

@@ -1,6 +1,7 @@
 """Whether a finished cell is what its configuration, its directory and the ledger say it is."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from study.configuration import (
@@ -29,7 +30,7 @@ def identity_problems(cell: CellRecord, config: Mapping[str, Any]) -> Iterator[t
     yield from _replica_problems(result, config)
     provenance = result.get("provenance") or {}
     if provenance.get("recipe") == RECIPE and "data_fingerprint" in provenance:
-        yield from _signature_problems(cell, result, dict(config), provenance["data_fingerprint"])
+        yield from _signature_problems(cell, result, dict(config), provenance)
 
 
 def _record_problems(cell: CellRecord, result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -59,16 +60,21 @@ def _replica_problems(
 
 
 def _signature_problems(
-    cell: CellRecord, result: Mapping[str, Any], config: dict[str, Any], fingerprint: str
+    cell: CellRecord,
+    result: Mapping[str, Any],
+    config: dict[str, Any],
+    provenance: Mapping[str, Any],
 ) -> Iterator[tuple[str, str]]:
-    """Whether signature, factors and directory are those that the configuration gives."""
-    if signature(config, fingerprint) != result["signature"]:
+    """Whether signature, factors and directory are those that the configuration gives.
+
+    With levels of the versions that trained the cell, whatever they are by now.
+    """
+    fingerprint = provenance["data_fingerprint"]
+    signed = partial(signature, config, fingerprint, versions=provenance.get("levels", {}))
+    if signed() != result["signature"]:
         yield "config.yaml", "its signature is not the one of result.json"
         return
-    if (
-        "family" in result
-        and signature(config, fingerprint, without_seeds=True) != result["family"]
-    ):
+    if "family" in result and signed(without_seeds=True) != result["family"]:
         yield "result.json", "its family is not its signature without seeds"
     named: Mapping[str, Any] = result["factors"]
     choices = {group: str(named[group]).partition(" ")[0] for group in GROUPS}

@@ -5,7 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from study.configuration import RECIPE, Config, check, flatten, nest, signature
+from study.configuration import (
+    RECIPE,
+    Config,
+    check,
+    flatten,
+    hashed,
+    level_versions,
+    nest,
+    signature,
+    version_changes,
+)
 from study.errors import InputError
 from study.keys import KEYS
 from study.outputs.cell import replica_name
@@ -55,6 +65,12 @@ def read_saved(directory: Path) -> Saved:
         config = completed(parsed_config((directory / "config.yaml").read_bytes()))
     except (OSError, ValueError) as error:
         raise InputError(f"{directory / 'config.yaml'} cannot be used: {error}") from None
+    versions = record["provenance"].get("levels", {})
+    if others := version_changes(versions, level_versions(hashed(config))):
+        raise InputError(
+            f"{directory} was trained by another version of {', '.join(others)}, so this one gives "
+            f"other results: check out {_commit(record)}"
+        )
     if signature(config, record["provenance"]["data_fingerprint"]) != record["signature"]:
         raise InputError(
             f"{directory}: config.yaml is not the configuration that its result.json was trained "

@@ -9,6 +9,7 @@ from study.report.entries import NOT_MEASURED, Entry
 from study.report.factors import shared_parts, where_text
 from study.report.pivot import Pivot, Table
 from study.report.tasks import reference_lines
+from study.report.versions import other_versions
 from study.words import counted
 
 EDGE_MARKS = {"highest": "lr↑", "lowest": "lr↓"}
@@ -104,7 +105,7 @@ def notes(pivot: Pivot, bold: str) -> list[str]:
 
 
 def coverage(cells: Sequence[CellRecord], unlisted: Sequence[Unlisted]) -> list[str]:
-    """What the tables leave out: unfinished cells of the study, and what it does not list.
+    """What tables leave out (unfinished cells, what is not listed), and what other code trained.
 
     Of a cell that a listed one is the same as with more seeds they leave nothing out.
     """
@@ -120,7 +121,7 @@ def coverage(cells: Sequence[CellRecord], unlisted: Sequence[Unlisted]) -> list[
     if stale := sum(not each.is_finished for each in unlisted):
         what = "directory" if stale == 1 else "directories"
         lines.append(f"{stale} stale {what} outside study.json left out.")
-    return lines
+    return [*lines, *(f"{line}." for line in other_versions(cells))]
 
 
 def _written(*arguments: str) -> str:

@@ -20,6 +20,7 @@ from study.outputs.records import (
 from study.outputs.unlisted import Unlisted, listed_again, unlisted_cells
 from study.program import run_as_command
 from study.report.factors import all_levels, cell_level, varying_factors
+from study.report.versions import changed_levels, other_versions
 from study.words import counted
 
 GLYPHS = {
@@ -76,6 +77,7 @@ def as_record(
                 "problems": list(cell.problems),
                 "owner": asdict(cell.owner) if cell.owner else None,
                 "checkpoint_epoch": None if cell.result else reached_epoch(cell.path),
+                "changed_levels": changed_levels(cell),
             }
             for cell in cells
         ],
@@ -86,12 +88,12 @@ def as_record(
 def as_lines(
     ledger: Ledger, cells: Sequence[CellRecord], unlisted: Sequence[Unlisted]
 ) -> list[str]:
-    """The state for people: counts, map, legend, what is not done, and what is not listed."""
+    """The state for people: counts, map, legend, what is not done, not listed, or done by other code."""
     counts = count_statuses(cells)
     states = [f"{number} {status}" for status, number in counts.items() if number]
     lines = [f"{ledger.study}: {counted(len(cells), 'cell')}: {', '.join(states) or 'none'}"]
     if cells:
-        lines += ["", *_map(cells), "", *_unfinished(cells)]
+        lines += ["", *_map(cells), "", *_unfinished(cells), *other_versions(cells)]
     lines += _not_listed(unlisted)
     return lines if lines[-1] else lines[:-1]
 

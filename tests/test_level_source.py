@@ -1,0 +1,312 @@
+"""A level that is not the project's own is its source: told without torch, whatever its layout."""
+
+import importlib
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import tiny
+from synthetic import Change, change_result, make_study
+
+from study import configuration, level_source
+from study.configuration import hashed, level_versions, signature
+from study.errors import InputError
+from study.level_source import BESIDE, OWN, REGISTRIES, check_unchanged, read_source, source_of
+from study.outputs.records import CellRecord, read_cells, read_ledger
+from study.pretraining.cache import pretraining_signature
+from study.proof.cell_identity import identity_problems
+from study.proof.saved import parsed_config, read_saved
+from study.report.pivot import Request
+from study.report.table import render
+from study.report.versions import other_versions
+
+PUBLISHED = Path(__file__).parents[1] / "outputs/published"
+ACTIVATIONS = "study/networks/activations.py"
+TREE = {
+    ACTIVATIONS: '''
+"""Activations."""
+import torch
+from torch import nn
+from study.networks.bends import smooth
+from study.networks import bends
+from study.networks.base import Base as Root
+
+SCALE = 2.0
+
+def helper(x):
+    return SCALE * x
+
+class Bent(Root):
+    """Bends."""
+
+    def forward(self, x, *, alpha=1.0):
+        from study.networks.late import late
+        # bends
+        return helper(x) + bends.sharp(x) + smooth(late(x))
+
+class Other(nn.Module):
+    pass
+
+ACTIVATIONS = {"relu": lambda: nn.ReLU(), "bent": Bent, "other": Other}
+''',
+    "study/networks/__init__.py": "from study.networks.base import Base\n",
+    "study/networks/base.py": "class Base:\n    slope = 1\n\nclass Unused:\n    pass\n",
+    "study/networks/bends.py": (
+        "from . import shared\n\ndef smooth(x):\n    return shared.ROUND(x)\n\n"
+        "def sharp(x):\n    return x\n\ndef never(x):\n    return x\n"
+    ),
+    "study/networks/shared.py": "ROUND = round\n",
+    "study/networks/late.py": "def late(x):\n    return x\n",
+    "study/population/stacking.py": (
+        "from study.networks.activations import Bent\n\nclass StackedBent:\n    pass\n\n"
+        "class StackedMore:\n    pass\n\nSTACKED = {Bent: StackedBent, int: StackedMore}\n"
+    ),
+}
+
+
+def digest(root: Path, tree: Mapping[str, str], name: str = "bent") -> str:
+    for path, text in tree.items():
+        file = root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    found = read_source(root, "activation.name", name)
+    assert found is not None
+    return found.sha256
+
+
+def edited(file: str, old: str, new: str) -> dict[str, str]:
+    assert old in TREE[file]
+    return {**TREE, file: TREE[file].replace(old, new)}
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        (ACTIVATIONS, "helper(x) +", "helper(x) -"),
+        (ACTIVATIONS, "alpha=1.0", "alpha=2.0"),
+        (ACTIVATIONS, "SCALE * x", "x * SCALE"),
+        (ACTIVATIONS, "SCALE = 2.0", "SCALE = 3.0"),
+        (ACTIVATIONS, "SCALE = 2.0", "SCALE = 2.0\nSCALE += 1"),
+        (ACTIVATIONS, '"bent": Bent', '"bent": lambda: Bent()'),
+        ("study/networks/base.py", "slope = 1", "slope = 2"),
+        ("study/networks/bends.py", "return x\n\ndef never", "return -x\n\ndef never"),
+        ("study/networks/shared.py", "ROUND = round", "ROUND = abs"),
+        ("study/networks/late.py", "return x", "return 2 * x"),
+        (
+            "study/population/stacking.py",
+            "class StackedBent:\n    pass",
+            "class StackedBent:\n    x=1",
+        ),
+    ],
+)
+def test_what_a_level_is_made_of_changes_its_digest(
+    tmp_path: Path, file: str, old: str, new: str
+) -> None:
+    assert digest(tmp_path / "a", TREE) != digest(tmp_path / "b", edited(file, old, new))
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        (ACTIVATIONS, "# bends", "# bends, and how"),
+        (ACTIVATIONS, '"""Bends."""', '"""Bends a lot."""'),
+        (ACTIVATIONS, "helper(x) + bends", "helper( x )  +  bends"),
+        (ACTIVATIONS, "class Other(nn.Module):\n    pass", "class Other(nn.Module):\n    x = 1"),
+        (ACTIVATIONS, '"other": Other', '"other": lambda: Other(), "third": Other'),
+        (ACTIVATIONS, "nn.ReLU()", "nn.ReLU6()"),
+        ("study/networks/base.py", "class Unused:\n    pass", "class Unused:\n    x = 1"),
+        ("study/networks/bends.py", "def never(x):\n    return x", "def never(x):\n    return 1"),
+        (
+            "study/population/stacking.py",
+            "class StackedMore:\n    pass",
+            "class StackedMore:\n    x=1",
+        ),
+    ],
+)
+def test_layout_and_what_a_level_does_not_use_leave_its_digest(
+    tmp_path: Path, file: str, old: str, new: str
+) -> None:
+    assert digest(tmp_path / "a", TREE) == digest(tmp_path / "b", edited(file, old, new))
+
+
+def test_a_level_may_stand_in_another_file_and_be_registered_from_there(tmp_path: Path) -> None:
+    moved = {
+        **edited(ACTIVATIONS, '"bent": Bent, ', ""),
+        "study/mine.py": (
+            "from study.networks import activations\n"
+            "from study.networks.activations import Bent\n\n"
+            'activations.ACTIVATIONS["bent"] = Bent\n'
+        ),
+    }
+    assert digest(tmp_path / "a", TREE) == digest(tmp_path / "b", moved)
+    found = read_source(tmp_path / "b", "activation.name", "bent")
+    assert found
+    assert found.files[0] == tmp_path / "b" / ACTIVATIONS
+    assert tmp_path / "b" / "study/mine.py" in found.files
+
+
+def test_what_no_file_registers_has_no_source_and_what_is_no_python_is_named(
+    tmp_path: Path,
+) -> None:
+    digest(tmp_path, TREE)
+    assert read_source(tmp_path, "activation.name", "swish") is None
+    (tmp_path / "study/networks/base.py").write_text("class Base:\nslope = 1\n")
+    with pytest.raises(InputError, match=r"study\.networks\.base cannot be read: line 2: expected"):
+        read_source(tmp_path, "activation.name", "bent")
+
+
+def test_every_registry_is_where_it_is_looked_for_and_has_the_projects_own() -> None:
+    assert OWN.keys() == REGISTRIES.keys()
+    for key, (module, name) in REGISTRIES.items():
+        registry = getattr(importlib.import_module(module), name)
+        assert OWN[key] - {"none"} <= set(registry), key
+        assert read_source(level_source.ROOT, key, max(OWN[key] & {*registry})), key
+    for module, name in BESIDE.values():
+        assert isinstance(getattr(importlib.import_module(module), name), dict)
+
+
+@pytest.mark.parametrize(
+    "study", sorted(path.parent.name for path in PUBLISHED.glob("*/study.json"))
+)
+def test_published_cells_keep_their_signatures(study: str) -> None:
+    cell = min(path.parent for path in (PUBLISHED / study).glob("*/result.json"))
+    result = json.loads((cell / "result.json").read_text())
+    config = parsed_config((cell / "config.yaml").read_bytes())
+    assert level_versions(hashed(config)) == {}
+    assert signature(config, result["provenance"]["data_fingerprint"]) == result["signature"]
+
+
+def test_a_levels_own_recipe_changes_its_cells_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    configs = [tiny.config(f"init={init}", "pretraining=rbm") for init in ("constant", "zeros")]
+    before = [(signature(one, "d"), pretraining_signature(one, "d")) for one in configs]
+    monkeypatch.setitem(configuration.LEVEL_RECIPES, ("init", "constant"), 2)
+    after = [(signature(one, "d"), pretraining_signature(one, "d")) for one in configs]
+    assert level_versions(hashed(configs[0])) == {"init=constant": 2}
+    assert not set(before[0]) & set(after[0])
+    assert before[1] == after[1]
+
+
+@pytest.fixture
+def foreign(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tanh is not the project's."""
+    names = OWN["activation.name"] - {"tanh"}
+    monkeypatch.setitem(OWN, "activation.name", names)
+
+
+@pytest.mark.usefixtures("foreign")
+def test_a_cell_knows_the_version_of_a_level_and_everyone_sees_another(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = tiny.train_to(tmp_path / "cell", root, "activation=tanh")
+    source = source_of("activation.name", "tanh")
+    assert source
+    assert record["provenance"]["levels"] == {"activation=tanh": source.sha256}
+    saved = read_saved(tmp_path / "cell")
+    assert saved.record["signature"] != signature(saved.config, "other")
+
+    monkeypatch.setattr(configuration, "source_of", lambda key, name: level_source.Source("0", ()))
+    assert signature(saved.config, saved.provenance["data_fingerprint"]) != record["signature"]
+    assert (
+        signature(saved.config, saved.provenance["data_fingerprint"], without_seeds=True)
+        != record["family"]
+    )
+    with pytest.raises(InputError, match="trained by another version of activation=tanh"):
+        read_saved(tmp_path / "cell")
+
+
+def trained_by(levels: Mapping[str, str]) -> Change:
+    return lambda result: result["provenance"].update(levels=dict(levels))
+
+
+@pytest.mark.usefixtures("foreign")
+def test_status_and_tables_name_what_other_code_trained(tmp_path: Path) -> None:
+    source = source_of("activation.name", "tanh")
+    assert source
+    cells = make_study(tmp_path, {"activation": ["relu", "tanh", "elu"]}, seeds=2)
+    for cell, digest in zip(cells, ("1", source.sha256, None), strict=True):
+        if digest:
+            level = f"activation={cell.name.split('-')[2]}"
+            change_result(cell, trained_by({level: digest}))
+    line = (
+        "1 cell was trained by another version of activation=relu (now the project's own): "
+        "launching the study again trains it anew"
+    )
+    assert other_versions(read_cells(read_ledger(tmp_path))) == [line]
+    assert f"- {line}.\n" in render(tmp_path, Request(rows="activation"))
+
+
+def test_status_names_the_cells_before_a_levels_recipe_was_raised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_study(tmp_path, {"activation": ["relu"], "init": ["zeros", "constant value=2.0"]}, seeds=2)
+    assert other_versions(read_cells(read_ledger(tmp_path))) == []
+    monkeypatch.setitem(configuration.LEVEL_RECIPES, ("init", "constant"), 2)
+    (line,) = other_versions(read_cells(read_ledger(tmp_path)))
+    assert line.startswith(
+        "1 cell was trained by another version of init=constant (now of recipe 2)"
+    )
+
+
+def test_verify_takes_the_versions_that_trained_a_cell(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = tmp_path / "cell"
+    monkeypatch.setitem(configuration.LEVEL_RECIPES, ("init", "constant"), 2)
+    tiny.train_to(directory, root, "init=constant")
+    config = parsed_config((directory / "config.yaml").read_bytes())
+
+    def problems() -> list[tuple[str, str]]:
+        result = json.loads((directory / "result.json").read_text())
+        cell = CellRecord("cell", directory, result["signature"], result["factors"], "done", result)
+        return list(identity_problems(cell, config))
+
+    sound = problems()
+    assert not any("signature is not" in problem for _, problem in sound)
+    monkeypatch.setitem(configuration.LEVEL_RECIPES, ("init", "constant"), 3)
+    assert problems() == sound
+    change_result(directory, lambda result: result["provenance"].pop("levels"))
+    assert ("config.yaml", "its signature is not the one of result.json") in problems()
+
+
+@pytest.mark.usefixtures("foreign")
+def test_code_that_was_changed_since_it_was_read_is_not_trained(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    check_unchanged("activation.name", "tanh")
+    monkeypatch.setattr(level_source, "STARTED", 0.0)
+    check_unchanged("activation.name", "relu")
+    with pytest.raises(
+        InputError, match=r"=tanh: study/networks/activations\.py was changed after"
+    ):
+        check_unchanged("activation.name", "tanh")
+
+
+class Bent:
+    """Registered by a running program alone."""
+
+
+def test_what_a_running_program_registers_is_read_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    from study.networks import ACTIVATIONS
+
+    entries = (Bent, lambda: Bent(), Bent())
+    for number, entry in enumerate(entries):
+        monkeypatch.setitem(ACTIVATIONS, f"bent{number}", entry)
+    found = [level_versions({"activation.name": f"bent{number}"}) for number in range(3)]
+    digests = [versions[f"activation=bent{number}"] for number, versions in enumerate(found)]
+    assert digests[0] == digests[2] != digests[1]
+    monkeypatch.setitem(ACTIVATIONS, "typed", eval("type('Typed', (), {})"))
+    with pytest.raises(InputError, match="activation=typed: no file of study/ says what it is"):
+        level_versions({"activation.name": "typed"})
+
+
+def test_torch_is_not_needed_to_tell() -> None:
+    code = """
+import sys
+import study.report.versions
+assert study.level_source.read_source(study.level_source.ROOT, "model.name", "cnn")
+assert "torch" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=level_source.ROOT, check=True)
