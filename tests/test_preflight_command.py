@@ -142,6 +142,13 @@ def test_remarks_tell_of_pretraining_and_of_what_could_not_start() -> None:
     assert "pretraining=none: init lsuv: no variance" in text
 
 
+def test_remarks_count_the_cells_that_theory_knows_too_little_of() -> None:
+    both = cells("init=he_normal,zeros")
+    flights = [replace(made(cell), remarks=("predicted as if",)) for cell in both]
+    text = "\n".join(page(Path("outputs/x"), both, flights, layers=False))
+    assert text.count("2 cells predicted as if: go by what is measured") == 1
+
+
 def test_long_levels_are_cut_and_the_legend_stays_within_a_page() -> None:
     both = cells("init=he_normal,zeros")
     factors = [

@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 import tiny
 import torch
+from torch import nn
 
 from study.data import Data, Split
+from study.networks import INITIALIZERS, MLP, MODELS, NORMS
 from study.preflight import flight as module
 from study.preflight.flight import Flight, fly, measured_start, predicted_flight, start_of
 from study.preflight.rules import RULES, flags
+from study.preflight.weights import VARIANCES as VARIANCES_OF
 
 SEEDS = 8
 VARIANCES = ("preactivation_variance", "activation_variance", "gradient_variance")
@@ -156,6 +159,62 @@ def test_cells_that_start_alike_are_measured_once(monkeypatch: pytest.MonkeyPatc
     assert all(flight is flights[0] for flight in flights[:-1])
     other = [tiny.config(key) for key in ("seeds=[1]", "data.normalize=unit", "init.bias=0.1")]
     assert len({start_of(config) for config in [tiny.config(), *other]}) == 4
+
+
+class Halved(nn.Module):
+    """A norm of one's own."""
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x / 2
+
+
+class Residual(MLP):
+    """A forward of one's own."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.blocks[0](x)
+        for block in list(self.blocks)[1:]:
+            x = x + block(x)
+        return self.output(x)
+
+
+@pytest.mark.parametrize(
+    ("group", "registry", "entry", "remark"),
+    [
+        ("norm", NORMS, Halved, "predicted as if there were no Halved"),
+        (
+            "model",
+            MODELS,
+            (lambda shape, classes, **keys: Residual(256, classes, **keys), Residual),
+            "predicted as if Residual had no forward of its own",
+        ),
+        (
+            "init",
+            INITIALIZERS,
+            lambda weight, generator: weight.fill_(0.1),
+            "without a prediction: only data can say what init=own draws",
+        ),
+    ],
+)
+def test_what_theory_does_not_know_is_said_and_measured(
+    group: str, registry: dict[str, Any], entry: Any, remark: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "data_of", lambda config: tiny.data())
+    monkeypatch.setitem(registry, "own", entry)
+    monkeypatch.setitem(VARIANCES_OF, "own", lambda shape, keys: math.nan)
+    config = tiny.config("model.widths=[8,8,8]")
+    keys = {"widths": [8, 8, 8], "dropout": 0.0} if group == "model" else {}
+    plain, own = fly([config, config | {group: {"name": "own", **keys}}])
+    assert own.remarks == (remark,)
+    assert plain.remarks == ()
+    assert own.measured[0]["activation_variance"] != plain.measured[0]["activation_variance"]
+    if group == "init":
+        assert all(math.isnan(value) for values in own.predicted.values() for value in values)
+    else:
+        assert own.predicted == plain.predicted
 
 
 def test_a_start_that_cannot_be_made_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

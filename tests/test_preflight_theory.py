@@ -4,14 +4,13 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
 
 from study.errors import InputError
-from study.networks import Block
 from study.preflight.ends import input_signal, output_gradient
 from study.preflight.response import APART
-from study.preflight.shapes import LayerShape, _shape
+from study.preflight.shapes import LayerShape
 from study.preflight.theory import Signal, predict
+from study.preflight.weights import VARIANCES
 
 NONE = {"name": "none"}
 
@@ -198,7 +197,7 @@ def test_what_nobody_has_written_down_is_named() -> None:
         predicted([64] * 3, {"name": "mine"}, "relu")
 
 
-def test_a_norm_that_is_no_batchnorm_is_not_taken_for_none() -> None:
-    block = Block(nn.Linear(4, 4), norm=nn.LayerNorm(4), activation=nn.ReLU())
-    with pytest.raises(InputError, match="the norm LayerNorm"):
-        _shape(block, (1, 1), False)
+def test_what_only_data_can_say_is_not_predicted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(VARIANCES, "mine", lambda shape, keys: math.nan)
+    numbers = predicted([64] * 3, {"name": "mine"}, "relu")
+    assert all(math.isnan(value) for values in numbers.values() for value in values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -107,6 +108,9 @@ def remarks(cells: Sequence[LaunchCell], flights: Sequence[Flight]) -> Iterator[
         yield (
             f"{counted(pretrained, 'cell')} with pretraining: what is shown is the start before it"
         )
+    counts = Counter(remark for flight in flights for remark in flight.remarks)
+    for remark, number in counts.items():
+        yield f"{counted(number, 'cell')} {remark}: go by what is measured"
     for cell, flight in zip(cells, flights, strict=True):
         if flight.error:
             yield f"{cell.words}: {flight.error}"

@@ -14,7 +14,7 @@ from study.population.build import DTYPES, initial_network
 from study.population.task import make_task
 from study.preflight.ends import input_signal, output_gradient
 from study.preflight.rules import flags
-from study.preflight.shapes import LayerShape, hidden_layers, output_layer
+from study.preflight.shapes import LayerShape, hidden_layers, not_in_theory, output_layer
 from study.preflight.theory import PREDICTED, predict
 from study.probes.batch import NUM_EXAMPLES, probe_batch
 from study.probes.names import PROBES
@@ -32,7 +32,8 @@ class Flight:
     """What was predicted of a cell and measured at the start of each of its seeds.
 
     `measured` has one entry a seed, none where a network could not start: `error` then says why.
-    `inputs` are the moments of the images that the prediction started from.
+    `inputs` are the moments of the images that the prediction started from, `remarks` say what it
+    takes no notice of.
     """
 
     layers: list[LayerShape]
@@ -41,6 +42,7 @@ class Flight:
     predicted: Numbers
     measured: dict[int, Numbers] = field(default_factory=dict)
     error: str | None = None
+    remarks: tuple[str, ...] = ()
 
     @property
     def units(self) -> list[int]:
@@ -134,7 +136,12 @@ def predicted_flight(config: Config, data: Data, batch: Split) -> Flight:
         num_examples=len(batch),
     )
     inputs = {"second_moment": signal.second, **signal.shared}
-    return Flight(layers, len(batch), inputs, numbers)
+    remarks = list(not_in_theory(network))
+    if layers and all(map(math.isnan, numbers["distinct_units"])):
+        remarks = [
+            f"without a prediction: only data can say what init={config['init']['name']} draws"
+        ]
+    return Flight(layers, len(batch), inputs, numbers, remarks=tuple(remarks))
 
 
 def measured_start(config: Config, data: Data, batch: Split, seed: int) -> Numbers:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from study.errors import InputError
 from study.networks import BatchNorm, Block, Network, pieces_per_unit
 
 POOLS: dict[type[nn.Module], str] = {nn.MaxPool2d: "max", nn.AvgPool2d: "average"}
@@ -85,7 +84,7 @@ def output_layer(network: Network, hidden: list[LayerShape]) -> LayerShape:
 
 
 def _shape(block: Block, side: tuple[int, int], fed_by_activation: bool) -> LayerShape:
-    layer, norm = block.layer, _batch_norm(block.norm)
+    layer, norm = block.layer, block.norm if isinstance(block.norm, BatchNorm) else None
     rows, inputs = layer.weight.shape[:2]
     convolves = isinstance(layer, nn.Conv2d)
     return LayerShape(
@@ -104,13 +103,16 @@ def _shape(block: Block, side: tuple[int, int], fed_by_activation: bool) -> Laye
     )
 
 
-def _batch_norm(norm: nn.Module) -> BatchNorm | None:
-    """The norm of a block, None where there is none; InputError for one that is no BatchNorm."""
-    if isinstance(norm, nn.Identity):
-        return None
-    if not isinstance(norm, BatchNorm):
-        raise InputError(
-            f"the norm {type(norm).__name__}: the preflight predicts nets without norms and those "
-            "with BatchNorm; teach study/preflight/theory.py what this one does"
-        )
-    return norm
+def not_in_theory(network: Network) -> Iterator[str]:
+    """What a prediction from the shapes of a network takes no notice of, in words."""
+    norms = (block.norm for block in network.hidden_blocks())
+    others = (norm for norm in norms if not isinstance(norm, nn.Identity | BatchNorm))
+    for name in dict.fromkeys(type(norm).__name__ for norm in others):
+        yield f"predicted as if there were no {name}"
+    forwards: dict[type[nn.Module], bool] = {
+        type(network): type(network).forward is Network.forward
+    }
+    forwards |= {type(block): type(block).forward is Block.forward for block in network.blocks}
+    for kind, is_plain in forwards.items():
+        if not is_plain:
+            yield f"predicted as if {kind.__name__} had no forward of its own"

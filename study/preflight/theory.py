@@ -80,14 +80,14 @@ def predict(
     """{probe: a number for each hidden layer}, for `PREDICTED`; nan where theory has no word.
 
     Constant weights other than zero make all units of a layer equal: no mean field, and nothing but
-    the number of distinct units is predicted.
+    the number of distinct units is predicted. Nothing at all is where a variance is not known.
     """
     all_drawn = [drawn(config_init, config_activation, shape) for shape in (*layers, output)]
     distinct = [
-        1.0 if each.is_alike else float(shape.units)
+        1.0 if each.is_alike else float(shape.units) if each.is_known else math.nan
         for shape, each in zip(layers, all_drawn, strict=False)
     ]
-    if any(each.mean for each in all_drawn):
+    if not all(each.is_known for each in all_drawn):
         unknown = {name: [math.nan] * len(layers) for name in PREDICTED}
         return unknown | {"distinct_units": distinct}
     activation = copy.deepcopy(make_activation(config_activation)).double()
@@ -135,7 +135,7 @@ def _linear(shape: LayerShape, weights: Drawn, given: Signal) -> tuple[Field, fl
     """
     taps = shape.inputs * weights.num_taps(shape)
     variance = weights.variance
-    if math.isnan(variance):
+    if weights.to_unit_variance:
         variance = 1 / (taps * given.second) if given.second else math.nan
     scale, bias = taps * variance, weights.bias_variance
     shared = {name: scale * value + bias for name, value in given.shared.items()}

@@ -16,8 +16,9 @@ Keys = Mapping[str, Any]
 class Drawn:
     """The distribution of a layer's weights and biases, all independent.
 
-    `variance` is nan where the initialization measures it on data (lsuv). `centre_only`: weights
-    are zero but for the kernel's centre, of which the variance is.
+    `variance` is nan where only data can say. `to_unit_variance`: it is then what gives the layer's
+    outputs variance 1 (lsuv). `centre_only`: weights are zero but for the kernel's centre, of which
+    the variance is.
     """
 
     mean: float
@@ -25,11 +26,17 @@ class Drawn:
     bias_mean: float = 0.0
     bias_variance: float = 0.0
     centre_only: bool = False
+    to_unit_variance: bool = False
 
     @property
     def is_alike(self) -> bool:
         """Whether all weights are the same number, and all biases are, so that all units are."""
         return self.variance == 0 and self.bias_variance == 0
+
+    @property
+    def is_known(self) -> bool:
+        """Whether theory can go on from it: it is random, about 0, and of a known variance."""
+        return self.mean == 0 and (self.to_unit_variance or not math.isnan(self.variance))
 
     def num_taps(self, shape: LayerShape) -> float:
         """Taps of the kernel that multiply something, averaged over positions."""
@@ -56,6 +63,8 @@ VARIANCES: dict[str, Callable[[LayerShape, Keys], float]] = {
 }
 """The variance of one weight of a layer, for each initialization and its keys.
 
+nan where only data can say, or weights are not independent draws about 0: nothing is predicted
+then (but for lsuv, which does what the theory can follow).
 A uniform distribution on +-b has variance b^2 / 3. An orthogonal matrix [rows, fan_in] has
 min(rows, fan_in) singular values of 1, so the mean of its squared entries is the inverse of the
 larger side.
@@ -91,4 +100,5 @@ def drawn(config_init: Keys, config_activation: Keys, shape: LayerShape) -> Draw
         bias_mean=keys.get("bias", 0.0) if shape.has_bias else 0.0,
         bias_variance=1 / (3 * shape.fan_in) if torch_default else 0.0,
         centre_only=name == "delta_orthogonal" and shape.convolves,
+        to_unit_variance=name == "lsuv",
     )

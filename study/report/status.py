@@ -88,7 +88,7 @@ def as_record(
 def as_lines(
     ledger: Ledger, cells: Sequence[CellRecord], unlisted: Sequence[Unlisted]
 ) -> list[str]:
-    """The state for people: counts, map, legend, what is not done, not listed, or done by other code."""
+    """The state for people: counts, map, legend; what is not done, not listed, of other code."""
     counts = count_statuses(cells)
     states = [f"{number} {status}" for status, number in counts.items() if number]
     lines = [f"{ledger.study}: {counted(len(cells), 'cell')}: {', '.join(states) or 'none'}"]
