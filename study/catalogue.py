@@ -77,10 +77,14 @@ def _line(name: str, text: str) -> str:
 
 
 def headline(group: str, level: str) -> str:
-    """The first comment of a level's file."""
-    text = (CONF / group / f"{level}.yaml").read_text(encoding="utf-8")
-    comments = [line for line in text.splitlines() if line.startswith("#")]
-    return next(line for line in comments if "@package" not in line).lstrip("# ")
+    """The first comment of a level's file; where it has none, that it should."""
+    path = CONF / group / f"{level}.yaml"
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    comments = [line for line in lines if line.startswith("#") and "@package" not in line]
+    missing = (
+        f"(the first line of conf/{group}/{path.name} should be a comment that says what it is)"
+    )
+    return comments[0].lstrip("# ") if comments else missing
 
 
 if __name__ == "__main__":

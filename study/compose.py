@@ -20,7 +20,15 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from study.configuration import CONF, Config, check, check_level, levels, no_key
+from study.configuration import (
+    CONF,
+    Config,
+    check,
+    check_level,
+    level_defaults,
+    levels,
+    no_key,
+)
 from study.errors import InputError, unknown
 from study.instead import check_hydra, is_hydras
 from study.keys import GROUPS, KEYS, NUISANCE, is_open, unknown_key
@@ -245,6 +253,8 @@ def _chosen(group: str, overrides: Sequence[str]) -> str:
 def composed(plain: dict[str, Any], choices: Mapping[str, Any]) -> Composed:
     """Checks what Hydra composed; `choices` names the file of each group."""
     axes = dict(_flat_axes(_axes_of(plain)))
+    for name in GROUPS:
+        level_defaults(name, choices[name])
     config = check(plain)
     for name in GROUPS:
         check_level(name, choices[name], config[name])

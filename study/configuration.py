@@ -8,12 +8,13 @@ and the version of each level that is not the project's own, or has a recipe of 
 import functools
 import hashlib
 import json
+import logging
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from study.errors import InputError, unknown
-from study.keys import GROUPS, KEYS, NUISANCE, parse
+from study.keys import GROUPS, KEYS, NUISANCE, parse, unknown_key
 from study.level_source import OWN, REGISTRIES, source_of
 
 RECIPE = 1
@@ -113,7 +114,7 @@ def check_level(group: str, choice: str, values: Mapping[str, Any]) -> None:
 
 def no_key(group: str, level: str, name: str) -> InputError:
     """The error for a key that a level has not: names the levels that have it."""
-    also = ", ".join(other for other in levels(group) if name in level_defaults(group, other))
+    also = ", ".join(other for other, keys in sound_levels(group).items() if name in keys)
     choices = f"levels of {group} that have it: {also or 'none'}"
     if (group, name) == ("init", "gain"):
         from study.networks.initializers import OWN_GAIN
@@ -126,7 +127,7 @@ def no_key(group: str, level: str, name: str) -> InputError:
 
 
 def _known_name(group: str, name: str) -> None:
-    names = sorted({level_defaults(group, level)["name"] for level in levels(group)})
+    names = sorted({keys["name"] for keys in sound_levels(group).values()})
     if name not in names:
         raise unknown(f"{group}.name", name, names)
 
@@ -139,12 +140,40 @@ def levels(group: str) -> tuple[str, ...]:
 
 @functools.cache
 def level_defaults(group: str, level: str) -> dict[str, Any]:
-    """The canonical keys of a level as its file gives them."""
+    """The canonical keys of a level as its file gives them.
+
+    Raises `InputError`, which names the file, for one that is not a level's.
+    """
     import yaml
 
-    text = (CONF / group / f"{level}.yaml").read_text(encoding="utf-8")
-    keys = {f"{group}.{name}": value for name, value in yaml.safe_load(text).items()}
-    return {name.partition(".")[2]: value for name, value in parse(keys).items()}
+    path = CONF / group / f"{level}.yaml"
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict) or not isinstance(content.get("name"), str):
+            raise InputError("it has no line such as `name: relu`")
+        keys = {f"{group}.{name}": value for name, value in content.items()}
+        if others := [name for name in keys if name not in KEYS]:
+            raise InputError(f"{unknown_key(others[0])}; a new one gets a line in study/keys.py")
+        return {name.partition(".")[2]: value for name, value in parse(keys).items()}
+    except (InputError, yaml.YAMLError, UnicodeDecodeError) as error:
+        place = path.relative_to(CONF.parent).as_posix()
+        raise InputError(f"{place}: {' '.join(str(error).split())}") from None
+
+
+def sound_levels(group: str) -> dict[str, dict[str, Any]]:
+    """The levels of a group whose files can be used, and their keys; warns of the others."""
+    found = {}
+    for level in levels(group):
+        try:
+            found[level] = level_defaults(group, level)
+        except InputError as error:
+            _warn_once(str(error))
+    return found
+
+
+@functools.cache
+def _warn_once(line: str) -> None:
+    logging.getLogger(__name__).warning("%s", line)
 
 
 def factors(

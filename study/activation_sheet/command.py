@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from study.arguments import Parser, as_path, show
-from study.configuration import level_defaults, levels
+from study.configuration import level_defaults, levels, sound_levels
 from study.errors import InputError, unknown
 from study.outputs.files import write_text
 from study.outputs.sealed import parse_json
@@ -91,7 +91,11 @@ def chosen_levels(names: Sequence[str]) -> Levels:
     from study.networks import ACTIVATIONS
 
     order = list(ACTIVATIONS)
-    found = {level: level_defaults("activation", level) for level in levels("activation")}
+    found = {
+        level: keys
+        for level, keys in sound_levels("activation").items()
+        if keys["name"] in ACTIVATIONS
+    }
     return dict(sorted(found.items(), key=lambda item: order.index(item[1]["name"])))
 
 

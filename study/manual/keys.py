@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from study.catalogue import headline
-from study.configuration import defaults, level_defaults, levels
+from study.configuration import defaults, levels, sound_levels
 from study.errors import unknown
 from study.key import Key
 from study.keys import GROUPS, KEYS
@@ -55,7 +55,7 @@ def default_of(name: str) -> str:
         return _code(defaults()[name])
     if last == "name":
         return "the level's"
-    files = {level: level_defaults(group, level) for level in levels(group)}
+    files = sound_levels(group)
     by_value: dict[str, list[str]] = {}
     for level, keys in files.items():
         if last in keys:
