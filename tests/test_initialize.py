@@ -7,10 +7,12 @@ import statistics
 import pytest
 import torch
 from plain_networks import RELU, cnn, images, mlp, pre_activations, seeded
+from torch import nn
 from torch.nn import functional
 
 from study.errors import InputError
 from study.networks import (
+    ACTIVATIONS,
     INITIALIZERS,
     MLP,
     build_network,
@@ -67,6 +69,33 @@ def test_the_global_generator_is_left_alone():
     for name in INITIALIZERS:
         initialize(network, {"name": name}, RELU, seeded(), images())
     assert torch.equal(before, torch.get_rng_state())
+
+
+class Scaled(nn.Module):
+    """An activation with weights of its own, which are drawn."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(3))
+        self.reset_parameters()
+
+    def reset_parameters(self):
+        nn.init.normal_(self.weight)
+
+    def forward(self, x):
+        return x * self.weight.mean()
+
+
+def test_weights_of_ones_own_modules_depend_on_the_generator_alone(monkeypatch):
+    monkeypatch.setitem(ACTIVATIONS, "scaled", Scaled)
+    drawn = []
+    for seed, elsewhere in ((0, 1), (0, 2), (1, 2)):
+        torch.manual_seed(elsewhere)
+        network = mlp(activation="scaled")
+        initialize(network, {"name": "zeros"}, RELU, seeded(seed))
+        drawn.append(network.blocks[0].activation.weight.detach().clone())
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
 
 
 def test_norms_slopes_and_biases_start_as_configured():

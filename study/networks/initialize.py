@@ -1,7 +1,7 @@
 """Initialization of a whole network, from a generator alone."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -37,7 +37,8 @@ def initialize(
 
     Layers are filled in forward order, each weight before its bias, drawn in float32 on the CPU
     from `generator` (a CPU one) and then copied, so they depend on nothing else; the global
-    generator is not touched. BatchNorm starts at gamma 1, beta 0, PReLU at its slope. `bias` is
+    generator is not touched. BatchNorm starts at gamma 1, beta 0, PReLU at its slope, any other
+    module with weights of its own as its `reset_parameters` says. `bias` is
     one constant (default 0), but for torch_default, which draws it. `gain: auto` is explained in
     `study.networks.gains.gain`. `sample` [N, C, H, W], preprocessed as the network will see it,
     is only read by the levels that `needs_sample` names.
@@ -48,7 +49,8 @@ def initialize(
     name, keys = _checked(config_init, network)
     gain, bias = keys.pop("gain", None), keys.pop("bias", 0.0)
     feeding = activation_gain(config_activation) if gain == "auto" else 1.0
-    for layer, layer_gain in _layers(network, feeding):
+    layers = list(_layers(network, feeding))
+    for layer, layer_gain in layers:
         if gain is not None:
             keys["gain"] = layer_gain if gain == "auto" else gain
         _fill(layer.weight, partial(INITIALIZERS[name], generator=generator, **keys))
@@ -57,7 +59,8 @@ def initialize(
             _fill(layer.bias, partial(init.uniform_, a=-bound, b=bound, generator=generator))
         elif layer.bias is not None:
             _fill(layer.bias, partial(init.constant_, val=bias))
-    _reset_others(network)
+    filled = {layer for layer, _ in layers}
+    _reset([module for module in network.modules() if module not in filled], generator)
     if name in DATA_DEPENDENT:
         if sample is None:
             raise InputError(f"init {name} measures the layers' outputs; give it a sample of data")
@@ -125,7 +128,16 @@ def _fill(parameter: Tensor, fill: Callable[[Tensor], object]) -> None:
     parameter.copy_(values)
 
 
-def _reset_others(network: Network) -> None:
-    for module in network.modules():
+def _reset(modules: Sequence[nn.Module], generator: torch.Generator) -> None:
+    """Has modules with weights of their own set these; what they draw comes from `generator`."""
+    drawing: list[Callable[[], object]] = []
+    for module in modules:
         if isinstance(module, BatchNorm | nn.PReLU):
             module.reset_parameters()
+        elif reset := getattr(module, "reset_parameters", None):
+            drawing.append(reset)
+    if drawing:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+            for reset in drawing:
+                reset()
