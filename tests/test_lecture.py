@@ -1,5 +1,6 @@
 """The lecture's claims: every claim of a study decides one, and pages are current."""
 
+import functools
 import subprocess
 import sys
 from dataclasses import replace
@@ -101,9 +102,23 @@ def test_pairs_keep_the_order_of_the_file(tmp_path: Path) -> None:
         (replace(ENTRY, planned=("s",)), {"s": {"better": CLAIM}}, "s is planned no more"),
     ],
 )
-def test_what_only_one_side_names_is_said(entry: Entry, stated: dict[str, Any], says: str) -> None:
-    (line,) = consistency.inconsistencies(Lecture((entry,)), stated)
+def test_what_only_one_side_names_is_said(
+    entry: Entry, stated: dict[str, Any], says: str, tmp_path: Path
+) -> None:
+    (tmp_path / "s").mkdir()
+    (line,) = consistency.inconsistencies(Lecture((entry,)), stated, published=tmp_path)
     assert says in line
+
+
+def test_only_claims_of_published_studies_must_stand_somewhere(tmp_path: Path) -> None:
+    stated = {"s": {"better": CLAIM, "worse": CLAIM}}
+    said = functools.partial(
+        consistency.inconsistencies, Lecture((ENTRY,)), stated, published=tmp_path
+    )
+    assert said() == []
+    (tmp_path / "s").mkdir()
+    (line,) = said()
+    assert "conf/experiment/s.yaml: the claim worse stands in no entry" in line
 
 
 def test_further_claims_may_decide_nothing_of_the_lecture() -> None:

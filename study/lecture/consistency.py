@@ -5,15 +5,21 @@ from pathlib import Path
 
 from study.lecture.entries import ROOT, Entry, Lecture
 from study.lecture.stated import Stated
+from study.lecture.verdicts import PUBLISHED
 
 EXERCISES = ROOT / "docs/exercises"
 
 
-def inconsistencies(lecture: Lecture, stated: Stated, exercises: Path = EXERCISES) -> list[str]:
+def inconsistencies(
+    lecture: Lecture,
+    stated: Stated,
+    exercises: Path = EXERCISES,
+    published: Path = PUBLISHED,
+) -> list[str]:
     """A line for each claim that only one side names, and for each study or page that is not there.
 
-    A claim that an experiment's file states must decide a claim of the lecture or be one of
-    `further`; a study is `planned` until its file states claims.
+    A claim that the file of a published study states must decide a claim of the lecture or be one
+    of `further`; a study is `planned` until its file states claims.
     """
     lines = [line for study, claim in lecture.pairs if (line := _missing(study, claim, stated))]
     for entry in lecture.entries:
@@ -22,6 +28,8 @@ def inconsistencies(lecture: Lecture, stated: Stated, exercises: Path = EXERCISE
         lines += [f"lecture.yaml: entry {entry.number}: no page {name}.md" for name in absent]
     named = set(lecture.pairs)
     for study, claims in stated.items():
+        if not (published / study).exists():
+            continue
         lines += [
             f"conf/experiment/{study}.yaml: the claim {claim} stands in no entry of "
             "docs/claims/lecture.yaml, nor under `further`"
