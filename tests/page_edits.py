@@ -48,13 +48,14 @@ class Copy:
 
 
 def apply(edit: re.Match[str], root: Path) -> None:
-    """Does to the tree what the page says."""
+    """Does to the tree what the page says, unless somebody has done it."""
+    path = root / (edit["new"] or edit["old"])
+    if path.exists() and edit["block"] in path.read_text(encoding="utf-8"):
+        return
     if edit["new"]:
-        path = root / edit["new"]
         assert not path.exists(), path
         path.write_text(edit["block"], encoding="utf-8")
         return
-    path = root / edit["old"]
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     (place,) = [i for i, line in enumerate(lines) if line.strip().startswith(edit["line"])]
     between = "" if edit["where"] == "below" or edit["block"].startswith("from ") else "\n\n"

@@ -8,7 +8,8 @@ import torch
 from torch.nn import functional
 
 from study.errors import InputError
-from study.networks import ACTIVATIONS, Maxout, make_activation, pieces_per_unit
+from study.level_source import OWN
+from study.networks import Maxout, make_activation, pieces_per_unit
 
 Z = torch.linspace(-4, 4, 161, dtype=torch.float64)[None]
 
@@ -39,8 +40,8 @@ def test_activation_is_its_formula(name):
     torch.testing.assert_close(module(Z), FORMULAS[name](Z), rtol=1e-7, atol=1e-7)
 
 
-def test_every_activation_has_a_formula_here_or_is_maxout():
-    assert set(ACTIVATIONS) == {*FORMULAS, "maxout"}
+def test_each_of_the_projects_activations_has_a_formula_here_or_is_maxout():
+    assert OWN["activation.name"] <= {*FORMULAS, "maxout"}
 
 
 def test_parameters_reach_the_function():
@@ -76,7 +77,7 @@ def test_maxout_shares_the_gradient_of_a_tie():
     assert x.grad.tolist() == [[0.5] * 4]
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("name", sorted(OWN["activation.name"]))
 def test_only_maxout_needs_more_than_one_piece(name):
     assert pieces_per_unit(make_activation(name)) == (2 if name == "maxout" else 1)
 

@@ -74,7 +74,11 @@ def test_an_experiments_header_says_the_command_the_result_and_the_time(name: st
     text = (CONF / "experiment" / f"{name}.yaml").read_text(encoding="utf-8")
     header = list(itertools.takewhile(lambda line: line.startswith("#"), text.splitlines()))
     for begins in (f"#   study train experiment={name}", "# Expected: ", "# Time: "):
-        (line,) = [line for line in header if line.startswith(begins)]
+        found = [line for line in header if line.startswith(begins)]
+        assert len(found) == 1, (
+            f"conf/experiment/{name}.yaml: one line should begin with {begins!r}"
+        )
+        (line,) = found
         if not begins.endswith(": "):
             assert line.removeprefix(begins)[:1] in ("", " ")
 

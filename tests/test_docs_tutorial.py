@@ -7,6 +7,7 @@ import pytest
 from page_edits import EDIT, TINY, Copy, copied
 
 from study.exercises.page import blocks, commands
+from study.level_source import OWN
 from study.report import quoted
 
 ROOT = Path(__file__).parents[1]
@@ -46,7 +47,12 @@ def test_the_activation_is_added_and_described_as_shown(copy: Copy) -> None:
     described = copy.study("activations", "arctan", "tanh", "--no-timing")
     assert shown_after("study activations arctan tanh --no-timing") in described
     told = copy.study("train", "activation=arctn", status=2)
-    assert told.endswith(shown_after("study train activation=arctn"))
+    beginning, _, names = shown_after("study train activation=arctn").partition("choose from: ")
+    assert told.splitlines()[-1].startswith(beginning)
+    now = told.splitlines()[-1].partition("choose from: ")[2].split(", ")
+    assert [
+        name for name in now if name in {"arctan", *OWN["activation.name"]}
+    ] == names.strip().split(", ")
     copy.run("-m", "ruff", "check", "--no-cache", "study")
     copy.run("-m", "ruff", "format", "--no-cache", "--check", "study")
 

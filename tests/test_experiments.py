@@ -76,6 +76,16 @@ def planned(name: str) -> Plan:
         return plan([f"experiment={name}"], multirun=False)
 
 
+def small(name: str) -> tuple[str, ...]:
+    """What makes one cell of an experiment small; of one that CELLS has not, of its first cell."""
+    if name in CELLS:
+        return CELLS[name]
+    (first, *_), axes = planned(name).cells, planned(name).base.axes
+    network = {"mlp": (MLP,), "cnn": (CNN,)}.get(first.config["model"]["name"], ())
+    levels_of = {axis: first.factors[axis] for axis in axes if not axis.startswith("model")}
+    return (*network, *(f"{axis}='{level_text(level)}'" for axis, level in levels_of.items()))
+
+
 @functools.cache
 def claims_of(name: str) -> list[Claim]:
     """The claims of an experiment, their levels by their whole names."""
@@ -106,7 +116,7 @@ def test_each_cell_of_a_claim_has_its_counterpart(name: str, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("name", levels("experiment"))
 def test_small_cells_train_and_have_what_the_claims_measure(name: str, tmp_path: Path) -> None:
-    own = [f"experiment={name}", f"study={name}", *TINY, *CELLS[name], f"outputs_dir={tmp_path}"]
+    own = [f"experiment={name}", f"study={name}", *TINY, *small(name), f"outputs_dir={tmp_path}"]
     assert main(["train", *own]) == 0
     frames = Frames.read(tmp_path / name)
     assert len(frames.finished) == len(frames.cells) <= 2
@@ -120,5 +130,5 @@ def test_small_cells_train_and_have_what_the_claims_measure(name: str, tmp_path:
                     assert len(numbers.values[cell.directory]) >= 2
 
 
-def test_every_experiment_has_a_small_cell() -> None:
-    assert set(CELLS) == set(levels("experiment"))
+def test_small_cells_are_of_experiments() -> None:
+    assert set(CELLS) <= set(levels("experiment"))

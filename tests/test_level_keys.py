@@ -72,10 +72,17 @@ def test_values_are_those_of_the_table_of_keys():
 def test_conf_and_registry_name_each_other(group):
     paths = sorted((CONF / group).glob("*.yaml"))
     names = {path.stem: level(group, path.stem)["name"] for path in paths}
-    assert set(names.values()) == set(FUNCTIONS[group])
+    without_file = set(FUNCTIONS[group]) - set(names.values())
+    without_entry = set(names.values()) - set(FUNCTIONS[group])
+    assert not without_file, f"conf/{group} has no file for them"
+    assert not without_entry, f"conf/{group} has files for them, the registry has no entry"
     assert group == "model" or all(name == own for name, own in names.items())
     for path in paths:
-        assert re.fullmatch(r"# \S.{9,90}", path.read_text().splitlines()[0]), path.stem
+        first = path.read_text().splitlines()[0]
+        place = (
+            f"the first line of conf/{group}/{path.name} should say what it is in 10 to 91 signs"
+        )
+        assert re.fullmatch(r"# \S.{9,90}", first), place
 
 
 @pytest.mark.parametrize("group", FUNCTIONS)

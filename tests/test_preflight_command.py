@@ -12,13 +12,13 @@ from tiny_launch import TINY, cells
 
 from study.errors import InputError
 from study.launch import LaunchCell
+from study.level_source import OWN
 from study.outputs.sealed import check_seal
 from study.preflight.command import main, page
 from study.preflight.flight import Flight, predicted_flight
 from study.preflight.page import WIDTH, legend, marks, number, overview
 from study.preflight.record import read_flights, write_flights
 from study.preflight.rules import RULES
-from study.preflight.weights import VARIANCES
 from study.probes.names import PROBES
 from study.report.status import main as status
 
@@ -204,5 +204,5 @@ def test_the_document_has_every_rule_and_every_initialization() -> None:
     text = (Path(__file__).parents[1] / "docs/preflight.md").read_text(encoding="utf-8")
     for rule in RULES:
         assert f"| {rule.code} | {rule.name} |" in text
-    for name in VARIANCES:
+    for name in OWN["init.name"]:
         assert f"`{name}`" in text

@@ -1,17 +1,16 @@
+import math
+
 import pytest
 import torch
 from torch import nn
 
+from study.configuration import level_defaults
 from study.networks import CNN, INITIALIZERS, MLP, Network, gain, initialize
 from study.preflight.shapes import LayerShape, hidden_layers, output_layer
 from study.preflight.weights import VARIANCES, Drawn, drawn
 
 SHAPE = (1, 12, 12)
 KEYS = {"constant": {"value": 0.1}, "normal": {"std": 0.3}, "uniform": {"bound": 0.2}}
-TAKES_GAIN = [
-    *("standard", "lecun_normal", "xavier_uniform", "xavier_normal"),
-    *("orthogonal", "delta_orthogonal"),
-]
 
 
 def networks(name: str) -> list[Network]:
@@ -43,18 +42,22 @@ def check(expected: Drawn, shape: LayerShape, module: nn.Linear | nn.Conv2d) -> 
 
 @pytest.mark.parametrize("name", sorted(INITIALIZERS.keys() - {"lsuv"}))
 def test_formulas_are_those_of_what_is_drawn(name: str) -> None:
-    level = {"name": name, **KEYS.get(name, {})}
-    level |= {"gain": "auto"} if name in TAKES_GAIN else {}
+    level = level_defaults("init", name) | KEYS.get(name, {})
+    level |= {"gain": "auto"} if "gain" in level else {}
     level |= {"bias": 0.3} if name != "torch_default" else {}
     activation = {"name": "tanh"}
     for network in networks(name):
         initialize(network, level, activation, torch.Generator().manual_seed(0))
         for shape, module in layers_of(network):
-            check(drawn(level, activation, shape), shape, module)
+            expected = drawn(level, activation, shape)
+            if not math.isnan(expected.variance):  # else only data can say
+                check(expected, shape, module)
 
 
 def test_every_initialization_has_a_formula() -> None:
-    assert VARIANCES.keys() == INITIALIZERS.keys()
+    place = "VARIANCES in study/preflight/weights.py"
+    assert not INITIALIZERS.keys() - VARIANCES.keys(), f"add it to {place}, or math.nan"
+    assert not VARIANCES.keys() - INITIALIZERS.keys(), f"take it out of {place}"
 
 
 def test_auto_gain_is_that_of_what_feeds_a_layer() -> None:
