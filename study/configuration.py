@@ -15,7 +15,7 @@ from typing import Any
 
 from study.errors import InputError, unknown
 from study.keys import GROUPS, KEYS, NUISANCE, parse, unknown_key
-from study.level_source import OWN, REGISTRIES, source_of
+from study.level_source import OWN, REGISTRIES, required_source
 
 RECIPE = 1
 """Raised with every change of the code that changes results."""
@@ -167,12 +167,13 @@ def sound_levels(group: str) -> dict[str, dict[str, Any]]:
         try:
             found[level] = level_defaults(group, level)
         except InputError as error:
-            _warn_once(str(error))
+            warn_once(str(error))
     return found
 
 
 @functools.cache
-def _warn_once(line: str) -> None:
+def warn_once(line: str) -> None:
+    """Says a line where logging does, if nobody has said it yet."""
     logging.getLogger(__name__).warning("%s", line)
 
 
@@ -332,13 +333,7 @@ def level_versions(keys: Mapping[str, Any]) -> dict[str, int | str]:
         if (group, name) in LEVEL_RECIPES:
             found[f"{group}={name}"] = LEVEL_RECIPES[group, name]
         elif name not in OWN[key]:
-            source = source_of(key, name)
-            if source is None:
-                raise InputError(
-                    f"{group}={name}: no file of study/ says what it is, so that its cells could "
-                    f"not be told from another {name}'s; write it into a file"
-                )
-            found[f"{group}={name}"] = source.sha256
+            found[f"{group}={name}"] = required_source(key, name).sha256
     return found
 
 

@@ -120,13 +120,24 @@ def source_of(key: str, name: str) -> Source | None:
     return read_source(ROOT, key, name) or _of_running(key, name)
 
 
+def required_source(key: str, name: str) -> Source:
+    """The source of a level; InputError where none says what it is."""
+    if source := source_of(key, name):
+        return source
+    module, registry = REGISTRIES[key]
+    raise InputError(
+        f"{key.removesuffix('.name')}={name}: {registry} in {module.replace('.', '/')}.py has no "
+        f"entry {name!r}, nor has any file of study/ that adds one"
+    )
+
+
 def check_unchanged(key: str, name: str) -> None:
     """InputError if a level's file was written after this process had read its code.
 
-    It would train what the file said before, under the name of what the file says now.
+    It would train what the file said before, under the name of what the file says now. And where
+    no source says what a level is.
     """
-    source = None if name in OWN[key] else source_of(key, name)
-    for file in source.files if source else ():
+    for file in () if name in OWN[key] else required_source(key, name).files:
         if file.stat().st_mtime > STARTED:
             raise InputError(
                 f"{key.removesuffix('.name')}={name}: {file.relative_to(ROOT)} was changed after "

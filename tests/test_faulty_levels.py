@@ -12,6 +12,8 @@ from study.activation_sheet.command import chosen_levels
 from study.compose import compose_cell, hydra_ready
 from study.configuration import level_defaults, levels, sound_levels
 from study.errors import InputError
+from study.launch import identify
+from study.sweep import plan
 
 FAULTY = {
     "beta": (b"# with a key of its own\nname: beta\nbeta: 1.0\n", "unknown key 'activation.beta'"),
@@ -32,7 +34,7 @@ def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         (conf / f"activation/{name}.yaml").write_bytes(content)
     for module in (configuration, compose, catalogue):
         monkeypatch.setattr(module, "CONF", conf)
-    cached = (levels, level_defaults, configuration._warn_once)
+    cached = (levels, level_defaults, configuration.warn_once)
     for function in cached:
         function.cache_clear()
     yield conf
@@ -61,6 +63,19 @@ def test_the_other_levels_go_on(caplog: pytest.LogCaptureFixture) -> None:
     assert FAULTY.keys().isdisjoint(chosen_levels([]))
     assert "relu" in sound_levels("activation")
     assert sorted(caplog.text.count(f"conf/activation/{name}.yaml: ") for name in FAULTY) == [1] * 6
+
+
+def test_a_file_without_an_entry_is_told_which_registry_lacks_it(
+    conf: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (conf / "activation/absent.yaml").write_text("# in no registry\nname: absent\n")
+    assert "absent" not in chosen_levels([])
+    assert "conf/activation/absent.yaml: ACTIVATIONS has no entry 'absent'" in caplog.text
+    place = r"activation=absent: ACTIVATIONS in study/networks/activations\.py has no entry"
+    with hydra_ready():
+        planned = plan(["activation=absent"], multirun=False)
+    with pytest.raises(InputError, match=place):
+        identify(planned.cells)
 
 
 def test_the_catalogue_lists_a_level_without_a_headline() -> None:

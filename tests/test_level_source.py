@@ -207,7 +207,8 @@ def test_a_cell_knows_the_version_of_a_level_and_everyone_sees_another(
     saved = read_saved(tmp_path / "cell")
     assert saved.record["signature"] != signature(saved.config, "other")
 
-    monkeypatch.setattr(configuration, "source_of", lambda key, name: level_source.Source("0", ()))
+    other = level_source.Source("0", ())
+    monkeypatch.setattr(configuration, "required_source", lambda key, name: other)
     assert signature(saved.config, saved.provenance["data_fingerprint"]) != record["signature"]
     assert (
         signature(saved.config, saved.provenance["data_fingerprint"], without_seeds=True)
@@ -298,7 +299,7 @@ def test_what_a_running_program_registers_is_read_there(monkeypatch: pytest.Monk
     digests = [versions[f"activation=bent{number}"] for number, versions in enumerate(found)]
     assert digests[0] == digests[2] != digests[1]
     monkeypatch.setitem(ACTIVATIONS, "typed", eval("type('Typed', (), {})"))
-    with pytest.raises(InputError, match="activation=typed: no file of study/ says what it is"):
+    with pytest.raises(InputError, match="=typed: ACTIVATIONS in .* has no entry 'typed'"):
         level_versions({"activation.name": "typed"})
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from study.arguments import Parser, as_path, show
-from study.configuration import level_defaults, levels, sound_levels
+from study.configuration import level_defaults, levels, sound_levels, warn_once
 from study.errors import InputError, unknown
 from study.outputs.files import write_text
 from study.outputs.sealed import parse_json
@@ -90,12 +90,10 @@ def chosen_levels(names: Sequence[str]) -> Levels:
         return {" ".join(name.split()): _configured(name) for name in names}
     from study.networks import ACTIVATIONS
 
-    order = list(ACTIVATIONS)
-    found = {
-        level: keys
-        for level, keys in sound_levels("activation").items()
-        if keys["name"] in ACTIVATIONS
-    }
+    order, found = list(ACTIVATIONS), sound_levels("activation")
+    for level in [level for level, keys in found.items() if keys["name"] not in ACTIVATIONS]:
+        name = found.pop(level)["name"]
+        warn_once(f"conf/activation/{level}.yaml: ACTIVATIONS has no entry {name!r}")
     return dict(sorted(found.items(), key=lambda item: order.index(item[1]["name"])))
 
 
