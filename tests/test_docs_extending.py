@@ -85,6 +85,16 @@ torch.testing.assert_close(z.var(1, correction=0), torch.ones(4), atol=1e-3, rto
 """
     copy.run("-c", code)
     copy.study("train", "study=norms", "norm=layer", *TINY)
+    assert "another version" not in copy.study("status", "outputs/norms")
+    path = copy.root / "study/networks/normalization.py"
+    before = path.read_text(encoding="utf-8")
+    other = before.replace(
+        "return functional.layer_norm(each", "return -functional.layer_norm(each"
+    )
+    path.write_text(other, encoding="utf-8")
+    told = copy.study("status", "outputs/norms")
+    path.write_text(before, encoding="utf-8")
+    assert "1 cell was trained by another version of norm=layer (study/networks/norm" in told
 
 
 def test_the_data_set_is_read_and_trained_on(copy: Copy) -> None:
