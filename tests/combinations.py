@@ -195,7 +195,9 @@ def batch_split(step: int) -> Split:
 
 
 def replicas_of(case: Case) -> list[Replica]:
-    rates = OPTIMIZERS[case["optimizer"]]["lr"]
+    """The replicas of a case; an autoencoder's loss is a sum over pixels, and its rates small."""
+    scale = 0.01 if MODELS[case["model"]]["name"] == "autoencoder" else 1
+    rates = [scale * lr for lr in OPTIMIZERS[case["optimizer"]]["lr"]]
     return [Replica(seed, rates[rate]) for seed, rate in REPLICAS[case["replicas"]]]
 
 
