@@ -14,7 +14,7 @@ import study.configuration
 import study.train
 from study.__main__ import main
 from study.compose import compose_raw, hydra_ready
-from study.configuration import CONF, levels
+from study.configuration import CONF, LEVEL_RECIPES, levels
 from study.errors import InputError
 from study.launch import LaunchCell
 from study.outputs import LedgerCell, read_cells, read_ledger
@@ -368,6 +368,18 @@ def test_cells_that_are_to_copy_others_are_known_before_they_have(
     ledger = read_ledger(outputs / "pair")
     found = unlisted_cells(ledger, read_cells(ledger))
     assert [cell.is_left_out for cell in found] == [True, True]
+
+
+def test_no_launch_is_named_for_cells_that_this_version_trains_otherwise(
+    train: Train, outputs: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    assert train("experiment=pair") == 0
+    capsys.readouterr()
+    monkeypatch.setitem(LEVEL_RECIPES, ("activation", "relu"), 2)
+    assert train("experiment=pair", "--dry-run") == 0
+    lost = capsys.readouterr().out.splitlines()[0]
+    others = "kept beside the others; this version of the code trains others in place of it"
+    assert lost.endswith(f"no longer lists 1 finished cell, {others}")
 
 
 def test_a_cell_with_other_rates_in_its_place_is_said(

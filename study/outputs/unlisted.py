@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from study.configuration import LEVEL_RECIPES, RECIPE
 from study.outputs.cell import is_set_aside
 from study.outputs.provenance import launch_overrides
 from study.outputs.records import CellRecord, Ledger, LedgerCell, read_cell, stale_directories
@@ -17,7 +18,8 @@ class Unlisted:
     """What an unlisted cell's directory holds.
 
     `is_beginning`: a listed cell is the same with more seeds; it has copied all of its replicas, or
-    will. `launch` is the command after which the study lists it again, where that is known.
+    will. `launch` is the command after which the study lists it again, where that is known; empty
+    where none does, since this version of the code gives such cells other results.
     """
 
     record: CellRecord
@@ -60,7 +62,9 @@ def listed_again(cells: Sequence[Unlisted], write: Callable[..., str] = command)
     """
     them = "it" if len(cells) == 1 else "them"
     launch, *others = {cell.launch for cell in cells}
-    if launch is None or others:
+    if launch == () and not others:
+        return f"this version of the code trains others in place of {them}"
+    if not launch or others:
         return f"the launch that trained {them} lists {them} again"
     return f"{write(*launch)} lists {them} again"
 
@@ -88,6 +92,8 @@ def _launch(ledger: Ledger, record: CellRecord) -> tuple[str, ...] | None:
     the cell is of the study that the experiment's file names.
     """
     assert record.result is not None, "it is finished"
+    if not _is_of_this_recipe(record.result):
+        return ()
     given = launch_overrides(record.result["provenance"].get("command"))
     if given is None or not record.directory.endswith(f"-{record.signature[:8]}"):
         return None
@@ -97,3 +103,14 @@ def _launch(ledger: Ledger, record: CellRecord) -> tuple[str, ...] | None:
     outputs = ledger.directory.parent
     place = [] if outputs == Path("outputs") else [f"outputs_dir={outputs}"]
     return ("train", *kept, *named, *place)
+
+
+def _is_of_this_recipe(result: dict[str, Any]) -> bool:
+    """Whether the project's own code still gives such a cell the same results."""
+    provenance, factors = result["provenance"], result["factors"]
+    levels = provenance.get("levels", {})
+    return provenance.get("recipe", RECIPE) == RECIPE and all(
+        levels.get(f"{group}={name}") == recipe
+        for (group, name), recipe in LEVEL_RECIPES.items()
+        if str(factors.get(group)).partition(" ")[0] == name
+    )
