@@ -255,13 +255,13 @@ def level_name(
 ) -> str:
     """The name of a level: its file, then each key that differs from the file.
 
-    Keys in `swept` are factors of their own, and left out.
+    Keys in `swept` are factors of their own, and left out; so is where a cache is kept.
     """
     defaults = level_defaults(group, choice)
     parts = [choice]
     for name, value in values.items():
         key = f"{group}.{name}"
-        if key in (*NUISANCE, *swept) or defaults.get(name, ...) == value:
+        if key in (*NUISANCE, *swept, "data.cache") or defaults.get(name, ...) == value:
             continue
         parts.append(f"{name}={_shown_value(key, value)}")
     return " ".join(parts)

@@ -87,6 +87,9 @@ KEYS: dict[str, Key] = {
     # data
     "data.name": Key("result", TEXT, "the data set"),
     "data.root": Key("none", optional(PATH), "directory of the data; null is data/"),
+    "data.cache": Key(
+        "none", optional(PATH), "directory that keeps decoded images; null is beside the data"
+    ),
     "data.val_size": Key(
         "result", either(whole(1), fraction()), "validation images, a count or a share of training"
     ),

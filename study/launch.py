@@ -92,6 +92,7 @@ def _identified(cell: PlannedCell, words: str) -> LaunchCell:
     shape, num_classes, sizes, fingerprint = _checked_data(
         *(data[name] for name in ("name", "root", "val_size", "train_size")),
         *(data[name] for name in ("test_size", "split_seed")),
+        data.get("cache"),
     )
     if data["crop"] > min(shape[1:]):
         side = min(shape[1:])
@@ -134,13 +135,19 @@ def _without_measuring(config: Config) -> Config:
 
 @functools.lru_cache(maxsize=64)
 def _checked_data(
-    name: str, root: str | None, val_size: float, train_size: Any, test_size: Any, seed: int
+    name: str,
+    root: str | None,
+    val_size: float,
+    train_size: Any,
+    test_size: Any,
+    seed: int,
+    cache: str | None,
 ) -> tuple[tuple[int, int, int], int, tuple[int, int, int], str]:
     """What a data set whose sizes can be had is: image shape, number of classes, fingerprint.
 
     And before the last the sizes of the training split, of what is trained on, of validation.
     """
-    images = read_images(name, root)
+    images = read_images(name, root, cache)
     whole, subset, val = split_indices(
         images.train_labels, val_size=val_size, train_size=train_size, split_seed=seed
     )

@@ -40,6 +40,7 @@ OTHER: dict[str, tuple[str, Any]] = {
     "streams.dropout": ("", 1),
     "data.name": ("", "kmnist"),
     "data.root": ("", "elsewhere"),
+    "data.cache": ("", "elsewhere"),
     "data.val_size": ("", 0.1),
     "data.train_size": ("", 1000),
     "data.test_size": ("", 1000),

@@ -30,6 +30,14 @@ def test_a_level_is_named_by_what_differs_from_its_file() -> None:
     assert named["data"] == "mnist root=where"
 
 
+def test_where_a_cache_is_kept_is_part_of_no_name_and_no_signature() -> None:
+    one = composed("data=image_folder", "data.root=a/birds")
+    two = composed("data=image_folder", "data.root=a/birds", "data.cache=some/where")
+    assert two.config["data"]["cache"] == "some/where"
+    assert factors(two.config, two.choices) == factors(one.config, one.choices)
+    assert signature(two.config, "ab" * 32) == signature(one.config, "ab" * 32)
+
+
 def test_a_key_swept_on_its_own_is_a_factor_of_its_own() -> None:
     cell = composed("model.widths=[8,8]", "model.dropout=0.5", "data.root=some/where")
     named = factors(cell.config, cell.choices, {"model.widths", "data.root", "batch_size"})

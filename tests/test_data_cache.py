@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from test_ownership import taken_over
 
-from study.data.cache import read_cached
+from study.data import cache
 from study.data.images import Images, build_images, fingerprint_of
 
 
@@ -44,6 +44,10 @@ class CountingSource:
 def root(tmp_path: Path) -> Path:
     (tmp_path / "pixels").write_bytes(bytes(range(100)))
     return tmp_path
+
+
+def read_cached(source: CountingSource, root: Path, *, fresh: bool = False) -> Images:
+    return cache.read_cached(source, root, source.cache(root), fresh=fresh)
 
 
 def same(first: Images, second: Images) -> bool:
@@ -205,7 +209,7 @@ def test_of_several_at_once_one_decodes(root: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from test_data_cache import CountingSource
+from test_data_cache import CountingSource, read_cached
 import study.data.cache as cache
 
 def half(tensors, metadata):
@@ -215,7 +219,7 @@ def half(tensors, metadata):
     os.kill(os.getpid(), signal.SIGKILL)
 
 save, cache.save = cache.save, half
-cache.read_cached(CountingSource(), Path(sys.argv[1]))
+read_cached(CountingSource(), Path(sys.argv[1]))
 """
 
 
@@ -249,6 +253,7 @@ def test_where_nothing_can_be_written_images_still_come(
         assert len(read_cached(source, root).train_images) == 100
     assert len(source.decoded) == 2
     assert "cannot be written (Permission denied)" in caplog.text
+    assert "made at every start; data.cache=DIR keeps it elsewhere" in caplog.text
     assert not list(root.glob("*.partial"))
     assert not source.cache(root).exists()
 

@@ -10,7 +10,9 @@ import torch
 from PIL import Image
 from torchvision.datasets import ImageFolder as TorchvisionImageFolder
 
+from study.__main__ import main
 from study.data.image_folder import IMAGES_PER_TASK, read_image
+from study.data.preparation import prepare
 from study.data.sources import read_images
 from study.errors import InputError
 
@@ -91,6 +93,74 @@ def test_the_second_start_comes_from_the_cache(
     assert second.fingerprint == first.fingerprint
     assert torch.equal(second.train_images, first.train_images)
     assert (tmp_path / ".study-tensors.safetensors").exists()
+
+
+def test_a_cache_of_its_own_place_leaves_the_folder_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two folders share one place, and what whitening keeps lies there too."""
+    roots = [build(tmp_path / name, channels=channels) for name, channels in (("a", 1), ("b", 3))]
+    files = sorted(tmp_path.rglob("*"))
+    kept = tmp_path / "kept"
+    options = {"name": "image_folder", "cache": str(kept), "val_size": 2, "normalize": "whiten"}
+    found = [prepare(options | {"root": str(root)}).fingerprint for root in roots]
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == len(list(kept.iterdir())) == 4
+    assert all("kept/image_folder-" in line.replace("\\", "/") for line in said)
+    assert sorted(path for path in tmp_path.rglob("*") if kept not in (path, path.parent)) == files
+    monkeypatch.setattr("study.data.image_folder.read_pixels", None)
+    assert [read_images("image_folder", root, kept).fingerprint for root in roots] == found
+
+
+def test_a_cache_that_is_no_directory_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(InputError, match=r"data\.cache=.*file is not a directory"):
+        read_images("image_folder", build(tmp_path / "pictures"), file)
+
+
+def test_a_folder_is_checked_from_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = build(tmp_path / "pictures", channels=1)
+    save(root / "train" / "bird" / "9.png", 99, channels=1)
+    place = [f"data.root={root}", f"data.cache={tmp_path / 'kept'}"]
+    assert main(["data", "image_folder", *place]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "image_folder: 9 training and 4 test images of 1 x 6 x 6, 2 classes, "
+        f"fingerprint {read_images('image_folder', root).fingerprint[:16]}",
+        "  bird         5 training         2 test",
+        "  cat          4 training         2 test",
+    ]
+    for name in ("train/astray.png", "test/cat/moving.gif"):
+        (root / name).touch()
+    assert main(["data", "image_folder", *place]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("  passed over, no images in a class folder: ")
+    assert last.replace("\\", "/").endswith("pictures/train/astray.png and 1 more")
+    cut_short(root / "test" / "bird" / "1.png")
+    assert main(["data", "image_folder", *place]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "test/bird/1.png cannot be read as an image" in line.replace("\\", "/")
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["image_folder"], "data.root is not set"),
+        (["image_folder", "data.rot=x"], "unknown key 'data.rot' (did you mean 'data.root'?)"),
+        (["image_folder", "data.root="], "data.root= names no directory"),
+        (["image_folder", "data.root=no/where"], "no/where is not a directory"),
+        (["data.root=."], "which data set?"),
+    ],
+)
+def test_what_the_command_cannot_check_is_one_line(
+    words: list[str], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["data", *words]) == 2
+    captured = capsys.readouterr()
+    assert line in captured.err.replace("\\", "/")
+    assert (captured.out, captured.err.count("\n")) == ("", 1)
 
 
 def test_the_way_a_root_is_spelt_does_not_matter(

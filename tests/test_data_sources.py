@@ -76,10 +76,14 @@ def test_the_fingerprint_of_mnist_never_changes() -> None:
     assert read_images("mnist").fingerprint == expected
 
 
-def test_reading_is_silent_and_leaves_only_the_cache(
+def test_reading_leaves_only_the_cache_and_says_so_once(
     mnist: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    first, second = read_images("mnist", mnist), read_images("mnist", mnist)
+    first = read_images("mnist", mnist)
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "MNIST/tensors.safetensors (55.4 MB) is kept" in line.replace("\\", "/")
+    assert "data.cache=DIR" in line
+    second = read_images("mnist", mnist)
     assert first.fingerprint == second.fingerprint == read_images("mnist").fingerprint
     assert capfd.readouterr() == ("", "")
     assert {path.name for path in (mnist / "MNIST").iterdir()} == {

@@ -38,6 +38,7 @@ NONE: dict[str, str] = {
     "study": "study=another",
     "outputs_dir": "outputs_dir=elsewhere",
     "data.root": "data.root=ELSEWHERE",
+    "data.cache": "data.cache=ELSEWHERE",
     "outputs.weights": "outputs.weights=none",
     "outputs.tensorboard": "outputs.tensorboard=replicas",
     "trainer.checkpoint_seconds": "trainer.checkpoint_seconds=0",

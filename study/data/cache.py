@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
@@ -21,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from study.data.images import Images, fingerprint_of
-from study.data.source import Source, shown
+from study.data.source import EMBEDDED_ROOT, Source, shown
 from study.outputs.files import replacing
 from study.outputs.ownership import Lost, owned
 from study.outputs.sealed import parse_json
@@ -45,14 +46,15 @@ class OutdatedCacheError(UntrustedCacheError):
     """A sound cache of something else: its source has changed since. Nobody need be told."""
 
 
-def read_cached(source: Source, root: Path, *, version: str = "", fresh: bool = False) -> Images:
-    """The images of `source`, from its cache where that can be trusted.
+def read_cached(
+    source: Source, root: Path, path: Path, *, version: str = "", fresh: bool = False
+) -> Images:
+    """The images of `source` below `root`, from their cache at `path` where that can be trusted.
 
     `version` tells the code of a source from what it was before.
     `fresh` decodes and verifies the source whatever the cache says, and writes the cache again.
     Where the cache cannot be written, the images are decoded at every start, with a warning.
     """
-    path = source.cache(root)
     state = _state(source.files(root), root, version)
     if not fresh and (images := try_load(path, partial(_load, path, state), warn=False)):
         return images
@@ -170,16 +172,30 @@ def read_tensors(
 
 
 def keep(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> None:
-    """Writes a cache, for the owner of its directory, or warns that it cannot be."""
+    """Writes a cache, for the owner of its directory, or warns that it cannot be.
+
+    In a directory that is not the repository's own, whose it is gets one line on standard error.
+    """
     try:
+        content = save(dict(tensors), metadata=dict(metadata))
         with replacing(path) as file:
-            file.write(save(dict(tensors), metadata=dict(metadata)))
+            file.write(content)
     except (OSError, SafetensorError, Lost) as error:
         _warn_unwritable(path, error)
+        return
+    if path.is_relative_to(EMBEDDED_ROOT):
+        return
+    line = f"{shown(path)} ({len(content) / 1e6:,.1f} MB) is kept, so that the next start is quick"
+    print(f"{line}; data.cache=DIR keeps it elsewhere", file=sys.stderr, flush=True)
 
 
 def _warn_unwritable(path: Path, error: Exception) -> None:
-    _log.warning("%s cannot be written (%s): it is not kept", shown(path), _why(error))
+    _log.warning(
+        "%s cannot be written (%s): it is not kept, and made at every start; "
+        "data.cache=DIR keeps it elsewhere",
+        shown(path),
+        _why(error),
+    )
 
 
 def _why(error: Exception) -> str:

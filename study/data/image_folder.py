@@ -90,6 +90,18 @@ def _folders(root: Path, split: str) -> list[str]:
     return names
 
 
+def left_out(root: Path) -> list[str]:
+    """The files below train/ and test/ that are no class's images: hidden, other kinds, astray."""
+    used = set(ImageFolder().files(root))
+    return [
+        path
+        for split in ("train", "test")
+        for directory, _, names in sorted(os.walk(root / split, followlinks=True))
+        for name in sorted(names)
+        if (path := os.path.join(directory, name)) not in used  # noqa: PTH118
+    ]
+
+
 def find_images(folder: Path) -> list[str]:
     """The images of one class, in ImageFolder's order; an empty class is an `InputError`."""
     found = []

@@ -10,7 +10,7 @@ import torch
 from study.data.images import Images
 from study.data.normalize import NORMALIZATIONS, Normalize, fit_normalization
 from study.data.shift import SHIFTS, shifted
-from study.data.sources import SOURCES, read_images, resolve_root
+from study.data.sources import SOURCES, cache_of, read_images, resolve_root
 from study.data.split import split_indices, subset_indices
 from study.data.whitening import fit_whitening
 from study.errors import unknown
@@ -20,6 +20,7 @@ MAX_KEPT_BYTES = 3 * 2**30
 
 DEFAULTS: dict[str, Any] = {
     "root": None,
+    "cache": None,
     "val_size": 5000,
     "train_size": None,
     "test_size": None,
@@ -92,7 +93,7 @@ def prepare(
     _check_names(options)
     key = _key(options, dtype, torch.device(device))
     if key not in _kept:
-        images = read_images(options["name"], options["root"])
+        images = read_images(options["name"], options["root"], options["cache"])
         _make_room(_num_pixels(images) * dtype.itemsize)
         _kept[key] = _build(images, options, dtype, torch.device(device))
     _kept.move_to_end(key)
@@ -122,7 +123,7 @@ def _check_names(options: Mapping[str, Any]) -> None:
 def _key(options: Mapping[str, Any], dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
     """Everything that `_build` depends on."""
     root = resolve_root(options["name"], options["root"]).resolve()
-    settings = [options[name] for name in DEFAULTS if name not in ("root", "zca_epsilon")]
+    settings = [options[name] for name in DEFAULTS if name not in ("root", "cache", "zca_epsilon")]
     epsilon = options["zca_epsilon"] if options["normalize"] == "whiten" else None
     return (options["name"], root, *settings, epsilon, dtype, device)
 
@@ -160,5 +161,6 @@ def _fit(images: Images, whole: torch.Tensor, options: Mapping[str, Any]) -> Nor
     kind, epsilon = options["normalize"], options["zca_epsilon"]
     if kind != "whiten":
         return fit_normalization(kind, images.train_images[whole], zca_epsilon=epsilon)
-    cache = SOURCES[options["name"]].cache(resolve_root(options["name"], options["root"]))
+    root = resolve_root(options["name"], options["root"])
+    cache = cache_of(options["name"], root, options["cache"])
     return fit_whitening(images, whole, zca_epsilon=epsilon, cache=cache)

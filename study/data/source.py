@@ -5,6 +5,9 @@ from typing import Protocol
 
 from study.data.images import Images
 
+EMBEDDED_ROOT = Path(__file__).resolve().parents[2] / "data"
+"""This repository's own directory of data, where git ignores what is made."""
+
 
 class Source(Protocol):
     """Where images come from: files below a root, and the way to decode them."""

@@ -1,5 +1,6 @@
 """The data sets by name, and the way to their images."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -7,12 +8,12 @@ from study.data.cache import read_cached
 from study.data.cifar import Cifar
 from study.data.image_folder import ImageFolder
 from study.data.images import Images
-from study.data.source import Source, shown
+from study.data.source import EMBEDDED_ROOT, Source, shown
 from study.data.torchvision_sets import MnistFamily
 from study.errors import InputError, unknown
 from study.level_source import OWN, source_of
 
-EMBEDDED_ROOT = Path(__file__).resolve().parents[2] / "data"
+__all__ = ["EMBEDDED_ROOT", "SOURCES", "cache_of", "read_images", "resolve_root"]
 
 _FASHION = (
     "T-shirt/top",
@@ -39,19 +40,43 @@ SOURCES: dict[str, Source] = {
 }
 
 
-def read_images(name: str, root: str | Path | None = None, *, fresh: bool = False) -> Images:
+def read_images(
+    name: str,
+    root: str | Path | None = None,
+    cache: str | Path | None = None,
+    *,
+    fresh: bool = False,
+) -> Images:
     """The images of data set `name` below `root`, decoded once and then read from a cache.
 
     Without a `root`, the data sets that torchvision knows are kept in this repository's `data/`;
-    an image folder must be told. `fresh` verifies and decodes the source again. `InputError`: an
-    unknown name, no root, or a file that is missing, corrupted or unlike the others.
+    an image folder must be told. `cache` is the directory that keeps the decoded images, if not
+    beside them. `fresh` verifies and decodes the source again. `InputError`: an unknown name, no
+    root, or a file that is missing, corrupted or unlike the others.
     """
     if name not in SOURCES:
         raise unknown("data set", name, SOURCES)
     own = name in OWN["data.name"]
-    source = None if own else source_of("data.name", name)
-    version = source.sha256 if source else ""
-    return read_cached(SOURCES[name], resolve_root(name, root), version=version, fresh=fresh)
+    code = None if own else source_of("data.name", name)
+    source, directory = SOURCES[name], resolve_root(name, root)
+    path = cache_of(name, directory, cache)
+    version = code.sha256 if code else ""
+    return read_cached(source, directory, path, version=version, fresh=fresh)
+
+
+def cache_of(name: str, root: Path, cache: str | Path | None = None) -> Path:
+    """The file that keeps the decoded images of data set `name` below the absolute `root`.
+
+    In a directory `cache` it is named after the data set and the root's path, so that one
+    directory serves many of them; without one it lies where the source has it.
+    """
+    if cache is None:
+        return SOURCES[name].cache(root)
+    directory = Path(cache).expanduser().absolute()
+    if directory.exists() and not directory.is_dir():
+        raise InputError(f"data.cache={shown(directory)} is not a directory")
+    digest = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()
+    return directory / f"{name}-{digest[:16]}-tensors.safetensors"
 
 
 def resolve_root(name: str, root: str | Path | None) -> Path:

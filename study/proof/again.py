@@ -60,7 +60,7 @@ def _accelerator(device: str) -> str:
 
 def _check_data(saved: Saved, config: Config) -> None:
     data = config["data"]
-    found = read_images(data["name"], data["root"]).fingerprint
+    found = read_images(data["name"], data["root"], data.get("cache")).fingerprint
     recorded = saved.provenance["data_fingerprint"]
     if found != recorded:
         raise InputError(
