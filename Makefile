@@ -4,15 +4,17 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV ?= $(BIN)/uv
 STUDY ?= outputs/quickstart
+BASE ?= main~1
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 	--no-annotate --no-emit-index-url --custom-compile-command "make lock" $(UPGRADE)
 LOCK = $(COMPILE) --generate-hashes --constraints requirements/versions.txt
 
 .NOTPARALLEL:
-.PHONY: help study tensorboard setup check format test bench clusters published lock clean distclean
+.PHONY: help study tensorboard setup check format test bench clusters published compare faults \
+	lock clean distclean
 
 help:  ## list the targets (default)
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 study: setup  ## train the study `quickstart` on MNIST and print its ablation table
 	$(BIN)/study train experiment=quickstart
@@ -49,6 +51,9 @@ clusters:  ## one study by joblib, Slurm and Ray on this machine (Debian), compa
 
 published: setup  ## write what README.md and docs/ quote: tables, figures, claims, keys, what code prints
 	$(BIN)/python -m study.refresh
+
+compare: setup  ## train golden cells at BASE=main~1 and here (minutes): 1 if a bit differs, RECIPE not
+	@$(BIN)/python -m benchmarks.compare $(BASE)
 
 faults: setup  ## break a small study in every way (10 minutes) and mend it; ARGS goes to it
 	$(BIN)/python -m faults $(ARGS)
