@@ -58,13 +58,17 @@ compare: setup  ## train golden cells at BASE=main~1 and here (minutes): 1 if a 
 faults: setup  ## break a small study in every way (10 minutes) and mend it; ARGS goes to it
 	$(BIN)/python -m faults $(ARGS)
 
-lock:  ## remake requirements/ from pyproject.toml; UPGRADE=--upgrade takes newer releases, UV names a uv
-	$(COMPILE) pyproject.toml --all-extras --group build --output-file requirements/versions.txt
-	$(LOCK) --group pyproject.toml:build --output-file requirements/build.lock
+lock:  ## remake requirements/ and audit it; UPGRADE=--upgrade takes newer releases, UV names a uv
+	$(COMPILE) pyproject.toml --all-extras --group build --group audit \
+		--output-file requirements/versions.txt
+	for group in build audit; do \
+		$(LOCK) --group pyproject.toml:$$group --output-file requirements/$$group.lock || exit 1; \
+	done
 	$(LOCK) pyproject.toml --output-file requirements/run.lock
 	for extra in dev joblib ray submitit; do \
 		$(LOCK) pyproject.toml --extra $$extra --output-file requirements/$$extra.lock || exit 1; \
 	done
+	@$(PYTHON) -m study.audit
 
 clean:  ## remove caches (no data, no outputs)
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
