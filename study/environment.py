@@ -43,7 +43,8 @@ def main(command: str, arguments: list[str]) -> int:
     """Run `setup`, `check` or `test` and return the exit status of what it ran.
 
     `setup [LOCK ...]` makes or brings up to date `.venv` with those locks (default: run), by pip,
-    or by uv where the variable STUDY_INSTALLER is `uv`. `check` is format, lint, types and what
+    or by uv where the variable STUDY_INSTALLER is `uv`; with TORCH=cpu with PyTorch's builds for
+    CPUs, from the index or folder that TORCH_INDEX names. `check` is format, lint, types and what
     documents quote; `test` hands its arguments to pytest; both set up what they need first.
     """
     try:
@@ -69,7 +70,13 @@ def missing_packages_line() -> str | None:
 
 def setup(arguments: list[str]) -> int:
     """Install the locks that are named, `run` if none is, and say what was done."""
-    parser = argparse.ArgumentParser(prog="study setup", description="Makes .venv from the locks.")
+    parser = argparse.ArgumentParser(
+        prog="study setup",
+        description="Makes .venv from the locks.",
+        epilog="Variables: STUDY_INSTALLER=uv installs by uv. TORCH=cpu takes torch and "
+        "torchvision for CPUs, from TORCH_INDEX (an index's address, or a folder of wheels) or "
+        "where the installer looks; TORCH=locked takes those of the lock again.",
+    )
     what = ", ".join(f"{name} ({text})" for name, text in LOCKS.items())
     parser.add_argument("locks", nargs="*", metavar="LOCK", help=f"{what}; default: run")
     locks = parser.parse_args(arguments).locks or ["run"]

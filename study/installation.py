@@ -21,6 +21,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = ROOT / ".venv"
 UNFINISHED = "unfinished"
+LOCKED, CPU = "locked", "cpu"
+"""Which builds of torch and torchvision: those of the locks, on Linux for CUDA, or for CPUs."""
+CUDA = ("nvidia-", "cuda-", "triton")
+"""How the names begin of what on Linux only torch's builds for CUDA need."""
 
 
 class SetupError(Exception):
@@ -40,16 +44,17 @@ def ensure(lock: str, environment: Path = ENVIRONMENT) -> bool:
     if is_current(environment, lock):
         return False
     started = time.monotonic()
-    installer = _installer()
+    installer, torch = _installer(), _torch(environment)
     usable = _usable(environment)
     if not usable:
         _refuse_what_cannot_make(environment)
-    size = "" if usable else " (several GB on Linux: minutes)"
     path = _lock_path(lock).relative_to(ROOT)
-    print(f"study setup: {installer} installs {path} into {environment.name}{size}", flush=True)
+    what = path if torch == LOCKED else f"{path}, with torch for CPUs,"
+    size = "" if usable else f" ({_size(torch)}: minutes)"
+    print(f"study setup: {installer} installs {what} into {environment.name}{size}", flush=True)
     if not usable:
         _make(environment)
-    _install(installer, environment, lock, _read_stamp(environment) if usable else {})
+    _install(installer, environment, lock, _read_stamp(environment) if usable else {}, torch)
     took = f"{time.monotonic() - started:.0f} s"
     print(f"study setup: ready, Python {_version_of(environment)}, {took}", flush=True)
     return True
@@ -61,6 +66,7 @@ def is_current(environment: Path, lock: str) -> bool:
     return (
         interpreter(environment).exists()
         and _identity(environment).items() <= stamp.items()
+        and _torch(environment) == stamp.get("torch", LOCKED)
         and stamp.get(f"{lock}.lock") == _sha256(_lock_path(lock))
     )
 
@@ -120,6 +126,7 @@ def _usable(environment: Path) -> bool:
         interpreter(environment).exists()
         and _supported(_version_of(environment))
         and stamp.get("root", str(ROOT)) == str(ROOT)
+        and _torch(environment) == stamp.get("torch", LOCKED)
         and UNFINISHED not in stamp
     )
 
@@ -160,20 +167,78 @@ def _installer() -> str:
     return name
 
 
-def _install(installer: str, environment: Path, lock: str, stamp: dict[str, str]) -> None:
+def _torch(environment: Path) -> str:
+    """LOCKED or CPU: what the variable TORCH says, or else what is installed; `SetupError`.
+
+    Only on Linux the builds that the locks name are not for CPUs.
+    """
+    installed = _read_stamp(environment).get("torch", LOCKED)
+    name = os.environ.get("TORCH") or installed
+    if name not in (LOCKED, CPU):
+        raise SetupError(f"TORCH is {name!r}; choose from: {CPU}, {LOCKED}", 2)
+    return name if sys.platform == "linux" else LOCKED
+
+
+def _size(torch: str) -> str:
+    if sys.platform != "linux":
+        return "1 GB"
+    return "1.6 GB" if torch == CPU else "6 GB, of which CUDA 4; TORCH=cpu does without"
+
+
+def _install(
+    installer: str, environment: Path, lock: str, stamp: dict[str, str], torch: str
+) -> None:
     """Install what builds, `lock` and the project; `stamp` says what was installed before."""
     before = _contents(environment)
     _write_stamp(environment, {UNFINISHED: lock})
     install = _install_command(installer, environment)
+    path = _lock_path(lock)
     try:
-        for name in ("build", lock):
-            _run_quietly([*install, "--require-hashes", "-r", str(_lock_path(name))])
+        locked = [*install, "--require-hashes"]
+        if torch == CPU:
+            _install_torch_for_cpus(install, path)
+            path = _without_cuda(path, environment)
+            locked.append("--no-deps")  # the lock names all of them, but for those two
+        for each in (_lock_path("build"), path):
+            _run_quietly([*locked, "-r", str(each)])
         _run_quietly([*install, "--no-deps", "--editable", str(ROOT)])
     except (SetupError, KeyboardInterrupt):
         if stamp and _contents(environment) == before:
             _write_stamp(environment, stamp)
         raise
-    _write_stamp(environment, _updated(stamp, environment, lock))
+    _write_stamp(environment, {**_updated(stamp, environment, lock), "torch": torch})
+
+
+def _install_torch_for_cpus(install: list[str], lock: Path) -> None:
+    """Install the builds for CPUs of the locked torch and torchvision, from where they are.
+
+    That is PyTorch's own index, or a folder of wheels: TORCH_INDEX names it, or the installer's own
+    settings do. No lock has their hashes; their versions are the locked ones.
+    """
+    found = dict(re.findall(r"^(torch|torchvision)==(\S+)", lock.read_text("utf-8"), re.MULTILINE))
+    builds = [f"{name}=={version}+cpu" for name, version in sorted(found.items())]
+    index = os.environ.get("TORCH_INDEX", "")
+    where = ["--index-url", index] if index else []
+    if index and Path(index).is_dir():
+        where = ["--no-index", "--find-links", index]
+    try:
+        _run_quietly([*install, "--no-deps", *where, *builds])
+    except SetupError:
+        raise SetupError(
+            f"{' and '.join(builds)} cannot be installed from "
+            f"{index or 'where the installer looks'}: TORCH_INDEX=ADDRESS names the index of "
+            "PyTorch's builds for CPUs (its page on installing has the address), or a folder of "
+            "wheels; without TORCH=cpu the builds of the locks are taken"
+        ) from None
+
+
+def _without_cuda(lock: Path, environment: Path) -> Path:
+    """A lock beside the environment's stamp, without torch, torchvision and what CUDA needs."""
+    entries = re.split(r"\n(?=\S)", lock.read_text("utf-8"))
+    kept = [entry for entry in entries if not entry.startswith((*CUDA, "torch==", "torchvision=="))]
+    path = environment / f"{CPU}-{lock.name}"
+    path.write_text("\n".join(kept), "utf-8")
+    return path
 
 
 def _install_command(installer: str, environment: Path) -> list[str]:

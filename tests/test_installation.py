@@ -1,3 +1,4 @@
+import importlib.metadata
 import json
 import os
 import re
@@ -15,7 +16,7 @@ from study.environment import LOCKS
 ROOT = installation.ROOT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-ALL_LOCKS = [*LOCKS, "build"]
+ALL_LOCKS = [*LOCKS, "build", "audit"]
 PIN = re.compile(r"^([a-z0-9.-]+)==(\S+?)(?: ; (.*?))?(?: \\)?$", re.MULTILINE)
 
 
@@ -133,6 +134,7 @@ def installed(tmp_path, monkeypatch):
 
     monkeypatch.setattr(installation, "_run_quietly", run)
     monkeypatch.setenv("STUDY_INSTALLER", "pip")
+    monkeypatch.delenv("TORCH", raising=False)
     calls.path = tmp_path / ".venv"
     return calls
 
@@ -161,6 +163,86 @@ def test_everything_comes_from_locks_with_hashes_or_from_here(installed):
         from_here = {"--no-deps", str(ROOT)} <= set(command)
         assert from_here or "--require-hashes" in command
         assert "--no-build-isolation" in command
+
+
+ONLY_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="builds are for CPUs elsewhere")
+
+
+def arguments_of(installed: list[list[str]], text: str) -> list[str]:
+    (command,) = [each for each in installed if text in " ".join(each)]
+    return command
+
+
+@ONLY_LINUX
+def test_torch_for_cpus_leaves_out_what_cuda_needs_and_keeps_all_other_hashes(
+    installed, monkeypatch
+):
+    monkeypatch.setenv("TORCH", "cpu")
+    monkeypatch.setenv("TORCH_INDEX", "somewhere")
+    assert installation.ensure("dev", installed.path)
+    torch = arguments_of(installed, "torch==")
+    versions = {name: pins("dev")[name][0] for name in ("torch", "torchvision")}
+    assert torch[-2:] == [f"{name}=={version}+cpu" for name, version in versions.items()]
+    assert torch[torch.index("--index-url") + 1] == "somewhere"
+    assert "--no-deps" in torch
+    locked = arguments_of(installed, "cpu-dev.lock")
+    assert {"--require-hashes", "--no-deps"} <= set(locked)
+    kept = Path(locked[-1]).read_text("utf-8")
+    entries = re.split(r"\n(?=\S)", text_of("dev"))
+    dropped = [entry.partition("==")[0] for entry in entries if entry not in kept]
+    assert {"torch", "torchvision", "triton", "cuda-toolkit", "nvidia-cudnn-cu13"} <= set(dropped)
+    assert all(re.match("torch$|torchvision$|triton$|cuda-|nvidia-", name) for name in dropped)
+    assert len(re.split(r"\n(?=\S)", kept)) + len(dropped) == len(entries)
+
+
+def test_nothing_but_torch_needs_what_is_left_out():
+    """Of what is installed here, for CUDA or for CPUs."""
+    left_out = {name for name in pins("run") if name.startswith(installation.CUDA)}
+    for distribution in importlib.metadata.distributions():
+        name = distribution.metadata["Name"].lower()
+        if name == "torch" or name in left_out:
+            continue
+        needed = wanted([each for each in distribution.requires or [] if "extra ==" not in each])
+        assert left_out.isdisjoint(requirement.name for requirement in needed), name
+
+
+@ONLY_LINUX
+def test_the_builds_of_torch_stay_until_others_are_asked_for(installed, monkeypatch):
+    monkeypatch.setenv("TORCH", "cpu")
+    installation.ensure("run", installed.path)
+    monkeypatch.delenv("TORCH")
+    assert installation.is_current(installed.path, "run")
+    assert installation.ensure("dev", installed.path)
+    assert installed.made_environments() == 1
+    arguments_of(installed, "cpu-dev.lock")
+    monkeypatch.setenv("TORCH", "locked")
+    assert installation.ensure("run", installed.path)
+    assert installed.made_environments() == 2
+    arguments_of(installed, "requirements/run.lock")
+    monkeypatch.delenv("TORCH")
+    assert installation.is_current(installed.path, "run")
+
+
+@ONLY_LINUX
+@pytest.mark.parametrize("folder", [False, True])
+def test_builds_that_cannot_be_had_are_one_line_that_says_where_they_are(
+    installed, folder, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("TORCH", "cpu")
+    monkeypatch.setenv("TORCH_INDEX", str(tmp_path) if folder else "")
+    installed.failing = "+cpu"
+    with pytest.raises(installation.SetupError, match=r"torch==\S+\+cpu.*TORCH_INDEX=ADDRESS"):
+        installation.ensure("run", installed.path)
+    assert ("--find-links" in installed[-1]) == folder
+    assert "--index-url" not in installed[-1]
+    assert not installation.is_current(installed.path, "run")
+
+
+def test_other_builds_of_torch_are_refused_before_anything(installed, monkeypatch):
+    monkeypatch.setenv("TORCH", "rocm")
+    with pytest.raises(installation.SetupError, match="TORCH is 'rocm'; choose from: cpu, locked"):
+        installation.ensure("run", installed.path)
+    assert installed == []
 
 
 def test_every_lock_brings_run_and_keeps_the_others(installed):
