@@ -11,7 +11,7 @@ LOCK = $(COMPILE) --generate-hashes --constraints requirements/versions.txt
 
 .NOTPARALLEL:
 .PHONY: help study tensorboard setup check format test bench clusters published compare faults \
-	lock clean distclean
+	mutants lock clean distclean
 
 help:  ## list the targets (default)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -52,11 +52,16 @@ clusters:  ## one study by joblib, Slurm and Ray on this machine (Debian), compa
 published: setup  ## write what README.md and docs/ quote: tables, figures, claims, keys, what code prints
 	$(BIN)/python -m study.refresh
 
-compare: setup  ## train golden cells at BASE=main~1 and here (minutes): 1 if a bit differs, RECIPE not
+compare: setup  ## train golden cells at BASE=main~1 and here (minutes); fails on a bit, unless RECIPE rose
 	@$(BIN)/python -m benchmarks.compare $(BASE)
 
 faults: setup  ## break a small study in every way (10 minutes) and mend it; ARGS goes to it
 	$(BIN)/python -m faults $(ARGS)
+
+mutants:  ## mutate what decides claims (hours) and list the mutants that no test notices; ARGS
+	@$(PYTHON) -m study setup mutants
+	$(BIN)/mutmut run $(ARGS)
+	$(BIN)/mutmut results
 
 lock:  ## remake requirements/ and audit it; UPGRADE=--upgrade takes newer releases, UV names a uv
 	$(COMPILE) pyproject.toml --all-extras --group build --group audit \
@@ -65,7 +70,7 @@ lock:  ## remake requirements/ and audit it; UPGRADE=--upgrade takes newer relea
 		$(LOCK) --group pyproject.toml:$$group --output-file requirements/$$group.lock || exit 1; \
 	done
 	$(LOCK) pyproject.toml --output-file requirements/run.lock
-	for extra in dev joblib ray submitit; do \
+	for extra in dev joblib mutants ray submitit; do \
 		$(LOCK) pyproject.toml --extra $$extra --output-file requirements/$$extra.lock || exit 1; \
 	done
 	@$(PYTHON) -m study.audit

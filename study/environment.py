@@ -24,6 +24,7 @@ LOCKS = {
     "run": "what training and reports need",
     "dev": "run, and what checks and tests need",
     "joblib": "run, and hydra/launcher=joblib",
+    "mutants": "run, and what `make mutants` needs",
     "ray": "run, and hydra/launcher=ray",
     "submitit": "run, and hydra/launcher=submitit_slurm",
 }

@@ -79,6 +79,16 @@ def test_the_releases_with_malware_cannot_be_chosen(package):
     assert all(pins(lock)[package][0] >= Version("2.6.4") for lock in LOCKS)
 
 
+def test_mutants_meet_every_test_of_what_they_mutate():
+    mutmut = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["mutmut"]
+    patterns = ("tests/test_claims_*.py", "tests/test_statistics*.py")
+    files = sorted(
+        path.relative_to(ROOT).as_posix() for each in patterns for path in ROOT.glob(each)
+    )
+    assert mutmut["pytest_add_cli_args_test_selection"] == files
+    assert all(list(ROOT.glob(pattern)) for pattern in mutmut["only_mutate"])
+
+
 def test_the_bounds_are_those_of_the_project():
     low, high = installation.python_bounds()
     requirement = Requirement(f"python{PROJECT['requires-python']}")

@@ -174,7 +174,7 @@ def read_tensors(
 def keep(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> None:
     """Writes a cache, for the owner of its directory, or warns that it cannot be.
 
-    In a directory that is not the repository's own, whose it is gets one line on standard error.
+    Where the directory is not the repository's own, one line on standard error says so.
     """
     try:
         content = save(dict(tensors), metadata=dict(metadata))
