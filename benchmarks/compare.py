@@ -25,7 +25,7 @@ from study.outputs.comparable import ABSENT, Difference, comparable, differences
 
 ROOT = Path(__file__).parents[1]
 SHOWN = 5
-"""Differences of a cell that are printed; the others are counted."""
+"""Differences of a cell, beside its tensors, that are printed; the others are counted."""
 
 COMMON = (
     "data=image_folder",
@@ -170,7 +170,10 @@ def verdict(base: Side, head: Side) -> tuple[list[str], bool]:
         wrong = wrong or not allowed
         why = f" (LEVEL_RECIPES: {', '.join(levels)})" if levels else ""
         lines.append(f"{name}: {'differs' if allowed else 'DIFFERS'} in {len(lost)} values{why}")
-        lines += [f"    {difference}" for difference in lost[:SHOWN]]
+        tensors = [each.place[-1] for each in lost if each.place[0] == "weights"]
+        lines += [f"    weights: {', '.join(tensors)}"] if tensors else []
+        others = [f"    {each}" for each in lost if each.place[0] != "weights"]
+        lines += others[:SHOWN]
     if wrong:
         lines.append("results changed: mend that, or raise RECIPE (study/configuration.py)")
     return lines, wrong
