@@ -64,7 +64,11 @@ def missing_packages_line() -> str | None:
     if not missing:
         return None
     lacks = f"this Python ({sys.executable}) has no {missing[0]}"
-    if is_current(ENVIRONMENT, "run"):
+    try:
+        ready = is_current(ENVIRONMENT, "run")
+    except SetupError:  # TORCH is set to what no build is called; the set-up will say so
+        ready = False
+    if ready:
         return f"{lacks}; run {script(ENVIRONMENT, 'study')} instead"
     return f"{lacks}; run `make study`, or `python -m study setup` first"
 

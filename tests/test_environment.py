@@ -38,6 +38,10 @@ def test_a_python_without_the_packages_is_told_what_to_run(monkeypatch):
     assert line is not None
     assert "has no no_such_package; run " in line
     assert "\n" not in line
+    monkeypatch.setenv("TORCH", "somebody else's variable")
+    line = environment.missing_packages_line()
+    assert line is not None
+    assert line.endswith("run `make study`, or `python -m study setup` first")
 
 
 def test_set_up_needs_nothing_but_the_standard_library():
