@@ -41,6 +41,7 @@ def test_equal_cells_are_equivalent_and_a_constant_gap_is_so_within_more_than_it
     same = tost([1.0, 2.0], [1.0, 2.0], 0.1)
     assert same is not None
     assert (same.p, same.low, same.high) == (0, 0, 0)
+    assert (same.margin, same.num) == (0.1, 2)
     apart = [tost([2.0, 3.0], [1.0, 2.0], margin) for margin in (1.0, 1.5)]
     assert [found and found.p for found in apart] == [1, 0]
 
@@ -51,3 +52,9 @@ def test_one_seed_shows_no_sameness_and_a_margin_is_positive() -> None:
     for margin in (0.0, -1.0, float("nan")):
         with pytest.raises(ValueError, match="not positive"):
             tost([1.0, 2.0], [1.0, 2.0], margin)
+
+
+def test_a_seed_of_one_cell_alone_is_never_dropped() -> None:
+    for test in (smallest_margin, lambda first, second: tost(first, second, 0.1)):
+        with pytest.raises(ValueError, match="shorter"):
+            test([1.0, 2.0, 3.0], [1.0, 2.0])

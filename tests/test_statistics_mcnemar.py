@@ -43,6 +43,13 @@ def test_predictions_on_different_examples_are_not_paired() -> None:
         mcnemar([], [])
 
 
+def test_answers_of_0_and_1_are_those_of_wrong_and_right() -> None:
+    first, second = [1, 1, 1, 0, 0, 1], [0, 0, 1, 0, 1, 0]
+    expected = mcnemar([bool(x) for x in first], [bool(x) for x in second])
+    assert mcnemar(first, second) == expected
+    assert (expected.only_first, expected.only_second) == (3, 1)
+
+
 def test_equal_networks_have_p_1_on_a_large_test_set() -> None:
     correct = np.ones(10_000, dtype=bool)
     assert mcnemar(correct, correct).p == 1

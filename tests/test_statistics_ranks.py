@@ -12,6 +12,11 @@ def test_below_ten_seeds_there_is_no_verdict(num_seeds: int) -> None:
     assert signed_rank_test([1.0] * num_seeds, [0.0] * num_seeds) is None
 
 
+def test_a_seed_of_one_cell_alone_is_never_dropped() -> None:
+    with pytest.raises(ValueError, match="longer"):
+        signed_rank_test([1.0] * MIN_SEEDS, [0.0] * (MIN_SEEDS + 1))
+
+
 @given(st.integers(0, 999), st.integers(MIN_SEEDS, 40))
 def test_the_test_is_scipys(seed: int, num_seeds: int) -> None:
     first, second = np.random.default_rng(seed).normal(size=(2, num_seeds))
@@ -30,4 +35,4 @@ def test_ten_seeds_on_one_side_are_as_sure_as_a_coin_can_be() -> None:
 def test_equal_cells_have_p_1() -> None:
     found = signed_rank_test([1.0] * 10, [1.0] * 10)
     assert found is not None
-    assert (found.p, found.num) == (1, 10)
+    assert found == (0.0, 1.0, 10)

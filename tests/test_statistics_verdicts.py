@@ -5,12 +5,14 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import stdtr
 
+from study.statistics.corrections import Bounds
 from study.statistics.equivalence import tost
 from study.statistics.intervals import mean_and_error
-from study.statistics.verdicts import Effect, Judgement, Kind, judge
+from study.statistics.verdicts import Effect, Judgement, Kind, _judge_same, judge
 
 NUM_FILES = 3_000
 ALLOWED = 0.05 + 3 * np.sqrt(0.05 * 0.95 / NUM_FILES)
@@ -177,6 +179,55 @@ def test_every_verdict_follows_from_the_bounds_beside_it(family: list[Effect]) -
         assert (p <= 0.05 and enough) == (judged.outcome == "supported")
 
 
+def rejected(pvalues: list[float], alpha: float) -> list[bool]:
+    """Holm's procedure as he states it: from the smallest p on, until the first that is above."""
+    found = [False] * len(pvalues)
+    for place, index in enumerate(np.argsort(pvalues, kind="stable")):
+        if pvalues[index] > alpha / (len(pvalues) - place):
+            break
+        found[index] = True
+    return found
+
+
+def one_sided(effect: Effect) -> tuple[float, float]:
+    """The p of what supporting a claim rejects, and of what refuting it rejects."""
+    d = effect.smallest
+
+    def below(threshold: float) -> float:
+        return stdtr(effect.degrees, (effect.estimate - threshold) / effect.standard_error)
+
+    def above(threshold: float) -> float:
+        return stdtr(effect.degrees, (threshold - effect.estimate) / effect.standard_error)
+
+    if effect.kind == "greater":
+        return above(0), below(d)
+    if effect.kind == "at least":
+        return above(-d), below(-d)
+    return max(above(-d), below(d)), min(1, 2 * min(below(-d), above(d)))
+
+
+near_borders = st.builds(
+    lambda claim, border, errors: claim._replace(
+        estimate=border * claim.smallest + errors * claim.standard_error
+    ),
+    claims,
+    st.sampled_from([-1, 0, 1]),
+    st.floats(-6, 6),
+)
+
+
+@settings(max_examples=200)
+@given(st.lists(near_borders, min_size=1, max_size=4))
+def test_verdicts_are_two_families_of_one_sided_tests_by_holm(family: list[Effect]) -> None:
+    support, against = map(list, zip(*map(one_sided, family), strict=True))
+    outcomes = [judged.outcome for judged in judge(family)]
+    enough = [each.kind != "greater" or each.estimate >= each.smallest for each in family]
+    supported = [a and b for a, b in zip(rejected(support, 0.025), enough, strict=True)]
+    assert [each == "supported" for each in outcomes] == supported
+    refuted = [a and not b for a, b in zip(rejected(against, 0.025), supported, strict=True)]
+    assert [each == "refuted" for each in outcomes] == refuted
+
+
 @given(st.lists(claims, min_size=1, max_size=6), st.randoms(use_true_random=False))
 def test_the_order_of_claims_changes_nothing(family: list[Effect], random: object) -> None:
     order = sorted(range(len(family)), key=lambda _: random.random())  # type: ignore[attr-defined]
@@ -208,6 +259,23 @@ def test_a_difference_below_d_is_never_support_however_certain() -> None:
     assert judged.outcome == "refuted"
     (judged,) = judge([Effect(0.9, 0.05, 4, 1.0)])
     assert judged.outcome == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("within", "outside", "outcome"),
+    [
+        (Bounds(-1.0, 0.5), Bounds(-2.0, 2.0), "undecided"),
+        (Bounds(-0.5, 1.0), Bounds(-2.0, 2.0), "undecided"),
+        (Bounds(-0.5, 0.5), Bounds(-2.0, 2.0), "supported"),
+        (Bounds(0.5, 3.0), Bounds(1.0, 3.0), "undecided"),
+        (Bounds(-3.0, -0.5), Bounds(-3.0, -1.0), "undecided"),
+        (Bounds(0.5, 3.0), Bounds(1.5, 3.0), "refuted"),
+    ],
+)
+def test_a_bound_on_the_border_of_sameness_decides_nothing(
+    within: Bounds, outside: Bounds, outcome: str
+) -> None:
+    assert _judge_same(1.0, within, outside, 0.5).outcome == outcome
 
 
 def test_what_matters_must_be_more_than_nothing() -> None:
