@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -46,8 +47,8 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def read_cached(source: CountingSource, root: Path, *, fresh: bool = False) -> Images:
-    return cache.read_cached(source, root, source.cache(root), fresh=fresh)
+def read_cached(source: CountingSource, root: Path, **options: Any) -> Images:
+    return cache.read_cached(source, root, source.cache(root), **options)
 
 
 def same(first: Images, second: Images) -> bool:
@@ -209,6 +210,7 @@ def test_of_several_at_once_one_decodes(root: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+from typing import Any
 from test_data_cache import CountingSource, read_cached
 import study.data.cache as cache
 
