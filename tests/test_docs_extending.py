@@ -1,5 +1,6 @@
 """docs/extending.md: its blocks, applied to a copy of the tree, add what they say they add."""
 
+import json
 import re
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from study.exercises.page import blocks, commands
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
 ABOUT_TEN = 16
+ADDITIONS = (
+    *("An activation", "An initialization", "A norm", "A model", "An optimizer", "A data set"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +32,7 @@ def test_every_block_of_the_page_is_applied_or_is_a_command() -> None:
     assert all(block.language == "bash" for block in rest)
 
 
-@pytest.mark.parametrize("title", ["An activation", "An initialization", "A norm", "A data set"])
+@pytest.mark.parametrize("title", ADDITIONS)
 def test_an_addition_takes_about_ten_lines_of_code(title: str) -> None:
     section = PAGE.partition(f"## {title}\n")[2].partition("\n## ")[0]
     code = [edit["block"] for edit in EDIT.finditer(section) if not edit["block"].startswith("#")]
@@ -67,30 +71,37 @@ def test_the_initialization_is_drawn_and_predicted(copy: Copy) -> None:
     assert "activation variance in 2 of 2 layers" in printed
 
 
-def test_the_norm_keeps_stacked_replicas_apart(copy: Copy) -> None:
+def test_the_model_trains_alone_and_the_optimizer_in_stacks(copy: Copy) -> None:
+    residual = copy.study("train", "study=models", "model=residual", *TINY)
+    assert "4 alone" in residual
+    assert "ResidualMLP has a forward of its own" in residual
+    pretrained = ("pretraining=autoencoder", "data.normalize=unit", "activation=sigmoid")
+    refused = copy.study("train", "study=models", "model=residual", *pretrained, *TINY, status=2)
+    assert "model=residual has a forward of its own" in refused
+    copy.study("train", "-m", "study=nadam", "optimizer=nadam,adam", *TINY)
+    for path in (copy.root / "outputs/nadam").glob("*/result.json"):
+        assert json.loads(path.read_text())["provenance"]["engine"] == "stacked"
+
+
+def test_the_norm_normalizes_and_its_networks_train_alone(copy: Copy) -> None:
     code = """
 import torch
-from study.networks import CNN, MLP, make_norm
-from study.population.stacking import StackedNetwork
+from study.networks import CNN, make_norm
+from study.population.stacking import unstackable
 generator = torch.Generator().manual_seed(0)
-x = torch.randn(5, 2, 8, 8, generator=generator, dtype=torch.float64)
-for make in (lambda: MLP(128, 3, widths=[6, 6], norm="layer"),
-             lambda: CNN((2, 8, 8), 3, channels=[[4], [4]], head=[6], norm="layer")):
-    networks = [make().double() for _ in range(3)]
-    alone = torch.stack([network(x) for network in networks])
-    torch.testing.assert_close(StackedNetwork(networks)(x), alone)
 z = make_norm("layer", 7)(torch.randn(4, 7, generator=generator))
 torch.testing.assert_close(z.mean(1), torch.zeros(4), atol=1e-6, rtol=0)
 torch.testing.assert_close(z.var(1, correction=0), torch.ones(4), atol=1e-3, rtol=0)
+print(unstackable(CNN((2, 8, 8), 3, channels=[[4], [4]], head=[6], norm="layer")))
 """
-    copy.run("-c", code)
-    copy.study("train", "study=norms", "norm=layer", *TINY)
+    assert "LayerNorm has no stacked form" in copy.run("-c", code)
+    assert "LayerNorm has no stacked form" in copy.study(
+        "train", "study=norms", "norm=layer", *TINY
+    )
     assert "another version" not in copy.study("status", "outputs/norms")
     path = copy.root / "study/networks/normalization.py"
     before = path.read_text(encoding="utf-8")
-    other = before.replace(
-        "return functional.layer_norm(each", "return -functional.layer_norm(each"
-    )
+    other = before.replace("return functional.layer_norm(x", "return -functional.layer_norm(x")
     path.write_text(other, encoding="utf-8")
     told = copy.study("status", "outputs/norms")
     path.write_text(before, encoding="utf-8")

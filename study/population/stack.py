@@ -22,9 +22,6 @@ from study.population.stacking import (
 from study.population.tally import Tally
 from study.population.training import Slots, load_slots, parts_of, slots_of
 
-STEP = "step"
-"""The slot that counts updates, one number for all that a slice holds."""
-
 
 class Slice(NamedTuple):
     """What of a parameter belongs to the replicas `first`, ..., `last` - 1: `part`, a row each."""
@@ -159,7 +156,8 @@ class Stack:
             if one.first <= index < one.last:
                 name = self._names[one.parameter]
                 for slot, value in slots.items():
-                    row = value if slot == STEP else self._plain(one, value)[index - one.first]
+                    # A number that is of a slice as a whole counts updates, or follows from them.
+                    row = value if value.dim() == 0 else self._plain(one, value)[index - one.first]
                     state[f"optimizer.{slot}.{name}"] = row
         return state
 
@@ -175,8 +173,8 @@ class Stack:
         own = [slots.get(self._names[one.parameter], {}) for slots in kept[one.first : one.last]]
         rows: dict[str, Tensor] = {}
         for slot, value in own[0].items():
-            rows[slot] = value if slot == STEP else torch.empty_like(one.part)
-            if slot != STEP:
+            rows[slot] = torch.empty_like(one.part) if value.dim() else value
+            if value.dim():
                 for row, slots in zip(self._plain(one, rows[slot]), own, strict=True):
                     row.copy_(slots[slot])
         return rows
