@@ -3,7 +3,7 @@
 import copy
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import combinations
@@ -165,6 +165,45 @@ class Weighted(MLP):
         self.scale = nn.Parameter(torch.ones(1))
 
 
+class Called(MLP):
+    """An MLP with a call of its own around its forward."""
+
+    def __call__(self, x: Tensor) -> Any:
+        return 2 * super().__call__(x)
+
+
+def frozen(network: Network) -> None:
+    network.blocks[0].requires_grad_(False)
+
+
+def shared(network: Network) -> None:
+    first, second = network.hidden_blocks()
+    second.layer = first.layer
+
+
+def hooked(network: Network) -> None:
+    network.blocks[1].register_forward_hook(lambda _, inputs, out: out + inputs[0])
+
+
+def replaced(network: Network) -> None:
+    network.blocks[1].forward = torch.zeros_like
+
+
+def scaled(network: Network) -> None:
+    network.output.weight.register_hook(lambda gradient: 2 * gradient)
+
+
+def spectral(network: Network) -> None:
+    nn.utils.spectral_norm(list(network.hidden_blocks())[1].layer)
+
+
+def changed(change: Callable[[Network], None]) -> Network:
+    """A network that was changed after it was made, its class left as it is."""
+    network = MLP(6, 3, widths=[6, 6])
+    change(network)
+    return network
+
+
 def blocks_with(**parts: nn.Module) -> Network:
     """A network whose second block has these parts in place of its own."""
     network = MLP(50, 3, widths=[6, 6])
@@ -184,6 +223,13 @@ def test_what_is_made_of_the_projects_own_parts_can_be_stacked() -> None:
         (Residual(50, 3, widths=[6, 6]), "Residual has a forward of its own"),
         (Weighted(50, 3, widths=[6]), "Weighted has weights beside its blocks: scale"),
         (nn.Linear(50, 3), "Linear has a forward of its own"),
+        (changed(frozen), "blocks.0.layer.weight of MLP is not trained"),
+        (changed(shared), "MLP uses a weight twice"),
+        (changed(hooked), "Block has hooks, or a call of its own"),
+        (changed(replaced), "Block has hooks, or a call of its own"),
+        (changed(scaled), "output.weight of MLP has a hook on its gradient"),
+        (changed(spectral), "has hooks, or a call of its own"),
+        (Called(50, 3, widths=[6]), "Called has hooks, or a call of its own"),
         (Network([SkipBlock(nn.Linear(50, 50), flattens=True)], nn.Linear(50, 3)), "SkipBlock has"),
         (blocks_with(norm=nn.GroupNorm(1, 6)), "GroupNorm has no stacked form"),
         (blocks_with(norm=nn.LayerNorm(6, elementwise_affine=False)), "LayerNorm has no stacked"),
@@ -191,6 +237,7 @@ def test_what_is_made_of_the_projects_own_parts_can_be_stacked() -> None:
         (blocks_with(activation=Centred()), "Centred has no stacked form"),
         (blocks_with(activation=nn.Softmax(1)), "Softmax has no stacked form"),
         (blocks_with(activation=nn.RReLU()), "RReLU has no stacked form"),
+        (blocks_with(dropout=nn.Dropout(1e-9)), "Dropout has no stacked form"),
         (blocks_with(activation=nn.PReLU(6)), "PReLU has no stacked form"),
         (blocks_with(dropout=OwnDropout(0.5)), "OwnDropout has no stacked form"),
         (blocks_with(layer=nn.utils.parametrizations.weight_norm(nn.Linear(6, 6))), "Linear has"),

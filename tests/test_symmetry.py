@@ -248,6 +248,33 @@ def test_a_convolution_reads_channels_and_a_dense_layer_their_pixels() -> None:
     assert found == {1: [0] * 4, 2: [0, 1, 1], 3: [0, 1, 1, 1, 1]}
 
 
+class Masked(nn.Linear):
+    """A reader that reads some of its inputs otherwise than by their weights."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x * (torch.arange(x.shape[1]) > 2))
+
+
+class SkipBlock(Block):
+    """A block that adds what it is fed."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + super().forward(x)
+
+
+def test_units_whose_reader_is_unknown_are_watched_and_not_held() -> None:
+    masked = MLP(256, 3, widths=[5, 5])
+    block(masked, 1).layer = Masked(5, 5)
+    skipping = MLP(256, 3, widths=[5, 5])
+    skipping.blocks[1] = SkipBlock(nn.Linear(5, 5))
+    for network in (masked, skipping):
+        held = {layer: units.held for layer, units in Symmetry.of(constant(network))._layers}
+        assert held == {1: False, 2: type(block(network, 1)) is Block and network is not masked}
+    whole = constant(MLP(256, 3, widths=[5, 5]))
+    assert all(units.held for _, units in Symmetry.of(whole)._layers)
+    assert not any(units.held for _, units in Symmetry.of(whole, hold=False)._layers)
+
+
 def test_blocks_whose_parts_are_unknown_are_watched_and_not_held() -> None:
     network = constant(MLP(256, 3, widths=[5, 5]))
     block(network, 1).activation = nn.Softmax(1)

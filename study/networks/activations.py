@@ -105,13 +105,16 @@ def is_elementwise(module: nn.Module) -> bool:
     parameter = next(module.parameters(), torch.empty(0, dtype=torch.float64))
     numbers = torch.linspace(-3, 3, 8).to(parameter)[torch.arange(8) * 3 % 8].view(2, 2, 2)
     try:
-        with torch.no_grad():
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            stream = torch.get_rng_state()
             together = module(numbers.clone())
             each = torch.cat([module(one.view(1, 1, 1)).flatten() for one in numbers.flatten()])
+            drew = not torch.equal(stream, torch.get_rng_state())
     except (RuntimeError, TypeError, ValueError, IndexError, AttributeError):
         return False
-    same_shape: bool = together.shape == numbers.shape
-    return same_shape and torch.allclose(together.flatten(), each, rtol=1e-6, atol=1e-9)
+    if drew or together.shape != numbers.shape:
+        return False
+    return torch.allclose(together.flatten(), each, rtol=1e-6, atol=1e-9)
 
 
 def pieces_per_unit(activation: nn.Module) -> int:

@@ -13,7 +13,7 @@ import yaml
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from study.configuration import plain
+from study.configuration import level_versions, plain, version_changes
 from study.data import Normalize
 from study.errors import InputError, listed, unknown
 from study.networks import Network, build_network
@@ -86,6 +86,8 @@ def load(
     if record := _read_record(cell):
         _check_files(cell, record)
     config = _read_config(cell)
+    if record:
+        _check_versions(cell, record, config)
     tensors, input_shape = _read_tensors(cell)
     states = by_replica(tensors)
     normalize = Normalize.from_state(states.pop("normalization", {}))
@@ -165,6 +167,19 @@ def _check_files(cell: Path, record: Mapping[str, Any]) -> None:
             verified(path, record["files"].get(path.name, ""))
         except ValueError as reason:
             raise InputError(f"{path} is damaged: {reason}; train the cell again") from None
+
+
+def _check_versions(cell: Path, record: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """`InputError` where this code has another model, activation or norm of the same name."""
+    names = {f"{group}={keys['name']}" for group, keys in config.items()}
+    recorded = record["provenance"].get("levels", {})
+    trained = {level: version for level, version in recorded.items() if level in names}
+    now = level_versions({f"{group}.name": keys["name"] for group, keys in config.items()})
+    if changed := version_changes(trained, now):
+        raise InputError(
+            f"{cell} was trained by another version of {listed(changed)}: train it anew, or load "
+            "it with the code that trained it"
+        )
 
 
 def _read_config(cell: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from study.data import Split
 from study.networks import Network, set_generators
 from study.population.batches import SeedBatches, evaluation_batches
 from study.population.group import NO_PAUSES, EpochSums, Evaluation, Pauses, State
-from study.population.optimizers import make_optimizer
+from study.population.optimizers import is_elementwise, make_optimizer
 from study.population.settings import Replica, Settings
 from study.population.symmetry import Symmetry
 from study.population.tally import Tally
@@ -30,7 +30,8 @@ class Alone:
         self.network = network
         self.replicas = [replica]
         self.settings = settings
-        self.symmetry = Symmetry.of(network)
+        hold = is_elementwise(settings.optimizer["name"])
+        self.symmetry = Symmetry.of(network, hold=hold)
 
     def start(self) -> None:
         lr = self.replicas[0].lr

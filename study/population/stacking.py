@@ -171,6 +171,8 @@ STACKED: dict[type[nn.Module], type[nn.Module]] = {
 Poolings, and what has no weights and works element by element, serve all K as they are.
 """
 PARTS = ("layer", "norm", "activation", "pool", "dropout")
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+"""Where a module keeps what is called beside its forward."""
 
 
 def stacked(plain: nn.Module, num_replicas: int) -> nn.Module:
@@ -194,6 +196,8 @@ def unstackable(network: nn.Module) -> str | None:
     own = {name.partition(".")[0] for name in network.state_dict()} - {"blocks", "output"}
     if own:
         return f"{type(network).__name__} has weights beside its blocks: {', '.join(sorted(own))}"
+    if changed := _changed(network):
+        return changed
     dense = False
     for block in network.hidden_blocks():
         if type(block).forward is not Block.forward:
@@ -207,6 +211,27 @@ def unstackable(network: nn.Module) -> str | None:
             if not _has_stacked_form(getattr(block, name)):
                 return _formless(getattr(block, name))
     return None if _has_stacked_form(network.output) else _formless(network.output)
+
+
+def _changed(network: Network) -> str | None:
+    """What makes a network another than its modules' types say, in words, if anything does."""
+    named = list(network.named_parameters(remove_duplicate=False))
+    if len({id(parameter) for _, parameter in named}) < len(named):
+        return f"{type(network).__name__} uses a weight twice"
+    for name, parameter in named:
+        if not parameter.requires_grad:
+            return f"{name} of {type(network).__name__} is not trained"
+        if parameter._backward_hooks:
+            return f"{name} of {type(network).__name__} has a hook on its gradient"
+    for module in network.modules():
+        has_hooks = any(getattr(module, name) for name in HOOKS)
+        if (
+            has_hooks
+            or "forward" in vars(module)
+            or type(module).__call__ is not nn.Module.__call__
+        ):
+            return f"{type(module).__name__} has hooks, or a call of its own"
+    return None
 
 
 def _has_stacked_form(plain: nn.Module) -> bool:

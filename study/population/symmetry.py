@@ -32,30 +32,33 @@ class Symmetry:
 
     `chain` holds each block with the module that reads its outputs, or `None` where none is known.
     Where all parts of a block treat its units alike, equal ones are held: they pass on what the
-    first of them does, and become after each update what it has become. Other blocks are watched:
-    `broken` is the first layer, counted from 1, whose equal units rounding has told apart. Dropout
-    and noise draw for each unit, so units behind them may part.
+    first of them does, and become after each update what it has become. Other blocks are watched,
+    all of them without `hold` (an optimizer may treat equal numbers unequally): `broken` is the
+    first layer, counted from 1, whose equal units rounding has told apart. Dropout and noise draw
+    for each unit, so units behind them may part.
     """
 
-    def __init__(self, chain: Sequence[tuple[Block, nn.Module | None]]) -> None:
+    def __init__(
+        self, chain: Sequence[tuple[Block, nn.Module | None]], *, hold: bool = True
+    ) -> None:
         self._layers: list[tuple[int, EqualUnits]] = []
         for layer, (block, reader) in enumerate(chain, start=1):
             drawn = any(isinstance(module, Stochastic) for module in block.modules())
             if not drawn and not block.layer.weight.is_meta:
-                units = EqualUnits(block, reader)
+                units = EqualUnits(block, reader, hold=hold)
                 self._layers += [(layer, units)] if units.exist else []
         self.broken: int | None = None
 
     @classmethod
-    def of(cls, network: nn.Module) -> "Symmetry":
+    def of(cls, network: nn.Module, *, hold: bool = True) -> "Symmetry":
         """That of a network; who reads whom in a forward of its own, nobody knows."""
         if not isinstance(network, Network):
             return cls(())
         blocks = list(network.hidden_blocks())
         if not network.is_chain:
-            return cls([(block, None) for block in blocks])
-        layers = [*(block.layer for block in blocks), network.output]
-        return cls(list(zip(blocks, layers[1:], strict=True)))
+            return cls([(block, None) for block in blocks], hold=hold)
+        readers = [_reader(block) for block in blocks[1:]] + ([network.output] if blocks else [])
+        return cls(list(zip(blocks, readers, strict=True)), hold=hold)
 
     def __bool__(self) -> bool:
         return bool(self._layers)
@@ -75,9 +78,9 @@ class Symmetry:
 class EqualUnits:
     """The units of a block that have the same weights, to the last bit, before and behind them."""
 
-    def __init__(self, block: Block, reader: nn.Module | None) -> None:
+    def __init__(self, block: Block, reader: nn.Module | None, *, hold: bool) -> None:
         self.block, self.reader = block, reader
-        self.held = reader is not None and _treats_units_alike(block)
+        self.held = hold and _reads_alike(reader, block) and _treats_units_alike(block)
         own, pieces = _by_unit(block), pieces_per_unit(block.activation)
         read = None if reader is None else _read_by(reader, len(own))
         self.first = _first_equal(own if read is None else torch.cat([own, read.flatten(1)], 1))
@@ -137,6 +140,22 @@ class _Tie(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         return gradients[0].index_select(1, *ctx.saved_tensors), None
+
+
+def _reader(block: Block) -> nn.Module | None:
+    """What reads the units before a block, if that is its layer alone."""
+    return block.layer if type(block).forward is Block.forward else None
+
+
+def _reads_alike(reader: nn.Module | None, block: Block) -> bool:
+    """Whether a module reads each unit by the weights that it has for it, and in no other way.
+
+    Those of a decoder that is tied to the block are the block's own.
+    """
+    kinds = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+    if type(reader) in kinds and getattr(reader, "groups", 1) == 1:
+        return True
+    return reader is not None and getattr(reader, "layer", None) is block.layer
 
 
 def _treats_units_alike(block: Block) -> bool:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from study.networks import Block
-from study.population.optimizers import optimizer_of, parameter_groups
+from study.population.optimizers import is_elementwise, optimizer_of, parameter_groups
 from study.population.symmetry import Symmetry
 from study.population.training import restore_training, training_state
 from study.pretraining.trainee import (
@@ -48,7 +48,7 @@ class GradientTrainee:
         decay = optimizer["weight_decay"]
         groups = parameter_groups(self._modules, weight_decay=decay, layers=WEIGHT_LAYERS)
         self._optimizer = optimizer_of(groups, lr, optimizer)
-        self._symmetry = Symmetry([(block, top)])
+        self._symmetry = Symmetry([(block, top)], hold=is_elementwise(optimizer["name"]))
         self._symmetry.start()
 
     def descend(
