@@ -13,7 +13,7 @@ from study.claims.question import Question
 from study.claims.schema import Claim, parse_claims
 from study.compose import hydra_ready
 from study.configuration import levels
-from study.report.factors import level_text
+from study.report.factors import level_text, shown_level
 from study.report.frames import Frames
 from study.sweep import Plan, plan
 
@@ -93,7 +93,7 @@ def claims_of(name: str) -> list[Claim]:
     for cell in planned(name).cells:
         rates = [(RATE, rate) for rate in cell.config["optimizer"]["lr"]]
         for factor, level in [*cell.factors.items(), *rates]:
-            known.setdefault(factor, []).append(level_text(level))
+            known.setdefault(factor, []).append(shown_level(factor, level))
     levels_of = {factor: list(dict.fromkeys(each)) for factor, each in known.items()}
     claims = parse_claims(planned(name).base.config["claims"])
     return [with_whole_names(claim, levels_of) for claim in claims]

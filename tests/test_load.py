@@ -391,14 +391,14 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"activation": "rleu"}, "unknown level of activation 'rleu' (did you mean 'relu'?)"),
     ({"activaton": "relu"}, "unknown factor 'activaton' (did you mean 'activation'?)"),
     ({"sed": 0}, "(did you mean 'seed'?); choose from: activation, norm, model.widths, batch_size"),
-    ({"model.widths": [9, 9]}, "unknown level of model.widths '[9,9]'"),
+    ({"model.widths": [9, 9]}, "unknown level of model.widths '2x9'"),
     ({"norm": None}, "unknown level of norm 'null'; choose from: none, batch"),
     (
         {"norm": "batch"},
         "has 3 cells of norm = batch: choose by activation (relu, elu alpha=2) and "
-        "model.widths ([8,8], [9]) and batch_size ((default), 16)",
+        "model.widths (2x8, 1x9) and batch_size ((default), 16)",
     ),
-    ({"activation": "relu", "norm": "batch"}, "norm = batch: choose by model.widths ([8,8], [9])"),
+    ({"activation": "relu", "norm": "batch"}, "norm = batch: choose by model.widths (2x8, 1x9)"),
     ({}, "has 4 cells: choose by activation (relu, elu alpha=2) and norm (none, batch) and"),
     ({"norm": "none", "batch_size": 16}, "has no cells of norm = none, batch_size = 16; see study"),
     ({"model.widths": [9]}, "d is not trained yet; see study status"),

@@ -40,7 +40,13 @@ def test_squared_error_of_zero_outputs_is_one() -> None:
 
 
 def test_every_loss_is_per_example_and_keeps_its_type() -> None:
+    """Of each example alone: in a stack the examples of all replicas are one batch."""
+    generator = torch.Generator().manual_seed(0)
     for loss in LOSSES.values():
+        outputs = torch.randn(6, 3, generator=generator, dtype=torch.float64)
+        labels = torch.tensor([0, 1, 2, 2, 1, 0])
+        one_by_one = [loss(outputs[i : i + 1], labels[i : i + 1]) for i in range(6)]
+        torch.testing.assert_close(loss(outputs, labels), torch.cat(one_by_one))
         for dtype in (torch.float32, torch.float64):
             result = loss(torch.zeros(5, 3, dtype=dtype), torch.zeros(5, dtype=torch.int64))
             assert result.shape == (5,)
