@@ -164,7 +164,9 @@ REASONS: dict[str, dict[str, Any]] = {
         "cells": {"norm": "bach"}
     },
     "unknown level of lr '7'; choose from: 0.01, 0.1, 1": {"cells": {"norm": "batch", "lr": 7}},
-    "unknown measure 'differenc' (did you mean 'difference' or 'difference of": {"measure": "differenc"},
+    "unknown measure 'differenc' (did you mean 'difference' or 'difference of": {
+        "measure": "differenc"
+    },
     "of: unknown quantity 'test_eror'": {"of": "test_eror"},
     "expect: it has no unit, but the effect is in points": {"expect": "lower by 2"},
     "no finished cell has probes": {"of": "dead_fraction@end"},
