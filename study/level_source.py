@@ -4,6 +4,8 @@
 level in `OWN` the project answers for that: RECIPE and golden weights hold it. Of any other the
 source is read: the entry, the definitions that it names, those that they name, and so on
 through the files of this tree, but neither installed packages nor other entries of a registry.
+An entry that no file says in so many words, as one that a loop adds, has no source, and its cells
+are not trained: a digest of it could not see every edit.
 Nothing is imported, so that it can be told without torch; comments, docstrings and formatting do
 not count, nor does the file in which a definition stands.
 """
@@ -11,14 +13,11 @@ not count, nor does the file in which a definition stands.
 import ast
 import functools
 import hashlib
-import inspect
-import sys
-import textwrap
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from study.errors import InputError
 
@@ -48,11 +47,24 @@ BESIDE: dict[str, tuple[str, str]] = {
     "activation.name": ("study.population.stacking", "STACKED"),
     "init.name": ("study.networks.initialize", "DATA_DEPENDENT"),
     "norm.name": ("study.population.stacking", "STACKED"),
+    "model.name": ("study.population.stacking", "STACKED"),
 }
 """A dictionary with more to a level, under its name or that of one of its classes."""
 
-OPAQUE = {*REGISTRIES.values(), *BESIDE.values(), ("study.keys", "KEYS")}
+OPAQUE = {*REGISTRIES.values(), *BESIDE.values()}
 """Tables that anyone adds to: to use one is not to depend on all its entries."""
+
+COMPUTE_NOTHING = frozenset(
+    f"study.{module}"
+    for module in (
+        *("arguments", "errors", "instead", "key", "keys", "kinds", "pretraining_keys", "program"),
+        *("words", "networks.level_keys", "outputs.files", "outputs.ownership"),
+    )
+)
+"""Modules that check, word or keep what is given: no number of theirs is in a level's results.
+
+The value that a check lets pass is the configuration's, of which a signature knows.
+"""
 
 _OPTIMIZERS = frozenset(("sgd", "rmsprop", "adam", "adamw"))
 OWN: dict[str, frozenset[str]] = {
@@ -114,10 +126,9 @@ class Source:
 def source_of(key: str, name: str) -> Source | None:
     """The source of the level `name` that a `key` of `REGISTRIES` names; None if there is none.
 
-    Once read it stays, as imported code does. What a running program alone has put into a registry
-    is taken from there.
+    Once read it stays, as imported code does.
     """
-    return read_source(ROOT, key, name) or _of_running(key, name)
+    return read_source(ROOT, key, name)
 
 
 def required_source(key: str, name: str) -> Source:
@@ -127,7 +138,8 @@ def required_source(key: str, name: str) -> Source:
     module, registry = REGISTRIES[key]
     raise InputError(
         f"{key.removesuffix('.name')}={name}: {registry} in {module.replace('.', '/')}.py has no "
-        f"entry {name!r}, nor has any file of study/ that adds one"
+        f"entry {name!r} that can be read, nor has any file of study/ that adds one: write it as "
+        f'`"{name}": ...` there, or as `{registry}["{name}"] = ...`'
     )
 
 
@@ -146,44 +158,28 @@ def check_unchanged(key: str, name: str) -> None:
 
 
 def read_source(root: Path, key: str, name: str) -> Source | None:
-    """The source of a level in the tree below `root`; None if no file of it has the entry."""
+    """The source of a level in the tree below `root`; None if no file of it has the entry.
+
+    InputError for a file that is not Python's, if the entry needs it or is found nowhere else.
+    """
     reader = _Reader(root)
-    module, registry = REGISTRIES[key]
-    places = dict.fromkeys([module, *reader.mentioning(registry)])
-    place = next((place for place in places if reader.take(place, registry, {name})), None)
-    if place is None:
+    places = reader.take(*REGISTRIES[key], {name})
+    if not places:
+        for error in reader.unreadable.values():
+            raise error
         return None
     if key in BESIDE:
         reader.take(*BESIDE[key], {name, *reader.names})
-    files = dict.fromkeys([*reader.files, reader.file(place)])
+    files = dict.fromkeys([*reader.files, *map(reader.file, places)])
     text = "\n".join(sorted(reader.shapes.values()))
     return Source(hashlib.sha256(text.encode()).hexdigest(), tuple(filter(None, files)))
-
-
-def _of_running(key: str, name: str) -> Source | None:
-    """The source of a level that only a running program has put into its registry."""
-    module, registry = REGISTRIES[key]
-    entry = getattr(sys.modules.get(module), registry, {}).get(name)
-    parts = entry if isinstance(entry, tuple) else (entry,)
-    texts = []
-    for part in parts:
-        is_source = inspect.isclass(part) or inspect.isroutine(part)
-        try:
-            texts.append(inspect.getsource(part if is_source else type(part)))
-        except (OSError, TypeError):
-            return None
-    try:
-        shapes = [_shape(ast.parse(textwrap.dedent(text))) for text in texts]
-    except SyntaxError:  # a lambda in the midst of a line
-        shapes = texts
-    return Source(hashlib.sha256("\n".join(shapes).encode()).hexdigest(), ())
 
 
 class _Reader:
     """Reads modules below a root, and collects what is reached from entries of their registries.
 
     `shapes` has a text for each statement that was reached, `names` what they define, and `files`
-    where they are.
+    where they are; `unreadable` are the files that might have had an entry.
     """
 
     def __init__(self, root: Path) -> None:
@@ -191,29 +187,33 @@ class _Reader:
         self.shapes: dict[int, str] = {}
         self.names: set[str] = set()
         self.files: dict[Path, None] = {}
+        self.unreadable: dict[str, InputError] = {}
         self._parsed: dict[str, list[ast.stmt]] = {}
         self._bound: dict[str, dict[str, list[ast.stmt]]] = {}
         self._seen: set[Node] = set()
 
-    def mentioning(self, word: str) -> Iterator[str]:
+    def take(self, module: str, registry: str, keys: set[str]) -> list[str]:
+        """Collects all entries under `keys`, and what they need; the modules that have some."""
+        places = []
+        for place in dict.fromkeys([module, *self._mentioning(registry)]):
+            try:
+                statements = self._statements(place)
+            except InputError as error:
+                self.unreadable[place] = error
+                continue
+            entries = [e for each in statements for e in _entries(each, registry, keys)]
+            for entry in entries:
+                self._collect(place, entry)
+            if entries:
+                places.append(place)
+        return places
+
+    def _mentioning(self, word: str) -> Iterator[str]:
         """The modules of the package whose text has a word."""
         for path in sorted((self.root / "study").rglob("*.py")):
             if word.encode() in path.read_bytes():
                 parts = path.relative_to(self.root).with_suffix("").parts
                 yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-    def take(self, module: str, registry: str, keys: set[str]) -> bool:
-        """Collects the entries under `keys`, and what they need; whether there was a new one."""
-        entries = [
-            entry
-            for statement in self._statements(module)
-            if registry in _mentioned(statement)
-            for entry in _entries(statement, keys)
-            if id(entry) not in self.shapes
-        ]
-        for entry in entries:
-            self._collect(module, entry)
-        return bool(entries)
 
     def _collect(self, module: str, tree: ast.AST) -> None:
         """Takes a statement or an expression of a module, and all that it names."""
@@ -232,28 +232,31 @@ class _Reader:
 
     def _visit(self, nodes: Iterator[Node]) -> None:
         for node in nodes:
-            if node in self._seen or node in OPAQUE:
+            module, name = node
+            if node in self._seen or node in OPAQUE or module in COMPUTE_NOTHING:
                 continue
             self._seen.add(node)
-            module, name = node
             bound = self._names_of(module)
-            for own in bound if name == "*" else [name]:
-                for statement in bound.get(own, []):
-                    if isinstance(statement, ast.Import | ast.ImportFrom):
-                        self._visit(self._targets(module, own, None))
-                    else:
-                        self.names.add(own)
-                        self._collect(module, statement)
+            if name == "*":
+                self._visit((module, own) for own in bound)
+            for statement in bound.get(name, []):
+                if isinstance(statement, ast.Import | ast.ImportFrom):
+                    self._visit(self._targets(module, name, None))
+                else:
+                    self.names.add(name)
+                    self._collect(module, statement)
 
     def _targets(self, module: str, name: str, attribute: str | None) -> Iterator[Node]:
         """What a name stands for in a module: a definition in it, or in one that it imports."""
         for statement in self._names_of(module).get(name, []):
             if not isinstance(statement, ast.Import | ast.ImportFrom):
                 yield module, name
-                continue
-            for alias in statement.names:
-                if _bound_by(alias, statement) == name:
-                    yield from self._imported(module, statement, alias, attribute)
+            elif _brings_all(statement):
+                yield from self._imported(module, statement, ast.alias(name), attribute)
+            else:
+                for alias in statement.names:
+                    if _bound_by(alias, statement) == name:
+                        yield from self._imported(module, statement, alias, attribute)
 
     def _imported(
         self,
@@ -267,12 +270,7 @@ class _Reader:
             if self.file(alias.name):
                 yield alias.name, attribute if attribute and alias.asname else "*"
             return
-        source = statement.module or ""
-        if statement.level:
-            parts = module.split(".")
-            path = self.file(module)
-            up = statement.level - (path is not None and path.name == "__init__.py")
-            source = ".".join([*parts[: len(parts) - up], *([source] if source else [])])
+        source = self._origin(module, statement)
         if not self.file(source):
             return
         below = f"{source}.{alias.name}"
@@ -280,6 +278,16 @@ class _Reader:
             yield below, attribute or "*"
         else:
             yield source, alias.name
+
+    def _origin(self, module: str, statement: ast.ImportFrom) -> str:
+        """The module that a statement of another imports from."""
+        source = statement.module or ""
+        if not statement.level:
+            return source
+        parts = module.split(".")
+        path = self.file(module)
+        up = statement.level - (path is not None and path.name == "__init__.py")
+        return ".".join([*parts[: len(parts) - up], *([source] if source else [])])
 
     def file(self, module: str) -> Path | None:
         """The file of a module, if it is one of the tree."""
@@ -292,7 +300,11 @@ class _Reader:
         if module not in self._bound:
             bound = self._bound[module] = {}
             for statement in self._statements(module):
-                for name in _bound_names(statement):
+                names = _bound_names(statement)
+                for node in _outer(statement):
+                    if _brings_all(node):
+                        names |= self._names_of(self._origin(module, node)).keys()
+                for name in names:
                     bound.setdefault(name, []).append(statement)
         return self._bound[module]
 
@@ -340,6 +352,11 @@ def _bound_by(alias: ast.alias, statement: ast.Import | ast.ImportFrom) -> str:
     return whole.partition(".")[0] if isinstance(statement, ast.Import) else whole
 
 
+def _brings_all(node: ast.AST) -> TypeGuard[ast.ImportFrom]:
+    """Whether this is `from ... import *`."""
+    return isinstance(node, ast.ImportFrom) and node.names[0].name == "*"
+
+
 def _root(node: ast.AST) -> str:
     """`name` of `name.attribute[index]`."""
     while isinstance(node, ast.Attribute | ast.Subscript | ast.Starred):
@@ -356,8 +373,11 @@ def _mentioned(tree: ast.AST) -> set[str]:
     }
 
 
-def _entries(statement: ast.stmt, keys: set[str]) -> Iterator[ast.expr]:
-    """The values that a statement puts under one of `keys`: texts, or the names of classes."""
+def _entries(statement: ast.stmt, registry: str, keys: set[str]) -> Iterator[ast.AST]:
+    """What a statement puts into a registry under one of `keys`: texts, or the names of classes.
+
+    That is the value; of a statement that has the entry somewhere within, as a loop, all of it.
+    """
 
     def fits(key: ast.expr | None) -> bool:
         if isinstance(key, ast.Constant):
@@ -365,14 +385,29 @@ def _entries(statement: ast.stmt, keys: set[str]) -> Iterator[ast.expr]:
         return isinstance(key, ast.Name | ast.Attribute) and not keys.isdisjoint(_mentioned(key))
 
     for node in ast.walk(statement):
-        if isinstance(node, ast.Dict):
-            yield from (
-                value for key, value in zip(node.keys, node.values, strict=True) if fits(key)
-            )
-        elif isinstance(node, ast.Assign) and any(
-            isinstance(target, ast.Subscript) and fits(target.slice) for target in node.targets
-        ):
-            yield node.value
+        table: ast.AST | None = None
+        targets: list[ast.expr] = []
+        if isinstance(node, ast.Assign):
+            table, targets = node.value, node.targets
+        elif isinstance(node, ast.AnnAssign | ast.AugAssign):
+            table, targets = node.value, [node.target]
+        elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "update":
+            table, targets = next(iter(node.args), None), [node.func.value]
+        values = []
+        for target in targets:
+            if isinstance(target, ast.Subscript):
+                if registry == _last_name(target.value) and fits(target.slice):
+                    values.append(table)
+            elif registry == _last_name(target) and isinstance(table, ast.Dict):
+                pairs = zip(table.keys, table.values, strict=True)
+                values += [value for key, value in pairs if fits(key)]
+        is_plain = node is statement or node is getattr(statement, "value", None)
+        yield from values if is_plain else [statement] * bool(values)
+
+
+def _last_name(node: ast.AST) -> str:
+    """`NAME` of `NAME` and of `module.NAME`."""
+    return node.id if isinstance(node, ast.Name) else getattr(node, "attr", "")
 
 
 def _references(tree: ast.AST) -> Iterator[tuple[str, str | None]]:
