@@ -175,16 +175,16 @@ def test_published_cells_keep_their_signatures(study: str) -> None:
     cell = min(path.parent for path in (PUBLISHED / study).glob("*/result.json"))
     result = json.loads((cell / "result.json").read_text())
     config = parsed_config((cell / "config.yaml").read_bytes())
-    assert level_versions(hashed(config)) == {}
+    assert level_versions(hashed(config)) == result["provenance"].get("levels", {})
     assert signature(config, result["provenance"]["data_fingerprint"]) == result["signature"]
 
 
 def test_a_levels_own_recipe_changes_its_cells_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    configs = [tiny.config(f"init={init}", "pretraining=rbm") for init in ("constant", "zeros")]
+    configs = [tiny.config(f"init={init}", "pretraining=rbm") for init in ("normal", "uniform")]
     before = [(signature(one, "d"), pretraining_signature(one, "d")) for one in configs]
-    monkeypatch.setitem(configuration.LEVEL_RECIPES, ("init", "constant"), 2)
+    monkeypatch.setitem(configuration.LEVEL_RECIPES, ("init", "normal"), 2)
     after = [(signature(one, "d"), pretraining_signature(one, "d")) for one in configs]
-    assert level_versions(hashed(configs[0])) == {"init=constant": 2}
+    assert level_versions(hashed(configs[0])) == {"init=normal": 2}
     assert not set(before[0]) & set(after[0])
     assert before[1] == after[1]
 
@@ -242,12 +242,12 @@ def test_status_and_tables_name_what_other_code_trained(tmp_path: Path) -> None:
 def test_status_names_the_cells_before_a_levels_recipe_was_raised(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make_study(tmp_path, {"activation": ["relu"], "init": ["zeros", "constant value=2.0"]}, seeds=2)
+    make_study(tmp_path, {"activation": ["relu"], "init": ["uniform", "normal std=2.0"]}, seeds=2)
     assert other_versions(read_cells(read_ledger(tmp_path))) == []
-    monkeypatch.setitem(configuration.LEVEL_RECIPES, ("init", "constant"), 2)
+    monkeypatch.setitem(configuration.LEVEL_RECIPES, ("init", "normal"), 2)
     (line,) = other_versions(read_cells(read_ledger(tmp_path)))
     assert line.startswith(
-        "1 cell was trained by another version of init=constant (now of recipe 2)"
+        "1 cell was trained by another version of init=normal (now of recipe 2)"
     )
 
 
