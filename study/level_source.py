@@ -385,14 +385,18 @@ def _entries(statement: ast.stmt, registry: str, keys: set[str]) -> Iterator[ast
         return isinstance(key, ast.Name | ast.Attribute) and not keys.isdisjoint(_mentioned(key))
 
     for node in ast.walk(statement):
-        table: ast.AST | None = None
-        targets: list[ast.expr] = []
-        if isinstance(node, ast.Assign):
-            table, targets = node.value, node.targets
-        elif isinstance(node, ast.AnnAssign | ast.AugAssign):
-            table, targets = node.value, [node.target]
-        elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "update":
-            table, targets = next(iter(node.args), None), [node.func.value]
+        match node:
+            case ast.Assign(targets=targets, value=table):
+                pass
+            case (
+                ast.AnnAssign(target=target, value=ast.Dict() as table)
+                | ast.AugAssign(target=target, value=table)
+            ):
+                targets = [target]
+            case ast.Call(func=ast.Attribute(value=target, attr="update"), args=[table, *_]):
+                targets = [target]
+            case _:
+                continue
         values = []
         for target in targets:
             if isinstance(target, ast.Subscript):

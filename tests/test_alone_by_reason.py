@@ -18,6 +18,7 @@ import study.__main__
 from study.cell import train_cell
 from study.configuration import Config
 from study.errors import InputError
+from study.level_source import OWN
 from study.networks import MODELS, build_network
 from study.outputs.cell import read_result
 from study.population import Replica, Settings, Stack
@@ -44,8 +45,13 @@ def orthogonal(groups: Groups, lr: float, config: Mapping[str, Any]) -> torch.op
 
 @pytest.fixture
 def own_levels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(MODELS, "residual", (residual, Residual))
-    monkeypatch.setitem(OPTIMIZERS, "muon", orthogonal)
+    """Put in by the tests alone: no file of the project says their source."""
+    for key, registry, name, entry in (
+        ("model.name", MODELS, "residual", (residual, Residual)),
+        ("optimizer.name", OPTIMIZERS, "muon", orthogonal),
+    ):
+        monkeypatch.setitem(registry, name, entry)
+        monkeypatch.setitem(OWN, key, OWN[key] | {name})
 
 
 def config_of(*overrides: str, **groups: dict[str, Any]) -> Config:

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -14,7 +15,15 @@ from synthetic import Change, change_result, make_study
 from study import configuration, level_source
 from study.configuration import hashed, level_versions, signature
 from study.errors import InputError
-from study.level_source import BESIDE, OWN, REGISTRIES, check_unchanged, read_source, source_of
+from study.level_source import (
+    BESIDE,
+    COMPUTE_NOTHING,
+    OWN,
+    REGISTRIES,
+    check_unchanged,
+    read_source,
+    source_of,
+)
 from study.outputs.records import CellRecord, read_cells, read_ledger
 from study.pretraining.cache import pretraining_signature
 from study.proof.cell_identity import identity_problems
@@ -246,9 +255,7 @@ def test_status_names_the_cells_before_a_levels_recipe_was_raised(
     assert other_versions(read_cells(read_ledger(tmp_path))) == []
     monkeypatch.setitem(configuration.LEVEL_RECIPES, ("init", "normal"), 2)
     (line,) = other_versions(read_cells(read_ledger(tmp_path)))
-    assert line.startswith(
-        "1 cell was trained by another version of init=normal (now of recipe 2)"
-    )
+    assert line.startswith("1 cell was trained by another version of init=normal (now of recipe 2)")
 
 
 def test_verify_takes_the_versions_that_trained_a_cell(
@@ -285,22 +292,131 @@ def test_code_that_was_changed_since_it_was_read_is_not_trained(
         check_unchanged("activation.name", "tanh")
 
 
-class Bent:
-    """Registered by a running program alone."""
-
-
-def test_what_a_running_program_registers_is_read_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_running_program_alone_registers_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A digest of the object at hand would not see an edit of all that it uses."""
     from study.networks import ACTIVATIONS
 
-    entries = (Bent, lambda: Bent(), Bent())
-    for number, entry in enumerate(entries):
-        monkeypatch.setitem(ACTIVATIONS, f"bent{number}", entry)
-    found = [level_versions({"activation.name": f"bent{number}"}) for number in range(3)]
-    digests = [versions[f"activation=bent{number}"] for number, versions in enumerate(found)]
-    assert digests[0] == digests[2] != digests[1]
-    monkeypatch.setitem(ACTIVATIONS, "typed", eval("type('Typed', (), {})"))
-    with pytest.raises(InputError, match="=typed: ACTIVATIONS in .* has no entry 'typed'"):
-        level_versions({"activation.name": "typed"})
+    monkeypatch.setitem(ACTIVATIONS, "bent", ACTIVATIONS["relu"])
+    with pytest.raises(InputError, match=r"=bent: ACTIVATIONS in study/networks/activations\.py"):
+        level_versions({"activation.name": "bent"})
+
+
+WRAPPED = "def wrapped(kind):\n    return kind\n\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'for _name in ("bent",):\n    ACTIVATIONS[_name] = Bent\n',
+        f'{WRAPPED}for _n, _k in {{"bent": Bent}}.items():\n    ACTIVATIONS[_n] = wrapped(_k)\n',
+        "ACTIVATIONS.update(bent=Bent)\n",
+        'ACTIVATIONS.setdefault("bent", Bent)\n',
+        'MINE = {"bent": Bent}\nACTIVATIONS = {**MINE}\n',
+        'OTHERS = {"bent": ACTIVATIONS["other"]}\n',
+        'from study.networks.activations import ACTIVATIONS as A\n\nA["bent"] = Bent\n',
+    ],
+)
+def test_an_entry_that_no_text_says_has_no_source(tmp_path: Path, text: str) -> None:
+    tree = edited(ACTIVATIONS, '"bent": Bent, ', "")
+    tree[ACTIVATIONS] += text
+    digest(tmp_path, tree, "other")
+    assert read_source(tmp_path, "activation.name", "bent") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'if True:\n    ACTIVATIONS["bent"] = wrapped(Bent)\n',
+        'for _kind in (Bent,):\n    ACTIVATIONS["bent"] = wrapped(_kind)\n',
+        'ACTIVATIONS.update({"bent": wrapped(Bent)})\n',
+        'ACTIVATIONS |= {"bent": wrapped(Bent)}\n',
+    ],
+)
+def test_an_entry_within_a_statement_is_all_that_the_statement_uses(
+    tmp_path: Path, text: str
+) -> None:
+    tree = edited(ACTIVATIONS, '"bent": Bent, ', "")
+    tree[ACTIVATIONS] += WRAPPED + text
+    other = {**tree, ACTIVATIONS: tree[ACTIVATIONS].replace("return kind\n", "return [kind]\n")}
+    third = {**tree, ACTIVATIONS: tree[ACTIVATIONS].replace("SCALE = 2.0", "SCALE = 3.0")}
+    trees = (tree, other, third)
+    found = [digest(tmp_path / str(number), one) for number, one in enumerate(trees)]
+    assert len(set(found)) == 3
+
+
+def test_every_file_that_has_the_entry_counts(tmp_path: Path) -> None:
+    """Which one is imported last is not told by the text."""
+    mine = 'from study.networks.activations import ACTIVATIONS\n\nACTIVATIONS["bent"] = {}\n'
+    before = digest(tmp_path, {**TREE, "study/mine.py": mine.format("abs")})
+    assert before != digest(tmp_path, {**TREE, "study/mine.py": mine.format("round")})
+
+
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "from study.mine import *\n",
+        "from .. import mine\nfrom ..mine import *\n",
+        "try:\n    from study.mine import *\nexcept ImportError:\n    pass\n",
+    ],
+)
+def test_names_that_a_star_binds_are_followed(tmp_path: Path, imports: str) -> None:
+    mine = "from study.deep import *\n\ndef other(x):\n    return x\n"
+    deep = "from study.mine import *\n\nBY = {}\n\ndef helper(x):\n    return BY * x\n"
+    tree = {
+        **edited(ACTIVATIONS, "def helper(x):\n    return SCALE * x\n", ""),
+        "study/mine.py": mine,
+        "study/deep.py": deep.format(2),
+    }
+    tree[ACTIVATIONS] = imports + tree[ACTIVATIONS]
+    before = digest(tmp_path, tree)
+    assert before != digest(tmp_path, {**tree, "study/deep.py": deep.format(3)})
+
+
+def test_the_stacked_form_of_a_models_own_layer_is_part_of_it(tmp_path: Path) -> None:
+    tree = {
+        "study/networks/build.py": (
+            "from study.networks.mine import Mine\n\nMODELS = {'mine': (Mine, Mine)}\n"
+        ),
+        "study/networks/mine.py": ("class Layer:\n    pass\n\nclass Mine:\n    layer = Layer\n"),
+        "study/population/stacking.py": "STACKED = {}\n",
+        "study/mine.py": (
+            "from study.networks.mine import Layer\n"
+            "from study.population.stacking import STACKED\n\n"
+            "class Stacked:\n    x = 1\n\nSTACKED[Layer] = Stacked\n"
+        ),
+    }
+    found = []
+    for number in (1, 2):
+        tree["study/mine.py"] = tree["study/mine.py"].replace("x = 1", f"x = {number}")
+        for path, text in tree.items():
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / path).write_text(text)
+        found.append(read_source(tmp_path, "model.name", "mine"))
+    assert found[0] != found[1]
+
+
+def test_words_and_checks_are_in_no_level() -> None:
+    """A model is not another because an error is worded otherwise; what it is made of is in it."""
+    source = read_source(level_source.ROOT, "model.name", "cnn")
+    assert source
+    files = {path.relative_to(level_source.ROOT).as_posix() for path in source.files}
+    assert {"study/networks/cnn.py", "study/networks/network.py"} <= files
+    assert files.isdisjoint(f"{name.replace('.', '/')}.py" for name in COMPUTE_NOTHING)
+    for name in COMPUTE_NOTHING:
+        path = level_source.ROOT / f"{name.replace('.', '/')}.py"
+        assert not re.search(r"^ *(import|from) torch", path.read_text(), re.MULTILINE)
+
+
+def test_an_unreadable_file_is_in_the_way_of_no_level_that_does_without(tmp_path: Path) -> None:
+    before = digest(tmp_path / "a", TREE)
+    unreadable = "ACTIVATIONS[\n"
+    assert digest(tmp_path / "b", {**TREE, "study/aaa.py": unreadable}) == before
+    with pytest.raises(InputError, match=r"study\.aaa cannot be read: line 1"):
+        read_source(tmp_path / "b", "activation.name", "absent")
+    mine = 'from study.networks.activations import ACTIVATIONS\n\nACTIVATIONS["zz"] = abs\n'
+    assert digest(tmp_path / "b", {"study/zzz.py": mine}, "zz")
 
 
 def test_torch_is_not_needed_to_tell() -> None:

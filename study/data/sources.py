@@ -11,7 +11,7 @@ from study.data.images import Images
 from study.data.source import EMBEDDED_ROOT, Source, shown
 from study.data.torchvision_sets import MnistFamily
 from study.errors import InputError, unknown
-from study.level_source import OWN, source_of
+from study.level_source import OWN, required_source
 
 __all__ = ["EMBEDDED_ROOT", "SOURCES", "cache_of", "read_images", "resolve_root"]
 
@@ -57,10 +57,9 @@ def read_images(
     if name not in SOURCES:
         raise unknown("data set", name, SOURCES)
     own = name in OWN["data.name"]
-    code = None if own else source_of("data.name", name)
+    version = "" if own else required_source("data.name", name).sha256
     source, directory = SOURCES[name], resolve_root(name, root)
     path = cache_of(name, directory, cache)
-    version = code.sha256 if code else ""
     return read_cached(source, directory, path, version=version, fresh=fresh)
 
 
