@@ -24,13 +24,14 @@ from study.level_source import (
     read_source,
     source_of,
 )
+from study.outputs import versions
 from study.outputs.records import CellRecord, read_cells, read_ledger
+from study.outputs.versions import changed_levels, other_versions
 from study.pretraining.cache import pretraining_signature
 from study.proof.cell_identity import identity_problems
 from study.proof.saved import parsed_config, read_saved
 from study.report.pivot import Request
 from study.report.table import render
-from study.report.versions import other_versions
 
 PUBLISHED = Path(__file__).parents[1] / "outputs/published"
 ACTIVATIONS = "study/networks/activations.py"
@@ -258,6 +259,26 @@ def test_status_names_the_cells_before_a_levels_recipe_was_raised(
     assert line.startswith("1 cell was trained by another version of init=normal (now of recipe 2)")
 
 
+def test_what_this_code_has_no_source_of_is_not_said_to_be_trained_anew(tmp_path: Path) -> None:
+    cells = make_study(tmp_path, {"activation": ["relu", "gone"]}, seeds=2)
+    change_result(cells[1], trained_by({"activation=gone": "1"}))
+    line = "1 cell was trained by a version of activation=gone of which this code has no source"
+    assert other_versions(read_cells(read_ledger(tmp_path))) == [line]
+
+
+def test_a_level_is_called_as_its_file_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = make_study(tmp_path, {"init": ["narrow std=0.1"], "loss": ["squared_error"]}, seeds=2)
+    change_result(cells[0], lambda result: result["provenance"].pop("levels", None))
+    monkeypatch.setattr(versions, "level_defaults", lambda group, level: {"name": "normal"})
+    (cell,) = read_cells(read_ledger(tmp_path))
+    assert changed_levels(cell) == []
+    monkeypatch.setitem(configuration.LEVEL_RECIPES, ("init", "normal"), 2)
+    monkeypatch.setitem(configuration.LEVEL_RECIPES, ("loss", "squared_error"), 2)
+    assert changed_levels(cell) == ["init=normal", "loss=squared_error"]
+
+
 def test_verify_takes_the_versions_that_trained_a_cell(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -422,7 +443,7 @@ def test_an_unreadable_file_is_in_the_way_of_no_level_that_does_without(tmp_path
 def test_torch_is_not_needed_to_tell() -> None:
     code = """
 import sys
-import study.report.versions
+import study.outputs.versions, study.report.status
 assert study.level_source.read_source(study.level_source.ROOT, "model.name", "cnn")
 assert "torch" not in sys.modules
 """

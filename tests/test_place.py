@@ -17,6 +17,7 @@ from study.compose import compose_raw, hydra_ready
 from study.configuration import CONF, LEVEL_RECIPES, levels
 from study.errors import InputError
 from study.launch import LaunchCell
+from study.level_source import OWN
 from study.outputs import LedgerCell, read_cells, read_ledger
 from study.outputs.ledger import record_launch
 from study.outputs.provenance import code_and_machine
@@ -370,15 +371,20 @@ def test_cells_that_are_to_copy_others_are_known_before_they_have(
     assert [cell.is_left_out for cell in found] == [True, True]
 
 
+@pytest.mark.parametrize("own", [True, False])
 def test_no_launch_is_named_for_cells_that_this_version_trains_otherwise(
-    train: Train, outputs: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
+    train: Train, outputs: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output, own: bool
 ) -> None:
+    """One of the project's levels has another recipe, or one that is not has another source."""
     assert train("experiment=pair") == 0
     capsys.readouterr()
-    monkeypatch.setitem(LEVEL_RECIPES, ("activation", "relu"), 2)
+    if own:
+        monkeypatch.setitem(LEVEL_RECIPES, ("activation", "relu"), 2)
+    else:
+        monkeypatch.setitem(OWN, "activation.name", OWN["activation.name"] - {"relu"})
     assert train("experiment=pair", "--dry-run") == 0
     lost = capsys.readouterr().out.splitlines()[0]
-    others = "kept beside the others; this version of the code trains others in place of it"
+    others = "kept beside the others; no launch of this version of the code lists it again"
     assert lost.endswith(f"no longer lists 1 finished cell, {others}")
 
 

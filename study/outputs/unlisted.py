@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from study.configuration import LEVEL_RECIPES, RECIPE
+from study.configuration import RECIPE
 from study.outputs.cell import is_set_aside
 from study.outputs.provenance import launch_overrides
 from study.outputs.records import CellRecord, Ledger, LedgerCell, read_cell, stale_directories
 from study.outputs.sealed import read_json
+from study.outputs.versions import changed_levels
 from study.program import command
 
 
@@ -19,7 +20,7 @@ class Unlisted:
 
     `is_beginning`: a listed cell is the same with more seeds; it has copied all of its replicas, or
     will. `launch` is the command after which the study lists it again, where that is known; empty
-    where none does, since this version of the code gives such cells other results.
+    where none does, since this version of the code, or of a level, gives such cells other results.
     """
 
     record: CellRecord
@@ -63,7 +64,7 @@ def listed_again(cells: Sequence[Unlisted], write: Callable[..., str] = command)
     them = "it" if len(cells) == 1 else "them"
     launch, *others = {cell.launch for cell in cells}
     if launch == () and not others:
-        return f"this version of the code trains others in place of {them}"
+        return f"no launch of this version of the code lists {them} again"
     if not launch or others:
         return f"the launch that trained {them} lists {them} again"
     return f"{write(*launch)} lists {them} again"
@@ -92,9 +93,10 @@ def _launch(ledger: Ledger, record: CellRecord) -> tuple[str, ...] | None:
     the cell is of the study that the experiment's file names.
     """
     assert record.result is not None, "it is finished"
-    if not _is_of_this_recipe(record.result):
+    provenance = record.result["provenance"]
+    if provenance.get("recipe", RECIPE) != RECIPE or changed_levels(record):
         return ()
-    given = launch_overrides(record.result["provenance"].get("command"))
+    given = launch_overrides(provenance.get("command"))
     if given is None or not record.directory.endswith(f"-{record.signature[:8]}"):
         return None
     kept = [text for text in given if not text.startswith(("study=", "outputs_dir="))]
@@ -103,14 +105,3 @@ def _launch(ledger: Ledger, record: CellRecord) -> tuple[str, ...] | None:
     outputs = ledger.directory.parent
     place = [] if outputs == Path("outputs") else [f"outputs_dir={outputs}"]
     return ("train", *kept, *named, *place)
-
-
-def _is_of_this_recipe(result: dict[str, Any]) -> bool:
-    """Whether the project's own code still gives such a cell the same results."""
-    provenance, factors = result["provenance"], result["factors"]
-    levels = provenance.get("levels", {})
-    return provenance.get("recipe", RECIPE) == RECIPE and all(
-        levels.get(f"{group}={name}") == recipe
-        for (group, name), recipe in LEVEL_RECIPES.items()
-        if str(factors.get(group)).partition(" ")[0] == name
-    )

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 from study.outputs.records import CellRecord, count_statuses
 from study.outputs.unlisted import Unlisted, listed_again
+from study.outputs.versions import other_versions
 from study.report.entries import NOT_MEASURED, Entry
 from study.report.factors import shared_parts, where_text
 from study.report.pivot import Pivot, Table
 from study.report.tasks import reference_lines
-from study.report.versions import other_versions
 from study.words import counted
 
 EDGE_MARKS = {"highest": "lr↑", "lowest": "lr↓"}

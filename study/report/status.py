@@ -18,9 +18,9 @@ from study.outputs.records import (
     read_ledger,
 )
 from study.outputs.unlisted import Unlisted, listed_again, unlisted_cells
+from study.outputs.versions import changed_levels, other_versions
 from study.program import run_as_command
 from study.report.factors import all_levels, cell_level, varying_factors
-from study.report.versions import changed_levels, other_versions
 from study.words import counted
 
 GLYPHS = {

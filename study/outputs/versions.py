@@ -3,6 +3,7 @@
 import functools
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from study.configuration import VERSIONED, level_defaults, level_versions, version_changes
 from study.errors import InputError
@@ -14,12 +15,17 @@ from study.words import counted
 def other_versions(cells: Sequence[CellRecord]) -> list[str]:
     """A line for each level of which finished cells had another version than there is now."""
     changed = Counter(level for cell in cells for level in changed_levels(cell))
-    return [
-        f"{counted(number, 'cell')} {'was' if number == 1 else 'were'} trained by another version "
-        f"of {level} ({_now(level)[1]}): launching the study again trains "
-        f"{'it' if number == 1 else 'them'} anew"
-        for level, number in changed.items()
-    ]
+    return [_line(level, number) for level, number in changed.items()]
+
+
+def _line(level: str, number: int) -> str:
+    was, them = ("was", "it") if number == 1 else ("were", "them")
+    now = _now(level)
+    trained = f"{counted(number, 'cell')} {was} trained by"
+    if now.is_lost:
+        return f"{trained} a version of {level} of which this code has no source{now.words}"
+    again = f"launching the study again trains {them} anew"
+    return f"{trained} another version of {level}{now.words}: {again}"
 
 
 def changed_levels(cell: CellRecord) -> list[str]:
@@ -27,9 +33,13 @@ def changed_levels(cell: CellRecord) -> list[str]:
     if cell.result is None:
         return []
     trained = cell.result["provenance"].get("levels", {})
-    groups = [group for group in cell.factors if f"{group}.name" in VERSIONED]
-    named = [_named(group, str(cell.factors[group])) for group in groups]
-    now = {level: _now(level)[0] for level in (*trained, *named)}
+    groups = {key: key.removesuffix(".name") for key in VERSIONED}
+    named = [
+        _named(group, str(cell.factors[group])) if key != group else f"{key}={cell.factors[key]}"
+        for key, group in groups.items()
+        if group in cell.factors
+    ]
+    now = {level: _now(level).version for level in (*trained, *named)}
     return version_changes(trained, {level: it for level, it in now.items() if it is not None})
 
 
@@ -43,19 +53,29 @@ def _named(group: str, factor: str) -> str:
         return f"{group}={choice}"
 
 
-def _now(level: str) -> tuple[int | str | None, str]:
-    """The version of a level, and where it is.
+@dataclass(frozen=True)
+class _Now:
+    """A level as this code has it: its version, and in words where it is.
 
-    None for one of the project's at its first recipe, or one that no source says anything of.
+    The version is None for one of the project's at its first recipe, and for one that is lost: no
+    source says what it is.
     """
+
+    version: int | str | None
+    words: str
+    is_lost: bool = False
+
+
+def _now(level: str) -> _Now:
     key, _, name = level.partition("=")
     key = key if key in VERSIONED else f"{key}.name"
     if name in OWN.get(key, ()):
-        version = level_versions({key: name}).get(level)
-        return version, f"now of recipe {version}" if version else "now the project's own"
+        recipe = level_versions({key: name}).get(level)
+        return _Now(recipe, f" (now of recipe {recipe})" if recipe else " (now the project's own)")
     try:
         source = source_of(key, name) if key in VERSIONED else None
     except InputError as unreadable:
-        return None, str(unreadable)
-    file = source.files[0].relative_to(ROOT) if source and source.files else None
-    return (source.sha256 if source else None), (file.as_posix() if file else "now in no file")
+        return _Now(None, f" ({unreadable})", is_lost=True)
+    if source is None:
+        return _Now(None, "", is_lost=True)
+    return _Now(source.sha256, f" ({source.files[0].relative_to(ROOT).as_posix()})")
