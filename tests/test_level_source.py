@@ -279,6 +279,27 @@ def test_a_level_is_called_as_its_file_names_it(
     assert changed_levels(cell) == ["init=normal", "loss=squared_error"]
 
 
+def test_a_commit_is_advised_only_if_it_is_the_code_that_trained(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny.train_to(tmp_path, root)
+
+    def refusal(**changes: str | None) -> str:
+        change_result(tmp_path, lambda result: result["provenance"].update(changes))
+        with pytest.raises(InputError) as caught:
+            read_saved(tmp_path)
+        return str(caught.value)
+
+    monkeypatch.setitem(configuration.LEVEL_RECIPES, ("init", "he_normal"), 2)
+    clean = refusal(git_commit="abc", git_diff_sha256=None)
+    assert clean.endswith(
+        "another version of init=he_normal, so this one gives other results: check out commit abc"
+    )
+    assert refusal(git_diff_sha256="0" * 64).endswith(
+        "check out the version that trained it, which is commit abc with uncommitted changes"
+    )
+
+
 def test_verify_takes_the_versions_that_trained_a_cell(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

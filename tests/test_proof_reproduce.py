@@ -311,7 +311,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "unknown key": (lambda cell: replace(cell, "fancy", 3), "unknown key 'fancy'"),
     "older recipe": (
         lambda cell: forged(cell, lambda r: r["provenance"].update(recipe=RECIPE - 1)),
-        "check out commit",
+        "check out ",
     ),
 }
 

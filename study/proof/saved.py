@@ -113,7 +113,10 @@ def _check_files(directory: Path, record: Mapping[str, Any]) -> None:
 
 
 def _commit(record: dict[str, Any]) -> str:
+    """What to check out to have the code that trained a cell, or all that is known of it."""
     commit = record["provenance"].get("git_commit")
+    if commit and record["provenance"].get("git_diff_sha256"):
+        return f"the version that trained it, which is commit {commit} with uncommitted changes"
     return f"commit {commit}" if commit else "the version that trained it"
 
 
