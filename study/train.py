@@ -72,7 +72,7 @@ def main(arguments: Sequence[str]) -> int:
         statuses = [_checked_status(study, cell) for cell in cells]
         wanted = (_wanted(status, options) for status in statuses)
         todo = list(itertools.compress(cells, wanted))
-        for line in _of_the_list(launch):
+        for line in _of_the_list(launch, is_dry=options.dry_run):
             print(line)
         if options.dry_run:
             print(describe(study, cells, statuses, todo, threads=_threads(launch)))
@@ -105,8 +105,8 @@ def _ledger(study: Path) -> Ledger | None:
     return read_ledger(study) if (study / FILE).exists() else None
 
 
-def _of_the_list(launch: Launch) -> Iterator[str]:
-    """Where a launch goes, and what else its study lists, or lists no longer."""
+def _of_the_list(launch: Launch, *, is_dry: bool) -> Iterator[str]:
+    """Where a launch goes, and what else its study lists, or lists no longer (would, if dry)."""
     if launch.remark:
         yield launch.remark
     if (old := _ledger(launch.study)) is None:
@@ -118,9 +118,10 @@ def _of_the_list(launch: Launch) -> Iterator[str]:
     unlisted = unlisted_cells(new, read_cells(new)) if gone else ()
     lost = [cell for cell in unlisted if cell.is_left_out and cell.record.directory in gone]
     if lost:
+        lists = "would no longer list" if is_dry else "no longer lists"
         yield (
-            f"{launch.study} no longer lists {counted(len(lost), 'finished cell')}, kept beside "
-            f"the others; {listed_again(lost)}"
+            f"{launch.study} {lists} {counted(len(lost), 'finished cell')}, kept beside the "
+            f"others; {listed_again(lost)}"
         )
 
 

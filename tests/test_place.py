@@ -11,6 +11,7 @@ import pytest
 import study.assemble
 import study.compose
 import study.configuration
+import study.outputs.unlisted
 import study.train
 from study.__main__ import main
 from study.compose import compose_raw, hydra_ready
@@ -80,7 +81,7 @@ def conf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         (directory / "experiment" / f"{name}.yaml").write_text(text)
     once = functools.cache(compose_raw)
     with pytest.MonkeyPatch.context() as patch:
-        for module in (study.compose, study.configuration, study.train):
+        for module in (study.compose, study.configuration, study.train, study.outputs.unlisted):
             patch.setattr(module, "CONF", directory)
         for module in (study.compose, study.assemble):
             patch.setattr(module, "compose_raw", lambda overrides: once(tuple(overrides)))
@@ -281,12 +282,12 @@ def test_the_files_launch_says_which_cells_it_lists_no_longer(
     (elu,) = read_cells(directory)
     capsys.readouterr()
     assert train("experiment=pair", "--dry-run") == 0
-    line = f"{directory} no longer lists 1 finished cell, kept beside the others; "
-    line += f"{again} lists it again"
-    assert capsys.readouterr().out.splitlines()[0] == line
+    line = "1 finished cell, kept beside the others; " + f"{again} lists it again"
+    dry = capsys.readouterr().out.splitlines()[0]
+    assert dry == f"{directory} would no longer list {line}"
     assert listed(directory) == ["elu"]
     assert train("experiment=pair") == 0
-    assert capsys.readouterr().out.splitlines()[0] == line
+    assert capsys.readouterr().out.splitlines()[0] == f"{directory} no longer lists {line}"
     assert listed(directory) == ["relu", "tanh"]
 
     assert main(["table", str(directory)]) == 0
@@ -325,6 +326,38 @@ def test_the_files_launch_says_which_cells_it_lists_no_longer(
     assert [cell.status for cell in read_cells(directory)] == ["done", "done"]
 
 
+def test_an_edited_file_is_not_said_to_list_again_what_it_dropped(
+    train: Train, outputs: Path, capsys: Output
+) -> None:
+    """Neither by the launch nor later, not even where a launch of some cells came between.
+
+    `seeds` in the words that the file has not, since what is composed is kept.
+    """
+    path = study.train.CONF / "experiment" / "edited.yaml"
+    text = PAIR.format(name="edited").partition("claims:")[0]
+    path.write_text(text)
+    levels.cache_clear()
+    assert train("experiment=edited") == 0
+    path.write_text(text.replace("[relu, tanh]", "[relu]"))
+    assert train("experiment=edited", "seeds=1") == 0
+    since = "conf/experiment/edited.yaml has changed since: as it was, study train "
+    since += "experiment=edited lists it again"
+    assert since in capsys.readouterr().out
+    for command in ("status", "table", "clean"):
+        assert main([command, str(outputs / "edited")]) == 0
+        assert since in capsys.readouterr().out
+    path.write_text(text)
+    assert main(["status", str(outputs / "edited")]) == 0
+    assert "\n  study train experiment=edited lists it again" in capsys.readouterr().out
+    assert train("experiment=edited") == 0
+    path.write_text(text.replace("[relu, tanh]", "[relu]"))
+    assert recorded("experiment=edited", "activation=relu") == "edited"
+    assert listed(outputs / "edited") == ["relu", "tanh"]
+    assert train("experiment=edited", "seeds=[0]", "--dry-run") == 0
+    assert since in capsys.readouterr().out
+    path.unlink()
+
+
 def test_raised_seeds_begin_with_the_cells_that_were(
     train: Train, outputs: Path, capsys: Output
 ) -> None:
@@ -354,7 +387,7 @@ def test_raised_seeds_begin_with_the_cells_that_were(
     assert train("experiment=pair", "--dry-run") == 0
     lost = capsys.readouterr().out.splitlines()[0]
     again = "study train experiment=pair seeds=3 lists them again"
-    assert lost.endswith(f"no longer lists 2 finished cells, kept beside the others; {again}")
+    assert lost.endswith(f"would no longer list 2 finished cells, kept beside the others; {again}")
 
 
 def test_cells_that_are_to_copy_others_are_known_before_they_have(
@@ -385,7 +418,7 @@ def test_no_launch_is_named_for_cells_that_this_version_trains_otherwise(
     assert train("experiment=pair", "--dry-run") == 0
     lost = capsys.readouterr().out.splitlines()[0]
     others = "kept beside the others; no launch of this version of the code lists it again"
-    assert lost.endswith(f"no longer lists 1 finished cell, {others}")
+    assert lost.endswith(f"would no longer list 1 finished cell, {others}")
 
 
 def test_a_cell_with_other_rates_in_its_place_is_said(

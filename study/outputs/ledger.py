@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,10 +31,10 @@ def record_launch(
     """Writes what a launch expects into study.json, one launch at a time; returns the ledger.
 
     A launch that `replaces` the list of cells makes it its own; any other adds its cells, each in
-    the place of one of equal factors (other seeds or learning rates). A list that lost cells, or
-    other claims, is kept under `previous`. The thread count is that of the first launch. The same
-    launch once more, as of a second process, changes nothing. `InputError` if there is a ledger
-    that the launch does not `accept`.
+    the place of one of equal factors (other seeds or learning rates). What was listed, and
+    under which file and claims, is kept under `previous` where cells are lost or these are others
+    now. The thread count is that of the first launch. The same launch once more, as of a second
+    process, changes nothing. `InputError` if there is a ledger that the launch does not `accept`.
     """
 
     def record() -> Ledger:
@@ -46,14 +46,15 @@ def record_launch(
             )
         merged = list(cells) if old is None else with_launch(old, cells, replaces=replaces).cells
         fixed = list(claims) if experiment else (old.claims if old else [])
+        file = _experiment(experiment) if experiment else (old and old.experiment)
         body: dict[str, Any] = {
             "schema": SCHEMA,
             "study": study,
             "threads": old.threads if old and old.threads else threads,
-            "experiment": _experiment(experiment) if experiment else (old and old.experiment),
+            "experiment": file,
             "claims": fixed,
             "cells": [_entry(cell) for cell in merged],
-            "previous": _previous(old, merged, fixed),
+            "previous": _previous(old, merged, fixed, file),
         }
         content = seal(body)
         if old is None or read_json(directory / FILE) != content:
@@ -73,22 +74,31 @@ def with_launch(old: Ledger, new: Sequence[LedgerCell], *, replaces: bool) -> Le
     kept = [] if replaces else [newest.pop(_key(cell), cell) for cell in old.cells]
     merged = {cell.directory: cell for cell in [*kept, *newest.values()]}
     written = {cell.directory: cell for cell in old.cells if cell == merged.get(cell.directory)}
-    return replace(old, cells=tuple((merged | written).values()))
+    cells = tuple((merged | written).values())
+    previous = _previous(old, cells, old.claims, old.experiment)
+    return replace(old, cells=cells, previous=previous)
 
 
 def _key(cell: LedgerCell) -> str:
     return json.dumps(cell.factors, sort_keys=True)
 
 
-def _previous(old: Ledger | None, merged: Sequence[LedgerCell], claims: Sequence[Any]) -> list[Any]:
-    """The older launches, with the latest if cells of it are gone or its claims were others.
+def _previous(
+    old: Ledger | None,
+    merged: Sequence[LedgerCell],
+    claims: Sequence[Any],
+    experiment: Mapping[str, Any] | None,
+) -> list[Any]:
+    """The older launches, with the latest if cells are gone, or its file or claims were others.
 
     `num_finished`, its cells that were done by now, tells claims made beforehand from others.
     """
     if old is None:
         return []
     now = {cell.signature for cell in merged}
-    if all(cell.signature in now for cell in old.cells) and old.claims == list(claims):
+    same_file = (old.experiment or {}).get("text") == (experiment or {}).get("text")
+    same_claims = old.claims == list(claims)
+    if same_file and same_claims and all(cell.signature in now for cell in old.cells):
         return list(old.previous)
     done = [cell for cell in old.cells if (old.directory / cell.directory / "result.json").exists()]
     last = {

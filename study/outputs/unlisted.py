@@ -1,11 +1,12 @@
 """Cells that lie in a study's directory and that its ledger does not list, or no longer."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from study.configuration import RECIPE
+from study.configuration import CONF, RECIPE
 from study.outputs.cell import is_set_aside
 from study.outputs.provenance import launch_overrides
 from study.outputs.records import CellRecord, Ledger, LedgerCell, read_cell, stale_directories
@@ -21,11 +22,13 @@ class Unlisted:
     `is_beginning`: a listed cell is the same with more seeds; it has copied all of its replicas, or
     will. `launch` is the command after which the study lists it again, where that is known; empty
     where none does, since this version of the code, or of a level, gives such cells other results.
+    `edited` is the experiment's file of that launch, where it is no longer as it was.
     """
 
     record: CellRecord
     is_beginning: bool = False
     launch: tuple[str, ...] | None = None
+    edited: str | None = None
 
     @property
     def is_finished(self) -> bool:
@@ -52,7 +55,8 @@ def unlisted_cells(ledger: Ledger, cells: Sequence[CellRecord]) -> list[Unlisted
             continue
         larger = seeds_of.get(str(record.result.get("family")), [])
         begins = "family" in record.result and any(_seeds(record.result) <= s for s in larger)
-        found.append(Unlisted(record, begins, _launch(ledger, record)))
+        launch = _launch(ledger, record)
+        found.append(Unlisted(record, begins, launch, _edited(ledger, name, launch or ())))
     return found
 
 
@@ -65,9 +69,11 @@ def listed_again(cells: Sequence[Unlisted], write: Callable[..., str] = command)
     launch, *others = {cell.launch for cell in cells}
     if launch == () and not others:
         return f"no launch of this version of the code lists {them} again"
+    edited = sorted({cell.edited for cell in cells if cell.edited})
+    since = f"{edited[0]} has changed since: as it was, " if edited else ""
     if not launch or others:
-        return f"the launch that trained {them} lists {them} again"
-    return f"{write(*launch)} lists {them} again"
+        return f"{since}the launch that trained {them} lists {them} again"
+    return f"{since}{write(*launch)} lists {them} again"
 
 
 def _record(ledger: Ledger, name: str) -> CellRecord:
@@ -105,3 +111,19 @@ def _launch(ledger: Ledger, record: CellRecord) -> tuple[str, ...] | None:
     outputs = ledger.directory.parent
     place = [] if outputs == Path("outputs") else [f"outputs_dir={outputs}"]
     return ("train", *kept, *named, *place)
+
+
+def _edited(ledger: Ledger, directory: str, launch: Sequence[str]) -> str | None:
+    """The experiment's file of a launch, if it is not as it was when the cell was first listed."""
+    name = next((text.partition("=")[2] for text in launch if text.startswith("experiment=")), None)
+    texts = []
+    for entry in ledger.previous:
+        with contextlib.suppress(AttributeError, KeyError, TypeError):  # made by hand
+            if any(cell["directory"] == directory for cell in entry["cells"]):
+                texts.append(entry["experiment"]["text"])
+    if not texts and ledger.experiment:
+        texts = [ledger.experiment["text"]]
+    path = CONF / "experiment" / f"{name}.yaml"
+    if name is None or not texts or (path.is_file() and path.read_text("utf-8") == texts[0]):
+        return None
+    return f"conf/experiment/{name}.yaml"
