@@ -14,7 +14,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -60,15 +60,23 @@ LAUNCHES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Side:
-    """What a tree trained: its recipes, and by cell what `comparable` gives."""
+    """What a tree trained: its recipes, and by cell what `comparable` gives.
+
+    `failed` are the launches that ended with an error, `levels` the names in conf/ by group.
+    """
 
     recipe: int
     level_recipes: Mapping[tuple[str, str], int]
     cells: Mapping[str, Mapping[str, Any]]
+    failed: Sequence[str] = ()
+    levels: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prints what differs; 1 if anything does that no recipe says, 2 for what is no commit."""
+    """Prints what differs; 1 if anything does that no recipe says, or was not compared.
+
+    `InputError`, status 2, for what is no commit.
+    """
     parser = Parser("python -m benchmarks.compare", __doc__.partition("\n\n")[2])
     parser.add_argument("base", metavar="BASE", help="a commit, such as main~1")
     base = parser.parse_args(list(arguments)).base
@@ -86,7 +94,12 @@ def main(arguments: Sequence[str]) -> int:
 
 def check_out(commit: str, directory: Path) -> None:
     """Writes the files of a commit into a new directory; `InputError` if git knows none."""
-    command = ["git", "archive", "--format=tar", commit, ".", ":!outputs", ":!docs", ":!tests"]
+    name = ["git", "rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}"]
+    found = subprocess.run(name, cwd=ROOT, capture_output=True, text=True, check=False)
+    if found.returncode:
+        raise InputError(f"{commit!r} cannot be checked out: git knows no commit of that name")
+    command = ["git", "archive", "--format=tar", found.stdout.strip(), "."]
+    command += [":!outputs", ":!docs", ":!tests"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
     if done.returncode:
         reason = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
@@ -101,12 +114,15 @@ def trained(tree: Path, outputs: Path, place: str) -> Side:
     """Trains the cells by the code of `tree`, each launch in a process of its own.
 
     They are kept in `outputs`; their images are in `images` beside it. A launch that fails is said,
-    with its `place`, and what it finished counts.
+    with its `place`, and what it finished counts. A group that the tree has not has no launch.
     """
-    cells = {}
+    cells, failed = {}, []
     for name, overrides in LAUNCHES.items():
         study = name.replace("=", "-")
-        sweep = name if "=" in name else f"{name}={','.join(levels_of(tree, name))}"
+        swept_levels = levels_of(tree, name)
+        if "=" not in name and not swept_levels:
+            continue
+        sweep = name if "=" in name else f"{name}={','.join(swept_levels)}"
         places = [
             f"study={study}",
             f"outputs_dir={outputs}",
@@ -118,12 +134,14 @@ def trained(tree: Path, outputs: Path, place: str) -> Side:
         if done.returncode:
             said = (done.stderr.strip().splitlines() or ["nothing said"])[-1]
             print(f"{place}: the launch {name} ended with status {done.returncode}: {said}")
+            failed.append(name)
         for record in sorted((outputs / study).glob("[!.]*/result.json")):
             found = comparable(record.parent)
             swept = "trainer.precision" if "=" in name else name
             cells[f"{name} {found['record']['factors'][swept]}"] = found
     print(f"{place}: {len(cells)} cells", flush=True)
-    return Side(constant(tree, "RECIPE", 0), constant(tree, "LEVEL_RECIPES", {}), cells)
+    recipes = constant(tree, "RECIPE", 0), constant(tree, "LEVEL_RECIPES", {})
+    return Side(*recipes, cells, failed, {name: _files(tree, name) for name in LAUNCHES})
 
 
 def levels_of(tree: Path, group: str) -> list[str]:
@@ -131,11 +149,15 @@ def levels_of(tree: Path, group: str) -> list[str]:
 
     Each pretraining takes one epoch; without `none`, which the cells of all other groups have.
     """
-    folders = [tree / "conf" / group, tree / "study" / "conf" / group]
-    names = sorted(path.stem for folder in folders for path in folder.glob("*.yaml"))
+    names = _files(tree, group)
     if group != "pretraining":
         return names
     return [f"'{name} epochs=1'" for name in names if name != "none"]
+
+
+def _files(tree: Path, group: str) -> list[str]:
+    folders = [tree / "conf" / group, tree / "study" / "conf" / group]
+    return sorted(path.stem for folder in folders for path in folder.glob("*.yaml"))
 
 
 def constant(tree: Path, name: str, absent: Any) -> Any:
@@ -151,16 +173,29 @@ def constant(tree: Path, name: str, absent: Any) -> Any:
 
 
 def verdict(base: Side, head: Side) -> tuple[list[str], bool]:
-    """What to print, and whether a cell differs that may not.
+    """What to print, and whether a cell differs that may not, or was not compared.
 
-    Cells of one side, and numbers that only `head` records, are named and no difference.
+    Cells that only `head` has, those of a level that it has no more, and numbers that only `head`
+    records, are named and no difference.
     """
     lines, wrong = [], False
+    lacking = [
+        *(f"at the base the launch {name} failed" for name in base.failed),
+        *(f"here the launch {name} failed" for name in head.failed),
+        *([] if base.cells else ["nothing was trained at the base"]),
+        *([] if head.cells else ["nothing was trained here"]),
+    ]
     if base.recipe != head.recipe:
         lines.append(f"RECIPE was {base.recipe} and is {head.recipe}: results may differ")
     for name in dict.fromkeys([*base.cells, *head.cells]):
-        if name not in base.cells or name not in head.cells:
-            lines.append(f"{name}: {'at the base' if name in base.cells else 'here'} alone")
+        if name not in base.cells:
+            lines.append(f"{name}: here alone")
+            continue
+        if name not in head.cells:
+            group, level = name.split()[:2]
+            is_gone = "=" not in group and level not in head.levels.get(group, ())
+            lines.append(f"{name}: at the base alone{', its level is gone' if is_gone else ''}")
+            lacking += [] if is_gone else [f"{name} was not trained here"]
             continue
         lost = list(_lost(base.cells[name], head.cells[name]))
         if not lost:
@@ -176,7 +211,9 @@ def verdict(base: Side, head: Side) -> tuple[list[str], bool]:
         lines += others[:SHOWN]
     if wrong:
         lines.append("results changed: mend that, or raise RECIPE (study/configuration.py)")
-    return lines, wrong
+    if lacking:
+        lines.append(f"not everything was compared: {'; '.join(lacking)}")
+    return lines, wrong or bool(lacking)
 
 
 def _lost(base: Mapping[str, Any], head: Mapping[str, Any]) -> Iterator[Difference]:

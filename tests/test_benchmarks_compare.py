@@ -66,10 +66,46 @@ def test_a_levels_recipe_excuses_its_cells_alone(level: str, wrong: bool) -> Non
 def test_what_is_new_is_no_difference_and_what_is_lost_is() -> None:
     more = cell(new_number=1.0, files=["result.json", "more.csv"])
     assert verdict(side(one=cell()), side(one=more, two=cell())) == (["two: here alone"], False)
-    assert verdict(side(one=cell(), two=cell()), side(one=cell()))[0] == ["two: at the base alone"]
+    both = Side(1, {}, {"activation relu": cell(), "activation tanh slope=2": cell()})
+    one = {"activation relu": cell()}
+    lines, wrong = verdict(both, Side(1, {}, one, levels={"activation": ["relu", "tanh"]}))
+    assert wrong
+    assert lines[0] == "activation tanh slope=2: at the base alone"
+    assert lines[1].endswith("activation tanh slope=2 was not trained here")
+    lines, wrong = verdict(both, Side(1, {}, one, levels={"activation": ["relu"]}))
+    assert not wrong
+    assert lines == ["activation tanh slope=2: at the base alone, its level is gone"]
+    engine = {"population.engine=stacked 32-true": cell()}
+    assert verdict(Side(1, {}, {**one, **engine}), Side(1, {}, one))[1]
     lines, wrong = verdict(side(one=more), side(one=cell()))
     assert wrong
     assert "record new_number: 1.0 and absent" in lines[1]
+
+
+def test_what_was_not_compared_fails() -> None:
+    some = {"activation relu": cell()}
+    whole = Side(1, {}, some)
+    for base, head, said in [
+        (Side(1, {}, {}), whole, "nothing was trained at the base"),
+        (whole, Side(1, {}, {}, levels={"activation": ["relu"]}), "nothing was trained here"),
+        (whole, Side(1, {}, some, ["norm"]), "here the launch norm failed"),
+        (Side(1, {}, some, ["norm"]), whole, "at the base the launch norm failed"),
+    ]:
+        lines, wrong = verdict(base, head)
+        assert wrong
+        assert said in lines[-1]
+
+
+def test_a_launch_that_fails_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a tree without code all do; one over a group that the tree has not is none."""
+    (tmp_path / "tree" / "conf" / "norm").mkdir(parents=True)
+    (tmp_path / "tree" / "conf" / "norm" / "batch.yaml").touch()
+    monkeypatch.setattr(compare, "LAUNCHES", {"norm": (), "gone": (), "population.engine=x": ()})
+    monkeypatch.setattr(compare.sys, "executable", "false")
+    found = compare.trained(tmp_path / "tree", tmp_path / "outputs", "here")
+    assert found.failed == ["norm", "population.engine=x"]
+    assert found.levels["norm"] == ["batch"]
+    assert not found.cells
 
 
 def test_long_lists_are_cut_and_counted() -> None:
@@ -118,6 +154,10 @@ def test_a_commit_is_checked_out_beside_the_tree(
     assert (tmp_path / "copy" / "module.py").read_text() == "old\n"
     with pytest.raises(InputError, match="'nowhere' cannot be checked out"):
         check_out("nowhere", tmp_path / "other")
+    option = f"--output={tmp_path / 'written'}"
+    with pytest.raises(InputError, match="git knows no commit of that name"):
+        check_out(option, tmp_path / "other")
+    assert not (tmp_path / "written").exists()
 
 
 @pytest.mark.parametrize("differs", [False, True])
