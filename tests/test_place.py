@@ -2,6 +2,8 @@
 
 import functools
 import json
+import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +26,7 @@ from study.outputs.ledger import record_launch
 from study.outputs.provenance import code_and_machine
 from study.outputs.unlisted import unlisted_cells
 from study.place import Launch, prepared
+from study.preflight.record import read_flights
 from study.sweep import plan
 
 PAIR = """# @package _global_
@@ -317,10 +320,17 @@ def test_the_files_launch_says_which_cells_it_lists_no_longer(
     assert "0 to train" in capsys.readouterr().out
     assert train("experiment=pair") == 0
     capsys.readouterr()
+    partial = directory / ".study.json.999999999.partial"
+    partial.touch()
+    os.utime(partial, (0, 0))
     assert main(["clean", str(directory), "--finished"]) == 0
-    assert "1 left-over, " in capsys.readouterr().out
+    *_, said, total = capsys.readouterr().out.splitlines()
+    assert said.endswith(f", not in study.json; {again} lists it again")
+    assert re.match(r"1 finished cell, [\d.]+ kB; 1 left-over, 0 B; study clean", total)
     assert main(["clean", str(directory), "--yes", "--finished"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1].startswith("removed 1 left-over, ")
+    *_, said, total = capsys.readouterr().out.splitlines()
+    assert said.endswith(f"; {again} trains it again")
+    assert re.fullmatch(r"removed 1 finished cell, [\d.]+ kB; 1 left-over, 0 B", total)
     assert size > 0
     assert not elu.path.exists()
     assert [cell.status for cell in read_cells(directory)] == ["done", "done"]
@@ -436,6 +446,10 @@ def test_a_preflight_goes_where_its_launch_goes(outputs: Path, capsys: Output) -
     assert "a study of their own" in capsys.readouterr().out
     assert [path.name for path in outputs.iterdir()] == ["pair-2"]
     assert launch(*wide).study.name == "pair-2"
+    first = read_flights(outputs / "pair-2" / "preflight.json")
+    assert main(["preflight", "experiment=pair", "model.widths=[10]", "activation=relu"]) == 0
+    (other,) = read_flights(outputs / "pair-2" / "preflight.json")
+    assert other["signature"] not in {cell["signature"] for cell in first}
 
 
 def test_a_ledger_of_before_is_left_as_it_is(outputs: Path) -> None:

@@ -41,35 +41,46 @@ def main(arguments: Sequence[str]) -> int:
         show(f"{each.reason}: {each.place} ({size_words(each.num_bytes)})")
     if not found and not finished:
         show(f"{ledger.directory}: nothing is left over")
-    if finished and not options.finished:
-        show(_kept(ledger, unlisted, finished))
+    if finished:
+        show(_of_finished(ledger, unlisted, finished, going=options.finished, gone=options.yes))
     going = [*finished, *found] if options.finished else found
     flags = ("--yes", "--finished") if options.finished else ("--yes",)
-    total = _total(going, "left-over")
+    totals = [_total(found, "left-over")] if found else []
+    if finished and options.finished:
+        totals.insert(0, _total(finished, "finished cell"))
     if going and not options.yes:
-        show(f"{total}; {command('clean', ledger.directory, *flags)} removes them")
+        show(f"{'; '.join(totals)}; {command('clean', ledger.directory, *flags)} removes them")
     elif going:
         for each in going:
             remove(each)
-        show(f"removed {total}")
+        show(f"removed {'; '.join(totals)}")
     return 0
 
 
-def _kept(ledger: Ledger, unlisted: Sequence[Unlisted], finished: Sequence[Leftover]) -> str:
-    """That finished cells stay: why, and what removes them."""
+def _of_finished(
+    ledger: Ledger,
+    unlisted: Sequence[Unlisted],
+    finished: Sequence[Leftover],
+    *,
+    going: bool,
+    gone: bool,
+) -> str:
+    """That finished cells stay, or are going: what brings them back, and what removes them."""
     left_out = [each for each in unlisted if each.is_left_out]
     begun = sum(each.is_beginning for each in unlisted)
     again = command("clean", ledger.directory, "--yes", "--finished")
+    does = "trains" if going and gone else "lists"
     why = [
-        *([listed_again(left_out)] if left_out else []),
+        *([listed_again(left_out, does=does)] if left_out else []),
         *(
             [f"listed cells copy the seeds of {begun}, and are reproduced from there"]
             if begun
             else []
         ),
-        f"{again} removes {'it' if len(finished) == 1 else 'them'}",
+        *([] if going else [f"{again} removes {'it' if len(finished) == 1 else 'them'}"]),
     ]
-    return f"kept: {_total(finished, 'finished cell')}, not in study.json; {'; '.join(why)}"
+    kept = "" if going else "kept: "
+    return f"{kept}{_total(finished, 'finished cell')}, not in study.json; {'; '.join(why)}"
 
 
 def _total(found: Sequence[Leftover], noun: str) -> str:

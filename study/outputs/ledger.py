@@ -46,7 +46,7 @@ def record_launch(
             )
         merged = list(cells) if old is None else with_launch(old, cells, replaces=replaces).cells
         fixed = list(claims) if experiment else (old.claims if old else [])
-        file = _experiment(experiment) if experiment else (old and old.experiment)
+        file = _experiment(experiment) if experiment else (old.experiment if old else None)
         body: dict[str, Any] = {
             "schema": SCHEMA,
             "study": study,
@@ -68,7 +68,7 @@ def with_launch(old: Ledger, new: Sequence[LedgerCell], *, replaces: bool) -> Le
     """The ledger with the cells of a launch: no two of equal factors, or of one directory.
 
     One directory under two factors is a data directory that was renamed. Cells that were listed
-    before stay as they were written.
+    before stay as they were written; where some are lost, `previous` has all of them.
     """
     newest = {_key(cell): cell for cell in new}
     kept = [] if replaces else [newest.pop(_key(cell), cell) for cell in old.cells]

@@ -60,10 +60,12 @@ def unlisted_cells(ledger: Ledger, cells: Sequence[CellRecord]) -> list[Unlisted
     return found
 
 
-def listed_again(cells: Sequence[Unlisted], write: Callable[..., str] = command) -> str:
+def listed_again(
+    cells: Sequence[Unlisted], write: Callable[..., str] = command, *, does: str = "lists"
+) -> str:
     """What lists the cells again, such as `study train experiment=a lists them again`.
 
-    `write` makes a command line of its arguments.
+    `write` makes a command line of its arguments; what it `does` to removed cells is to train them.
     """
     them = "it" if len(cells) == 1 else "them"
     launch, *others = {cell.launch for cell in cells}
@@ -72,8 +74,8 @@ def listed_again(cells: Sequence[Unlisted], write: Callable[..., str] = command)
     edited = sorted({cell.edited for cell in cells if cell.edited})
     since = f"{edited[0]} has changed since: as it was, " if edited else ""
     if not launch or others:
-        return f"{since}the launch that trained {them} lists {them} again"
-    return f"{since}{write(*launch)} lists {them} again"
+        return f"{since}the launch that trained {them} {does} {them} again"
+    return f"{since}{write(*launch)} {does} {them} again"
 
 
 def _record(ledger: Ledger, name: str) -> CellRecord:

@@ -11,6 +11,7 @@ from study.arguments import Parser, show
 from study.errors import InputError
 from study.instead import check_flags
 from study.outputs.files import writable_directory
+from study.outputs.ledger import FILE as LEDGER
 from study.preflight.page import agreement, by_layer, legend, marks, overview
 from study.preflight.record import write_flights
 from study.program import importing, run_as_command
@@ -53,7 +54,9 @@ def main(arguments: Sequence[str]) -> int:
         if launch.remark:
             show(launch.remark)
         flights = list(_watched(cells))
-    path = write_flights(study, cells, flights, replace=launch.replaces)
+    # A directory without a ledger is taken for a study of its own, whatever flights it has.
+    is_new = launch.remark is not None and not (study / LEDGER).exists()
+    path = write_flights(study, cells, flights, replace=launch.replaces or is_new)
     show("\n".join(page(study, cells, flights, layers=options.layers or len(cells) == 1)))
     show(f"saved: {path}")
     return 0
