@@ -161,7 +161,8 @@ def _makes_factor(name: str) -> bool:
 def _text(name: str, value: Any, quoted: str) -> str:
     """A level as its name stands in the file, a value as it stands in an override."""
     text = value.text if isinstance(value, QuotedString) else value
-    if name == "hydra/launcher" and not (isinstance(text, str) and re.fullmatch(r"\w+", text)):
+    is_name = isinstance(text, str) and re.fullmatch(r"\w{1,100}", text)
+    if name == "hydra/launcher" and not is_name:
         presets = ", ".join(levels(name))
         raise InputError(f"{name}={shown(quoted)}: it takes the name of a launcher, as {presets}")
     return text if name in SWITCHES and isinstance(text, str) else quoted
@@ -186,11 +187,15 @@ def settings(name: str, value: str) -> tuple[str, ...]:
     level, *changes = value.split() or [""]
     if level not in levels(name):
         raise unknown(name, shown(level), levels(name))
+    first: dict[str, str] = {}
     for change in changes:
-        _check_name(f"{name}.{change.partition('=')[0]}")
+        key = change.partition("=")[0]
+        _check_name(f"{name}.{key}")
         if "=" not in change:
             raise InputError(f"{name}={value}: write such as {name}='{level} {change}=VALUE'")
         _parse(f"{name}.{change}")
+        if first.setdefault(key, change) != change:
+            raise InputError(f"{name}={shown(value)}: it has {first[key]} and {change}; leave one")
     return (f"{name}={level}", *(f"{name}.{change}" for change in changes))
 
 
@@ -294,6 +299,8 @@ def one_line(error: Exception, overrides: Sequence[str]) -> str:
         reason = f"it takes {key_of.kind.expects}" if key_of else cause
         return f"{lines[0]}: {reason}".removesuffix(": ")
     if launcher := re.search(r"Could not (?:find|load) 'hydra/launcher/(\w+)'", message):
+        if not launcher[1].startswith(("joblib", "submitit", "ray")):
+            return str(unknown("launcher", launcher[1], levels("hydra/launcher")))
         return (
             f"hydra/launcher={launcher[1]} is not installed: `{command('setup', 'joblib')}` (or "
             "submitit, ray) installs the launchers of that name"
