@@ -17,14 +17,13 @@ from study.configuration import levels
 from study.errors import InputError
 from study.instead import is_hydras
 from study.keys import GROUPS, KEYS
+from study.kinds import shown
 from study.program import command
 
 FLAGS = ("-sc", "--shell-completion")
 SHELLS = ("bash", "zsh", "fish")
 ACTIONS = ("install", "uninstall", "query")
 SWITCHES = (*GROUPS, "trainer", "experiment", "hydra/launcher")
-LEVELS_OF = {"activations": "activation", "data": "data"}
-"""Commands that take levels of a group."""
 
 _ZSH = "autoload -Uz compinit bashcompinit && compinit -u && bashcompinit"
 """Hydra's script for zsh is bash's, which these make zsh understand."""
@@ -42,7 +41,8 @@ def answer(arguments: Sequence[str]) -> int:
     """Prints a shell's script (`install=bash`), or what may follow a line (`query=bash`)."""
     action, _, shell = " ".join(arguments).partition("=")
     if action not in ACTIONS or shell not in SHELLS:
-        raise InputError(f"-sc {action}={shell}: write -sc install=bash (or zsh, or fish)")
+        given = " ".join(["-sc", *arguments])
+        raise InputError(f"{shown(given)}: write -sc install=bash (or zsh, or fish)")
     if action == "query":
         words = completions(_typed())
         print(*words, sep="\n" if shell == "fish" else " ")
@@ -103,8 +103,15 @@ def _offered(words: Sequence[str], word: str) -> Iterable[str]:
         return _options(COMMANDS[words[0]][0])
     if words[0] in ("train", "preflight"):
         return _overrides(words[1:], word)
-    if words[0] in LEVELS_OF:
-        return levels(LEVELS_OF[words[0]])
+    if words[0] == "data":
+        from study.fetch import KEYS as PLACES
+
+        name, equals, _ = word.partition("=")
+        if equals:
+            return _overrides((), word) if name in PLACES else []
+        return [*levels("data"), *(f"{key}=" for key in PLACES)]
+    if words[0] == "activations":
+        return levels("activation")
     if words[0] == "list":
         from study.catalogue import SECTIONS
 

@@ -24,6 +24,9 @@ from study.keys import GROUPS, KEYS
         ("study list sch", ["schedule"]),
         ("study activations lea", ["leaky_relu"]),
         ("study data fash", ["fashion_mnist"]),
+        ("study data image_folder data.", ["data.root=", "data.cache="]),
+        ("study data image_folder data.root=./stud", ["data.root=./study"]),
+        ("study data mnist norm=", []),
         ("study train activation=lea", ["activation=leaky_relu"]),
         ("study preflight -m norm=no", ["norm=none"]),
         ("study train -m activation=relu,tan", ["activation=relu,tanh"]),
@@ -88,7 +91,8 @@ def test_a_file_whose_name_a_shell_would_run_is_not_offered(
 @pytest.mark.parametrize("line", ["", "install", "install=csh", "bash=install", "install=bash x"])
 def test_a_request_that_is_none_is_one_line(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["-sc", *line.split()]) == 2
-    assert "write -sc install=bash" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert f" {' '.join(['-sc', *line.split()])}: write -sc install=bash" in err
 
 
 @pytest.mark.parametrize("shell", SHELLS)
