@@ -159,7 +159,8 @@ FLAG = Kind(_flag, "true or false", ("true", "false"))
 TEXT = Kind(_text, "a text")
 NAME = Kind(
     _plain_name,
-    "a plain name: letters, digits, spaces and - _ . + = @; none of Windows' own (CON)",
+    f"a plain name: at most {MAX_NAME} letters, digits, spaces and - _ . + = @, begun by no - . or "
+    "space and ended by no . or space; none of Windows' own (CON)",
 )
 PATH = Kind(
     _path,
@@ -223,7 +224,7 @@ def layer_widths(largest: int) -> Kind:
         widths: list[int] = listed.parse(value)
         return widths
 
-    return Kind(parse, f"{listed.expects}; or such as 8x64, eight of 64")
+    return Kind(parse, f"{listed.expects}; or such as 8x64, eight of 64 (of at most {MAX_LAYERS})")
 
 
 def shown_widths(widths: Sequence[int]) -> str:
