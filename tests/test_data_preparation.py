@@ -33,7 +33,7 @@ def reads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[str]
     """Small images in place of every data set, in `tmp_path`; the names of the data sets read."""
     names: list[str] = []
 
-    def read(name: str, root: object) -> Images:
+    def read(name: str, root: object, cache: object) -> Images:
         names.append(name)
         return small_images()
 

@@ -52,7 +52,8 @@ def test_they_are_listed_with_their_lines_and_named_to_who_misspells_them(copy: 
         if edit["new"] and edit["new"].endswith(".yaml"):
             name = Path(edit["new"]).stem
             headline = next(line for line in edit["block"].splitlines() if line[:3] != "# @")
-            assert re.search(rf"^  {name} +{re.escape(headline[2:])}$", listed, re.MULTILINE)
+            line = headline[2:].removeprefix(f"{name}: ")
+            assert re.search(rf"^  {name} +{re.escape(line)}$", listed, re.MULTILINE)
     message = copy.study("train", "activation=squarplus", status=2)
     assert "did you mean 'squareplus'?" in message
 

@@ -93,7 +93,13 @@ def test_a_symmetry_never_breaks(init: str, engine: str, activation: str) -> Non
 
 def test_nothing_is_said_of_units_whose_weights_are_lost() -> None:
     population = tiny.train(
-        tiny.config("init=constant", "optimizer.lr=[0.05,1e200]", "probes=full", "seeds=1")
+        tiny.config(
+            "init=constant",
+            "trainer.precision=32-true",
+            "optimizer.lr=[0.05,1e38]",
+            "probes=full",
+            "seeds=1",
+        )
     )
     assert population.recorder is not None
     for replica, rows in population.recorder.rows.items():

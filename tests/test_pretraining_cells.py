@@ -57,7 +57,8 @@ def test_each_training_has_its_own_run_of_tensorboard(root: Path) -> None:
 def test_weights_that_are_not_finite_are_said_to_be(
     root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    record_of(root, "wild", "pretraining.optimizer=sgd", "pretraining.lr=1e200")
+    too_large = ("pretraining.lr=1e38", "trainer.precision=32-true")
+    record_of(root, "wild", "pretraining.optimizer=sgd", *too_large)
     assert "the pretraining of seed 0 diverged" in caplog.text
 
 

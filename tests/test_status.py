@@ -13,7 +13,7 @@ from study.outputs.records import STATUSES
 from study.report.status import main
 from study.words import counted
 
-SMALL = {"activation": ["relu", "tanh", "elu"], "init": ["he", "zeros"]}
+SMALL = {"activation": ["relu", "tanh", "elu"], "init": ["he", "small"]}
 
 
 def print_status(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
@@ -34,7 +34,7 @@ def test_golden(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         == f"""\
 small: 6 cells: 2 done, 1 diverged, 1 failed, 1 damaged, 1 missing
 
-activation / init  he  zeros
+activation / init  he  small
 relu               o   D
 tanh               F   .
 elu                !   o
