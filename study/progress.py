@@ -94,7 +94,7 @@ class SweepProgress:
         How replicas were trained together is said once for each way of it.
         """
         provenance = record["provenance"]
-        if provenance["packing"] and (not self.alone or provenance["alone"]):
+        if provenance["packing"] and (not self.alone or provenance.get("alone")):
             self._say_once(packing_words(cell.config["population"]["engine"], provenance))
         number = "" if self.alone else f"[{self.started}/{self.num_cells}] "
         self.say(
@@ -137,5 +137,5 @@ def packing_words(asked: str, provenance: dict[str, Any]) -> str:
         for size, number in sorted(Counter(sizes).items(), reverse=True)
     )
     threads = counted(provenance["threads"], "thread")
-    why = f" ({alone})" if (alone := provenance["alone"]) else ""
+    why = f" ({alone})" if (alone := provenance.get("alone")) else ""
     return f"engine {provenance['engine']} (population.engine={asked}): {shape}, on {threads}{why}"

@@ -17,6 +17,7 @@ from study.outputs import read_cells, read_ledger
 from study.outputs.cell import write_error
 from study.outputs.ledger import record_launch
 from study.slurm import SlurmJobs
+from study.words import level_words
 
 SWEEP = ("-m", "hydra/launcher=basic", "model.widths=[8],[9]", "optimizer=sgd,adam")
 
@@ -33,7 +34,7 @@ def test_a_job_takes_its_factors_from_the_ledger_and_prints_one_line(
         assert record.result["factors"] == record.factors
         assert record.factors["model"] == "mlp"
         words = f"optimizer={record.factors['optimizer']}, "
-        words += f"model.widths={record.factors['model.widths']}"
+        words += f"model.widths={level_words('model.widths', record.factors['model.widths'])}"
         assert f"\n{words}: test error" in out
     assert "[1/" not in out
     assert "sweep.max_failures is not applied" in out
