@@ -102,6 +102,8 @@ def probing_bytes(
     numbers: list[int] = []
     with torch.device("meta"):
         network = build_network(config, input_shape, num_classes).eval()
+    alone = why_alone([network], config["optimizer"])
+    with torch.device("meta"):
         for block in network.hidden_blocks():
             block.layer.register_forward_hook(lambda _, __, out: numbers.append(out.numel()))
         network(torch.empty(1, *input_shape))
@@ -113,7 +115,7 @@ def probing_bytes(
         device,
         engine=config["population"]["engine"],
         num_workers=side_by_side,
-        alone=why_alone([network], config["optimizer"]),
+        alone=alone,
     )
     together = sum(sorted(map(len, groups))[-side_by_side:])
     width = DTYPES[config["trainer"]["precision"]].itemsize

@@ -267,6 +267,9 @@ def test_units_whose_reader_is_unknown_are_watched_and_not_held() -> None:
     block(masked, 1).layer = Masked(5, 5)
     skipping = MLP(256, 3, widths=[5, 5])
     skipping.blocks[1] = SkipBlock(nn.Linear(5, 5))
+    grouped = constant(CNN((1, 8, 8), 3, channels=[[4], [4]], head=[]))
+    block(grouped, 1).layer = nn.Conv2d(4, 4, 3, padding=1, groups=2)
+    assert not next(units for _, units in Symmetry.of(grouped)._layers).held
     for network in (masked, skipping):
         held = {layer: units.held for layer, units in Symmetry.of(constant(network))._layers}
         assert held == {1: False, 2: type(block(network, 1)) is Block and network is not masked}

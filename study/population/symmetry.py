@@ -193,6 +193,8 @@ def _by_unit(block: Block) -> Tensor:
 
 def _read_by(reader: nn.Module, units: int) -> Tensor | None:
     """The weights that a module has for each of so many units, [units, ...], where it has any."""
+    if getattr(reader, "groups", 1) != 1:
+        return None
     if isinstance(reader, nn.ConvTranspose2d):
         return reader.weight.detach()
     if isinstance(reader, nn.Linear | nn.Conv2d):
