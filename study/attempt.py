@@ -162,8 +162,8 @@ class Attempt:
             if self._unfinished is not None:
                 self._go_on(population)
             _train_and_test(population, config, writer)
+        keep_best = config["outputs"]["weights"] != "none"
         for index, replica in enumerate(population.engine.replicas):
-            keep_best = config["outputs"]["weights"] != "none"
             self.results[replica] = _result(population, index, replica, keep_best=keep_best)
         self.populations.append(_names(population))
 

@@ -132,5 +132,6 @@ def check_network(
     if needs_sample(config["init"]):
         sample = torch.empty(64, *input_shape).normal_(generator=generator)
     initialize(network, config["init"], config["activation"], generator, sample)
-    check_engine(config["population"]["engine"], why_alone([network], config["optimizer"]))
+    if (engine := config["population"]["engine"]) == "stacked":
+        check_engine(engine, why_alone([network], config["optimizer"]))
     return network

@@ -7,6 +7,7 @@ and the processor, and training amplifies them until the units part.
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -79,8 +80,7 @@ class EqualUnits:
     """The units of a block that have the same weights, to the last bit, before and behind them."""
 
     def __init__(self, block: Block, reader: nn.Module | None, *, hold: bool) -> None:
-        self.block, self.reader = block, reader
-        self.held = hold and _reads_alike(reader, block) and _treats_units_alike(block)
+        self.block, self.reader, self._hold = block, reader, hold
         own, pieces = _by_unit(block), pieces_per_unit(block.activation)
         read = None if reader is None else _read_by(reader, len(own))
         self.first = _first_equal(own if read is None else torch.cat([own, read.flatten(1)], 1))
@@ -96,6 +96,13 @@ class EqualUnits:
     def exist(self) -> bool:
         """Whether any two are equal."""
         return bool((self.rows < torch.arange(len(self.rows))).any())
+
+    @cached_property
+    def held(self) -> bool:
+        """Whether they are held, not watched; asked before `start`, and only where any exist."""
+        return (
+            self._hold and _reads_alike(self.reader, self.block) and _treats_units_alike(self.block)
+        )
 
     def start(self) -> None:
         if not self.held:
