@@ -84,7 +84,7 @@ def _left_to_train(study: Path, cell: LaunchCell) -> list[Replica]:
         family, keeps = str(cell.entry.family), needs_weights(config)
         found = finished_replicas(study, family, config["seeds"], with_weights=keeps)
     every = config["outputs"]["weights"] == "all"
-    copied = {(each.seed, each.lr) for each in found if not (every and each.weights is None)}
+    copied = {(each.seed, each.lr) for each in found if not (every and each.lacks_weights)}
     return [each for each in replicas_of(config) if (each.seed, each.lr) not in copied]
 
 
