@@ -3,13 +3,28 @@ import gzip
 import json
 import math
 import re
+import xml.etree.ElementTree as ElementTree
+from io import BytesIO
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from page_reports import PNG, SVG
+from PIL import Image
 
-from study.page.packing import charting_library, packed, rounded, script_hash
+from study.figures import styled
+from study.page.packing import (
+    charting_library,
+    packed,
+    png_uri,
+    rounded,
+    script_hash,
+    share_of_width,
+    svg_uri,
+)
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -50,3 +65,70 @@ def test_the_library_is_the_packages_and_has_the_hash_that_the_page_allows() -> 
     assert "plotly.js" in library[:200]
     assert script_hash(library) == digest
     assert len(text) < 2_200_000
+
+
+def shown_svg(svg: bytes) -> str:
+    """The SVG that a browser finds in a figure's data URI."""
+    head, _, text = svg_uri(svg).partition(",")
+    assert head == "data:image/svg+xml"
+    return unquote(text)
+
+
+def drawn_svg() -> bytes:
+    """A figure as matplotlib writes it."""
+    with styled():
+        figure = Figure()
+        axes = figure.subplots()
+        axes.plot([1, 2, 3], [1, 4, 9], "o-", label='<script>alert("1")</script> & it\'s')
+        axes.legend()
+        file = BytesIO()
+        figure.savefig(file, format="svg")
+    return file.getvalue()
+
+
+def looks(text: str) -> list[tuple[str, str]]:
+    """Of every element its name and its style, whether it says it itself or by a class."""
+    root = ElementTree.fromstring(text)
+    sheet = "".join(e.text or "" for e in root.iter() if e.tag.endswith("}style"))
+    rules = dict(re.findall(r"\.(s\d+)\{([^}]*)\}", sheet))
+    styles = [(e.tag, e.get("style") or rules.get(e.get("class", ""), "")) for e in root.iter()]
+    return [
+        (tag, re.sub(r"\d+\.\d+", lambda f: f"{float(f[0]):.5g}", text)) for tag, text in styles
+    ]
+
+
+@pytest.mark.parametrize("svg", [SVG, drawn_svg()])
+def test_a_figure_in_a_data_uri_looks_as_its_file(svg: bytes) -> None:
+    text = shown_svg(svg)
+    assert looks(text) == looks(svg.decode())
+    names = set(re.findall(r" id='([^']*)'", text))
+    assert set(re.findall(r"(?:href='#|url\(#)([^')]*)", text)) <= names
+    assert len(svg_uri(svg)) < len(svg)
+
+
+def test_a_figures_data_uri_ends_no_attribute() -> None:
+    for svg in (drawn_svg(), SVG.replace(b"<!-- a label -->", b'<!-- "><script> & -->')):
+        assert re.search(r'["&\s#]', svg_uri(svg).replace(" ", "")) is None
+        assert "<script>" not in svg_uri(svg)
+
+
+def test_coordinates_of_a_figure_are_short_and_scales_are_whole() -> None:
+    text = shown_svg(SVG)
+    assert "L 504.12 310" in text
+    assert "x='83.988'" in text
+    assert "translate(10.123 5) scale(0.015625)" in text
+    assert text.count("stroke-width: 0.6") == 1
+
+
+def test_letters_of_a_narrow_figure_are_as_large_as_those_of_a_wide_one() -> None:
+    assert share_of_width(SVG) == 1
+    assert share_of_width(SVG.replace(b'width="504pt"', b'width="252pt"')) == 0.5
+    assert share_of_width(SVG.replace(b'width="504pt"', b'width="900pt"')) == 1
+
+
+def test_a_picture_is_a_data_uri_that_a_screen_can_show() -> None:
+    head, _, content = png_uri(PNG).partition(",")
+    assert head == "data:image/png;base64"
+    image = Image.open(BytesIO(base64.b64decode(content)))
+    assert image.size == (1200, 600)
+    assert image.convert("RGB").getpixel((600, 300)) == (255, 255, 255)

@@ -4,13 +4,12 @@ from pathlib import Path
 
 import pytest
 from figure_studies import write_preflight
-from page_reports import LEVEL, drawn, make_report
+from page_reports import LEVEL, make_report
 from synthetic import change_result, diverge, fail, make_probes, make_study, write_probes
 from whole_cells import make_whole_study
 
 from study.page import write_page
 from study.page.details import DETAILED
-from study.page.fonts import FACES
 from study.page.packing import script, style
 from study.report.build import build_report, read_studies
 from study.report.frames import Frames
@@ -100,7 +99,7 @@ def test_nothing_leads_outside(page: str) -> None:
             target = attributes.get(key)
             assert target is None or target.startswith(("#", "data:")), (tag, target)
     assert "@import" not in style()
-    assert style().count("url(") == style().count("url(data:font/woff;base64,") == len(FACES)
+    assert "url(" not in style()
 
 
 def test_the_policy_forbids_what_is_not_in_the_page(page: str) -> None:
@@ -145,11 +144,11 @@ def test_a_report_with_nothing_but_cells_has_a_page(tmp_path: Path) -> None:
 
 
 def test_a_large_figure_is_a_picture(report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("study.page.vectors.LARGEST", 10)
-    page = write_page(report)
-    assert page.count("data:image/png;base64,") >= 2
-    assert "<svg" not in page
-    assert drawn("x").png.startswith(b"\x89PNG")
+    shown = [a["src"] or "" for tag, a in Elements(write_page(report)).found if tag == "img"]
+    assert [uri.partition(",")[0] for uri in shown] == ["data:image/svg+xml"] * 2
+    monkeypatch.setattr("study.page.render.LARGEST", 10)
+    shown = [a["src"] or "" for tag, a in Elements(write_page(report)).found if tag == "img"]
+    assert [uri.partition(",")[0] for uri in shown] == ["data:image/png;base64"] * 2
 
 
 def test_a_page_that_opens_only_some_cells_with_their_curves_says_so(

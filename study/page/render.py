@@ -9,8 +9,18 @@ from markupsafe import Markup
 from study.page import provenance, tables, verdicts
 from study.page.details import detail_words, details, probe_labels
 from study.page.explorer import explorer
-from study.page.packing import asset, charting_library, packed, script, script_hash, style
-from study.page.vectors import inline_svg, picture, share_of_width
+from study.page.packing import (
+    LARGEST,
+    asset,
+    charting_library,
+    packed,
+    png_uri,
+    script,
+    script_hash,
+    share_of_width,
+    style,
+    svg_uri,
+)
 from study.report.parts import Drawn, Report
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -43,7 +53,7 @@ def _content(report: Report) -> dict[str, Any]:
         "experiment": provenance.experiment_text(report.frames),
         "cards": verdicts.cards(report.verdicts),
         "counts": verdicts.counts(report.verdicts),
-        "figures": [_figure(figure, place) for place, figure in enumerate(report.figures)],
+        "figures": [_figure(figure) for figure in report.figures],
         "pivots": tables.shown_pivots(report),
         "sheets": [tables.shown_sheet(s) for s in report.sheets if not tables.is_glossary(s)],
         "published": [tables.shown_sheet(sheet) for sheet in report.published],
@@ -71,14 +81,14 @@ def _carried(report: Report) -> dict[str, Any]:
     }
 
 
-def _figure(figure: Drawn, place: int) -> dict[str, Any]:
-    svg = inline_svg(figure, f"f{place}")
+def _figure(figure: Drawn) -> dict[str, Any]:
+    svg = svg_uri(figure.svg)
+    fits = len(svg) <= LARGEST
     return {
         "name": figure.name,
         "title": figure.title,
         "caption": figure.caption,
-        "svg": None if svg is None else Markup(svg),
-        "png": picture(figure) if svg is None else "",
-        "share": share_of_width(figure),
-        "lines": svg is not None and "<image" not in svg,
+        "uri": Markup(svg if fits else png_uri(figure.png)),
+        "share": share_of_width(figure.svg),
+        "lines": fits and b"<image" not in figure.svg,
     }
