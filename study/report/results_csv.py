@@ -1,10 +1,5 @@
 """results.csv: every replica of a study on one line, for whatever else one wants to compute."""
 
-import csv
-import io
-from collections.abc import Iterator
-from typing import Any
-
 from study.outputs.results import CELL_SECONDS
 from study.outputs.sealed import METRIC_KEYS
 from study.report.factors import level_text
@@ -22,29 +17,22 @@ def results_csv(frames: Frames) -> str:
     errors as recorded (the errors of a classification are shares), the cell's seconds and task.
     A number that is not finite, and a factor that a cell does not have, is empty.
     """
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    head = ["study", "cell", *_factors(frames), *OF_REPLICA, "chosen", "best_epoch"]
-    writer.writerow([*head, *METRIC_KEYS, *CELL_SECONDS, "task"])
-    writer.writerows(_rows(frames))
-    return stream.getvalue()
+    import pandas
 
-
-def _factors(frames: Frames) -> list[str]:
-    return [factor for factor in frames.factors if factor != "study"]
-
-
-def _rows(frames: Frames) -> Iterator[list[Any]]:
+    factors = [factor for factor in frames.factors if factor != "study"]
+    rows = []
     for cell in frames.finished:
         result = cell.result
         assert result is not None
         study = str(cell.factors.get("study", frames.name))
-        levels = [
-            level_text(cell.factors[f]) if f in cell.factors else "" for f in _factors(frames)
-        ]
+        levels = [level_text(cell.factors[f]) if f in cell.factors else "" for f in factors]
         tail = [*(result.get(name) for name in CELL_SECONDS), recorded_task(result)]
         for replica in result["replicas"]:
             chosen = int(replica["lr"] == result["chosen_lr"])
             middle = [replica[name] for name in OF_REPLICA]
             numbers = [replica.get("best_epoch"), *(replica[name] for name in METRIC_KEYS)]
-            yield [study, cell.directory, *levels, *middle, chosen, *numbers, *tail]
+            rows.append([study, cell.directory, *levels, *middle, chosen, *numbers, *tail])
+    columns = ["study", "cell", *factors, *OF_REPLICA, "chosen", "best_epoch", *METRIC_KEYS]
+    # As objects: a whole number in a column with gaps stays whole.
+    table = pandas.DataFrame(rows, columns=[*columns, *CELL_SECONDS, "task"], dtype=object)
+    return str(table.to_csv(index=False, lineterminator="\n"))
