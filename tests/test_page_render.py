@@ -1,19 +1,23 @@
 import html.parser
+import json
 import re
 from pathlib import Path
 
 import pytest
 from figure_studies import write_preflight
-from page_reports import LEVEL, make_report
+from page_reports import LEVEL, make_report, sheet
 from synthetic import change_result, diverge, fail, make_probes, make_study, write_probes
 from whole_cells import make_whole_study
 
 from study.page import write_page
 from study.page.details import DETAILED
 from study.page.packing import script, style
+from study.page.render import column_kinds, extent, facts, glossary_of, question, shown_pivots
 from study.report.build import build_report, read_studies
+from study.report.caption import number_text
 from study.report.frames import Frames
 from study.report.parts import Report
+from study.report.pivot import Request, make_pivot
 
 FACTORS = {"activation": ["relu", LEVEL], "init": ["he_normal", "zeros"], "norm": ["none", "batch"]}
 VOID = {"meta", "link", "img", "input", "br"}
@@ -175,3 +179,111 @@ def test_two_hundred_cells_fit(tmp_path: Path) -> None:
     report = build_report(read_studies([str(tmp_path / "large")]))
     assert len(report.figures) == 11
     assert len(write_page(report).encode()) < 5_000_000
+
+
+TABLE_FACTORS = {
+    "activation": ["relu", "tanh"],
+    "init": ["he_normal", "zeros"],
+    "norm": ["none", "batch"],
+}
+
+
+def report_of(directory: Path, **request: object) -> Report:
+    frames = Frames.read(directory)
+    pivot = make_pivot(frames.cells, Request(**request))  # type: ignore[arg-type]
+    return Report(frames, frames.name, (), (), (pivot,), (), (), ())
+
+
+def test_numbers_marks_and_best_are_the_pivots(tmp_path: Path) -> None:
+    paths = make_study(tmp_path / "s", TABLE_FACTORS)
+    change_result(paths[0], diverge(0))
+    report = report_of(tmp_path / "s")
+    [shown] = shown_pivots(report)
+    for table, of in zip(shown.tables, report.pivots[0].tables, strict=True):
+        cells = [cell for _, row in table.rows for cell in row]
+        for cell, entry in zip(cells, of.entries.values(), strict=True):
+            text = " ".join(filter(None, [cell.number, cell.spread]))
+            assert text == number_text(report.pivots[0], entry)
+            assert cell.best == entry.best
+
+
+def test_an_entry_of_one_cell_opens_it(tmp_path: Path) -> None:
+    make_study(tmp_path / "s", TABLE_FACTORS)
+    report = report_of(tmp_path / "s")
+    levels = {c.directory: c.factors for c in report.frames.cells}
+    for table, of in zip(shown_pivots(report)[0].tables, report.pivots[0].tables, strict=True):
+        for row, cells in table.rows:
+            for column, cell in zip(table.columns, cells, strict=True):
+                found = levels[cell.directory]
+                assert (found["init"], found["activation"]) == (row, column)
+                assert found["norm"] == of.levels["norm"]
+
+
+def test_an_entry_of_several_cells_opens_none(tmp_path: Path) -> None:
+    make_study(tmp_path / "s", TABLE_FACTORS)
+    report = report_of(tmp_path / "s", rows="activation", over=["init", "norm"])
+    for _, cells in shown_pivots(report)[0].tables[0].rows:
+        assert [cell.directory for cell in cells] == [""]
+
+
+def test_entries_of_one_learning_rate_open_their_cell(tmp_path: Path) -> None:
+    make_study(tmp_path / "s", {"activation": ["relu", "tanh"]})
+    report = report_of(tmp_path / "s", rows="activation", columns="lr")
+    for _, cells in shown_pivots(report)[0].tables[0].rows:
+        assert len({cell.directory for cell in cells}) == 1
+
+
+def test_columns_of_numbers_stand_to_the_right() -> None:
+    texts = ("1.25 ± 0.10", "–", "[0.1, 0.2]", "+0.03", "< 0.0001", "12 %")
+    long = "a sentence that says what is different in the protocol"
+    assert column_kinds(sheet("a", *((long, text) for text in texts))) == ["long", "number"]
+    assert column_kinds(sheet("a", ("relu", "relu"), ("2", "2"))) == ["short", "short"]
+    assert column_kinds(sheet("a", (2 * long, ""))) == ["prose", "number"]
+
+
+def test_the_glossary_is_found_among_the_sheets(tmp_path: Path) -> None:
+    make_study(tmp_path / "s", TABLE_FACTORS)
+    report = make_report(Frames.read(tmp_path / "s"))
+    assert glossary_of(report.sheets) == (("seed", "where a replica starts"),)
+    assert glossary_of(()) == ()
+
+
+TWO_CELLS = {"activation": ["relu", "tanh"]}
+
+
+def with_experiment(directory: Path, text: str) -> Frames:
+    ledger = json.loads((directory / "study.json").read_text())
+    ledger["experiment"] = {"name": "x", "text": text, "sha256": "ab", "commit": "cd"}
+    (directory / "study.json").write_text(json.dumps(ledger))
+    return Frames.read(directory)
+
+
+def test_the_extent_counts_what_is_finished(tmp_path: Path) -> None:
+    paths = make_study(tmp_path / "s", TWO_CELLS, seeds=4, rates=(0.1, 1.0))
+    assert extent(Frames.read(tmp_path / "s")) == [
+        ("2", "cells"),
+        ("4", "seeds"),
+        ("2", "learning rates"),
+        ("16", "networks"),
+    ]
+    fail(paths[0])
+    assert extent(Frames.read(tmp_path / "s"))[0] == ("1 of 2", "cells")
+
+
+def test_facts_that_differ_between_cells_are_all_told(tmp_path: Path) -> None:
+    paths = make_study(tmp_path / "s", TWO_CELLS)
+    change_result(paths[1], lambda r: r["provenance"].update(threads=8, packages={"numpy": "2"}))
+    found = dict(facts(Frames.read(tmp_path / "s")))
+    assert found["threads"] == "2, 8"
+    assert found["numpy"] == "2"
+    assert "GPU" not in found
+
+
+def test_the_question_is_what_the_experiments_file_says_first(tmp_path: Path) -> None:
+    make_study(tmp_path / "s", TWO_CELLS)
+    assert question(Frames.read(tmp_path / "s")) == ""
+    text = "# @package _global_\n# x: does it train? small\n#\n# More.\nseeds: 3\n"
+    frames = with_experiment(tmp_path / "s", text)
+    assert question(frames) == "Does it train? small"
+    assert dict(facts(frames))["commit of the experiment's file"] == "cd"
+    assert question(with_experiment(tmp_path / "s", "seeds: 3\n# late\n")) == ""

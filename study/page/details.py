@@ -1,5 +1,7 @@
 """What opens with a cell: its curves, learning rates, probes, filters, configuration, command."""
 
+import base64
+import io
 import math
 import re
 import shlex
@@ -10,7 +12,6 @@ from typing import Any
 from study.outputs.cell import read_curves
 from study.outputs.measurements import FILE, read_probes
 from study.outputs.records import CellRecord
-from study.page.filters import Budget, filters
 from study.page.packing import rounded
 from study.probes.names import PROBES, label_among
 from study.report.caption import ABSENT_MARK
@@ -30,6 +31,11 @@ The rest open with their numbers and their command, so that a page of thousands 
 """
 POINTS = 60
 """Epochs of a curve at most, evenly taken, with the first and the last."""
+MOST_FILTERS = 64
+GREYS = 16
+"""Of filters of one channel; coloured ones have 64 levels a channel."""
+FILTER_BYTES = 620_000
+"""Bytes that the pictures of all cells may take, before compression."""
 CURVES = ("train_error", "val_error", "train_loss", "val_loss")
 _PLACES = re.compile(r"^(outputs_dir|study):.*\n", re.MULTILINE)
 
@@ -40,7 +46,7 @@ def details(report: Report) -> dict[str, Any]:
     cells = {cell.directory: cell for cell in frames.finished}
     named = [part.cells for part in report.verdicts] + [part.cells for part in report.figures]
     order = [name for name in dict.fromkeys(chain(*named, cells)) if name in cells]
-    budget = Budget(min(len(order), DETAILED))
+    budget = FILTER_BYTES // max(min(len(order), DETAILED), 1)
     return {
         name: _whole(frames, cells[name], budget)
         if place < DETAILED
@@ -98,7 +104,7 @@ def _short(frames: Frames, cell: CellRecord) -> dict[str, Any]:
     }
 
 
-def _whole(frames: Frames, cell: CellRecord, budget: Budget) -> dict[str, Any]:
+def _whole(frames: Frames, cell: CellRecord, budget: int) -> dict[str, Any]:
     result = cell.result or {}
     return {
         **_short(frames, cell),
@@ -254,3 +260,64 @@ def _config(frames: Frames, cell: CellRecord) -> str | None:
         return None
     text = (cell.path / "config.yaml").read_text(encoding="utf-8")
     return _PLACES.sub("", text)
+
+
+def filter_grid(num: int, filter_bytes: float, budget: int) -> tuple[int, int]:
+    """Rows and columns of at most `num` filters in that many bytes: full rows, nearly a square."""
+    fitting = max(1, min(num, MOST_FILTERS, int(budget / filter_bytes)))
+    columns = math.ceil(math.sqrt(fitting))
+    return fitting // columns, columns
+
+
+def filters(frames: Frames, cell: CellRecord, budget: int) -> dict[str, Any] | None:
+    """A PNG of the first filters, as a data URI, with how many of how many it shows.
+
+    None if the cell has none, or filters.npz is not what its record names. Grey filters have 16
+    greys, coloured ones 64 levels a channel: the eye sees no more, and they compress.
+    """
+    import numpy as np
+
+    if not frames.sound(cell, "filters.npz"):
+        return None
+    with np.load(cell.path / "filters.npz", allow_pickle=False) as arrays:
+        images = arrays["filters"]
+    if not len(images) or images.shape[1] not in (1, 3):
+        return None
+    num, channels, height, width = images.shape
+    filter_bytes = height * width * (0.5 if channels == 1 else 2.25)
+    rows, columns = filter_grid(num, filter_bytes, budget)
+    shown = images[: rows * columns]
+    return {
+        "png": _data_uri(_tiled(shown, columns), channels),
+        "shown": len(shown),
+        "of": num,
+        "size": [columns * (width + 1) + 1, rows * (height + 1) + 1],
+    }
+
+
+def _tiled(images: Any, columns: int) -> Any:
+    """The filters in rows with a pixel between them; uint8 [height, width, channels]."""
+    import numpy as np
+
+    num, channels, height, width = images.shape
+    rows = num // columns
+    sheet = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1, channels), 255, np.uint8)
+    for place, image in enumerate(images):
+        top, left = place // columns * (height + 1) + 1, place % columns * (width + 1) + 1
+        sheet[top : top + height, left : left + width] = image.transpose(1, 2, 0)
+    return sheet
+
+
+def _data_uri(sheet: Any, channels: int) -> str:
+    from PIL import Image
+
+    if channels == 1:
+        picture = Image.fromarray(sheet[..., 0] // (256 // GREYS), mode="P")
+        grey = [round(level * 255 / (GREYS - 1)) for level in range(GREYS)]
+        picture.putpalette([channel for level in grey for channel in (level,) * 3])
+    else:
+        picture = Image.fromarray(sheet & 0xFC)
+    file = io.BytesIO()
+    bits = {"bits": 4} if channels == 1 else {}
+    picture.save(file, "PNG", optimize=False, compress_level=9, **bits)
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
