@@ -50,7 +50,7 @@ clusters:  ## one study by joblib, Slurm and Ray on this machine (Debian), compa
 	$(BIN)/python -m clusters $(ARGS)
 
 published: setup  ## write what README.md and docs/ quote: tables, figures, claims, keys, what code prints
-	$(BIN)/python -m study.refresh
+	$(BIN)/python -m docs.refresh
 
 compare: setup  ## train golden cells at BASE=main~1 and here (minutes); fails on a bit, unless RECIPE rose
 	@$(BIN)/python -m benchmarks.compare $(BASE)
@@ -73,7 +73,7 @@ lock:  ## remake requirements/ and audit it; UPGRADE=--upgrade takes newer relea
 	for extra in dev joblib mutants ray submitit; do \
 		$(LOCK) pyproject.toml --extra $$extra --output-file requirements/$$extra.lock || exit 1; \
 	done
-	@$(PYTHON) -m study.audit
+	@$(PYTHON) -m requirements.audit
 
 clean:  ## remove caches (no data, no outputs)
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks import RESULTS
-from study.arguments import Parser
+from study.console import Parser
 from study.errors import InputError, unknown
 
 

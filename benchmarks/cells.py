@@ -1,12 +1,9 @@
 """What a cell costs beside its training, in a running sweep."""
 
-import os
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 import contextlib
 import functools
 import logging
+import os
 import tempfile
 import time
 from collections import defaultdict
@@ -16,15 +13,18 @@ from statistics import median
 from typing import Any
 from unittest.mock import patch
 
-import study.attempt
-import study.cell
+import study.launch.attempt
+import study.launch.cell
 from benchmarks.growth import TINY, planned, sweep
 from benchmarks.turns import write
-from study.events import EpochCurves
-from study.launch import LaunchCell
+from study.launch.cells import LaunchCell
 from study.outputs.provenance import available_threads
-from study.population import Population
-from study.population.engine import Engine
+from study.tensorboard import EpochCurves
+from study.training import Population
+from study.training.engine import Engine
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 NUM_FIRST = 3
 """Cells that are not counted: they read the data, and load what is loaded late."""
@@ -51,19 +51,19 @@ STEPS = ("training", "evaluation")
 PARTS: dict[str, Sequence[tuple[Any, str]]] = {
     "training": [(Population, "training_step")],
     "evaluation": [(Engine, "evaluate")],
-    "networks": [(study.attempt, "build_population")],
-    "Trainer": [(study.attempt, "make_trainer")],
+    "networks": [(study.launch.attempt, "build_population")],
+    "Trainer": [(study.launch.attempt, "make_trainer")],
     "TensorBoard": [
-        (study.cell, "open_writer"),
-        (study.cell, "write_summary"),
+        (study.launch.cell, "open_writer"),
+        (study.launch.cell, "write_summary"),
         (EpochCurves, "on_validation_end"),
     ],
     "records": [
-        (study.cell, "read_checkpoint"),
-        (study.cell, "clear_unfinished"),
-        (study.cell, "write_config"),
-        (study.cell, "finished_replicas"),
-        (study.cell, "write_cell"),
+        (study.launch.cell, "read_checkpoint"),
+        (study.launch.cell, "clear_unfinished"),
+        (study.launch.cell, "write_config"),
+        (study.launch.cell, "finished_replicas"),
+        (study.launch.cell, "write_cell"),
     ],
 }
 """The parts of a cell, each with its functions; none of them calls another."""

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from faults.images import write_images
-from study.arguments import Parser
+from study.console import Parser
 from study.errors import InputError
-from study.outputs.comparable import ABSENT, Difference, comparable, differences
+from study.launch.reproduce.comparable import ABSENT, Difference, comparable, differences
 
 ROOT = Path(__file__).parents[1]
 SHOWN = 5
@@ -210,7 +210,7 @@ def verdict(base: Side, head: Side) -> tuple[list[str], bool]:
         others = [f"    {each}" for each in lost if each.place[0] != "weights"]
         lines += others[:SHOWN]
     if wrong:
-        lines.append("results changed: mend that, or raise RECIPE (study/configuration.py)")
+        lines.append("results changed: mend that, or raise RECIPE (study/config/configuration.py)")
     if lacking:
         lines.append(f"not everything was compared: {'; '.join(lacking)}")
     return lines, wrong or bool(lacking)

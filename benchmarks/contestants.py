@@ -10,19 +10,12 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
-from benchmarks.recipe import (
-    MadeUpImages,
-    RecipeModule,
-    StepTimes,
-    mnist,
-    quiet,
-    recipe_trainer,
-)
+from benchmarks.recipe import MadeUpImages, RecipeModule, StepTimes, mnist, quiet, recipe_trainer
 from benchmarks.turns import now
-from study.compose import compose_cell, hydra_ready
+from study.config.compose import compose_cell, hydra_ready
 from study.data import Data, Normalize, Split
 from study.networks import build_network
-from study.population.build import build_population, replicas_of
+from study.training.build import build_population, replicas_of
 
 BATCH = 128
 STEPS = 40

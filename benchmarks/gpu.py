@@ -10,8 +10,8 @@ import torch
 
 from benchmarks.contestants import CASES, STEPS, Case, bare, made_up_data, ours
 from benchmarks.turns import write
-from study.trainer import set_tf32
-from study.turns import in_turns, median_ratio
+from study.theory.activations.timing import in_turns, median_ratio
+from study.training.trainer import set_tf32
 
 ROUNDS = 7
 POPULATIONS = (1, 5, 20)

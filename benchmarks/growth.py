@@ -1,10 +1,7 @@
 """Whether a long sweep slows down or fills the memory: 10, 100 and 1,000 tiny cells."""
 
-import os
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 import logging
+import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -13,12 +10,15 @@ from statistics import median
 from typing import Any
 
 from benchmarks.turns import write
-from study.compose import hydra_ready
-from study.launch import LaunchCell, identify, run
+from study.config.compose import hydra_ready
+from study.config.sweep import plan
+from study.launch.cells import LaunchCell, identify, run
+from study.launch.progress import SweepProgress
 from study.outputs.ledger import record_launch
-from study.progress import SweepProgress
-from study.sweep import plan
-from study.turns import in_turns, median_ratio
+from study.theory.activations.timing import in_turns, median_ratio
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 SIZES = (10, 100, 1000)
 ROUNDS = 5

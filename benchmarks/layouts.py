@@ -13,8 +13,8 @@ from torch.nn import functional
 from benchmarks.contestants import BATCH, CASES, Case
 from benchmarks.turns import write
 from study.networks import build_network
-from study.population.stacking import StackedNetwork
-from study.turns import in_turns, median_ratio
+from study.theory.activations.timing import in_turns, median_ratio
+from study.training.stacking import StackedNetwork
 
 NAMES = ("MLP 3x32", "MLP 3x128", "CNN")
 STACK = 10

@@ -1,9 +1,6 @@
 """How many replicas to stack: the measurement behind population/packing.py."""
 
 import os
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 from collections.abc import Callable
 from statistics import median
 
@@ -12,8 +9,11 @@ import torch
 from benchmarks.contestants import Case, made_up_data, ours
 from benchmarks.turns import write
 from study.data import Data
-from study.population import packing
-from study.turns import in_turns, median_ratio
+from study.theory.activations.timing import in_turns, median_ratio
+from study.training import build as packing
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 WIDTHS = (32, 64, 128, 256)
 GROUPS = (1, 2, 3, 5, 10)

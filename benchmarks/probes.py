@@ -1,12 +1,9 @@
 """What the default probes cost a cell: against the same cell without, and by the clock inside."""
 
-import os
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 import contextlib
 import functools
 import logging
+import os
 import tempfile
 import threading
 import time
@@ -18,11 +15,13 @@ from unittest.mock import patch
 
 from benchmarks.growth import planned, sweep
 from benchmarks.turns import write
-from study.launch import LaunchCell
+from study.launch.cells import LaunchCell
 from study.outputs.provenance import available_threads
-from study.probes.liveness import Liveness
-from study.probes.recorder import Recorder
-from study.turns import in_turns, median_ratio
+from study.probes.recorder import Liveness, Recorder
+from study.theory.activations.timing import in_turns, median_ratio
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 AGAINST = "time against probes=none"
 INSIDE = "share of the time inside probes"

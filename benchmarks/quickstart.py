@@ -5,9 +5,6 @@ each part of the grid and extrapolated: every training of a part counts as long 
 """
 
 import os
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -19,15 +16,18 @@ from torch.utils.data import DataLoader, Subset
 from benchmarks.recipe import RecipeModule, mnist, quiet, recipe_trainer
 from benchmarks.summary import in_words
 from benchmarks.turns import write
-from study.cell import data_of
-from study.compose import hydra_ready
+from study.config.compose import hydra_ready
+from study.config.sweep import plan
 from study.data import Data
-from study.launch import LaunchCell, identify, run
-from study.outcome import summary
+from study.launch.cell import data_of
+from study.launch.cells import LaunchCell, identify, run
+from study.outputs.failures import summary
 from study.outputs.provenance import available_threads
-from study.population import Replica
-from study.population.build import initial_network, replicas_of
-from study.sweep import plan
+from study.training import Replica
+from study.training.build import initial_network, replicas_of
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 OVERRIDES = ("experiment=quickstart", "trainer.accelerator=cpu")
 NUM_PARTS = 9

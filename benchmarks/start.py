@@ -1,10 +1,7 @@
 """How soon the command trains: from its start to its first update, against importing libraries."""
 
-import os
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 import contextlib
+import os
 import subprocess
 import sys
 import tempfile
@@ -15,7 +12,10 @@ from statistics import median
 from typing import Any
 
 from benchmarks.turns import write
-from study.turns import in_turns, median_ratio
+from study.theory.activations.timing import in_turns, median_ratio
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 ROUNDS = 9
 ROOT = Path(__file__).parents[1]
@@ -70,8 +70,8 @@ def process_seconds(arguments: Sequence[str]) -> Callable[[], float]:
 
 def train_one_update(arguments: Sequence[str]) -> int:
     """Runs the command `study`, and ends the process after the first update."""
-    from study import progress
     from study.__main__ import main as command
+    from study.launch import progress
 
     @contextlib.contextmanager
     def cell(self: Any, cell: Any) -> Iterator[Callable[[int], None]]:

@@ -1,9 +1,6 @@
 """An update of one replica: ours against a bare loop, the templates' recipe and the machine."""
 
 import os
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 import time
 from collections.abc import Sequence
 from statistics import median
@@ -23,7 +20,10 @@ from benchmarks.contestants import (
 )
 from benchmarks.turns import write
 from study.networks import build_network
-from study.turns import in_turns, median_ratio
+from study.theory.activations.timing import in_turns, median_ratio
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 ROUNDS = 7
 TEMPLATE_ROUNDS = 3

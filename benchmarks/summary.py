@@ -10,9 +10,9 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from benchmarks import RESULTS, targets
+from docs import quoted
+from study.analysis.formats import align, escape_markdown
 from study.errors import InputError, unknown
-from study.report import quoted
-from study.report.formats import align, escape_markdown
 
 Row = Mapping[str, str]
 

@@ -18,7 +18,7 @@ from clusters.preemption import preempted
 from clusters.ray_nodes import NUM_NODES, ray_nodes
 from clusters.runs import LONG, SMALL, Run, compared, run
 from clusters.slurm import slurm
-from study.arguments import Parser
+from study.console import Parser
 from study.errors import InputError, unknown
 
 ENGINES = {

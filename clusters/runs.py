@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from study.configuration import CONF
-from study.outputs import comparable as saved
+from study.config.configuration import CONF
+from study.launch.reproduce import comparable as saved
 from study.outputs.records import read_cells, read_ledger
 
 COMMON = (

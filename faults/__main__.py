@@ -9,8 +9,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: a fork must find no thread
-
 from faults.crowds import crowds, sleepers
 from faults.damage import damages
 from faults.disks import disks
@@ -18,8 +16,11 @@ from faults.images import write_images
 from faults.kills import interrupts, kills
 from faults.launches import HungError
 from faults.workshop import SIX, TWO, Row, Workshop
-from study.arguments import Parser
+from study.console import Parser
 from study.errors import InputError, unknown
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: a fork must find no thread
+
 
 SEED = 20
 

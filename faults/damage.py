@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from faults.launches import Launch
 from faults.workshop import Row, Study, Workshop
 from study.errors import InputError
+from study.locks import OWNER
 from study.outputs.cell import CONTENT
 from study.outputs.checkpoint import CHECKPOINT
-from study.outputs.owner import OWNER
 
 LONG_AGO = 3600.0
 FEW = ("study.json", "result.json", "owner.json", "pretrained weights")

@@ -139,7 +139,9 @@ def _move(cwd: Path, log: Path) -> None:
 
 def _become(host: str) -> None:
     """Makes this process one of another host, on a disk that has no locks."""
-    from study.outputs import kernel_lock, owner, ownership
+    from study import locks as kernel_lock
+    from study import locks as owner
+    from study import locks as ownership
 
     platform.node = lambda: host
     kernel_lock._lock = lambda *_, **__: None

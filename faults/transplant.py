@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from study.files import sha256, write_csv, write_json
+from study.launch.reproduce.comparable import HASHES, PROVENANCE, TIMES
 from study.outputs.cell import is_set_aside, read_result
-from study.outputs.comparable import HASHES, PROVENANCE, TIMES
-from study.outputs.files import sha256, write_csv, write_json
-from study.outputs.sealed import seal
+from study.outputs.schema import seal
 
 MEASURED = {*TIMES, *PROVENANCE, *HASHES}
 

@@ -13,12 +13,12 @@ from typing import Any
 from faults.launches import Launch, launch, warm_up
 from faults.moments import Plan, Tally
 from faults.transplant import transplanted
-from study.cleaning.leftovers import Leftover, leftovers
+from study.launch.reproduce.comparable import comparable, comparable_pretraining, differences
+from study.launch.reproduce.pretrainings import header_of
 from study.outputs.cell import read_result
-from study.outputs.comparable import comparable, comparable_pretraining, differences
+from study.outputs.clean import Leftover, leftovers
 from study.outputs.records import FINISHED, read_cells, read_ledger
-from study.proof.pretrainings import header_of
-from study.proof.verify import verify
+from study.outputs.verify import verify
 
 BASE = (
     "data=image_folder",

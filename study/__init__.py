@@ -13,12 +13,12 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from study.outputs.load import load as load
-    from study.outputs.readings import probe_frame as probe_frame
     from study.outputs.records import frame as frame
+    from study.outputs.series import probe_frame as probe_frame
 
 if sys.path[:1] == __path__:
-    # `python study/train.py`: its own directory is the first of the path, and `statistics` there
-    # would hide the standard library's.
+    # `python study/__main__.py`: its own directory is the first of the path, where `data` and
+    # `config` would be found for others of these names.
     del sys.path[0]
 
 __version__ = "0.1.0"
@@ -27,7 +27,7 @@ __all__ = ["__version__", "frame", "load", "probe_frame"]
 _HOMES = {
     "frame": "study.outputs.records",
     "load": "study.outputs.load",
-    "probe_frame": "study.outputs.readings",
+    "probe_frame": "study.outputs.series",
 }
 
 

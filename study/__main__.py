@@ -6,22 +6,28 @@ import sys
 from collections.abc import Sequence
 
 from study import __version__
+from study.console import as_invoked, command, importing
 from study.errors import InputError, bounded_line
-from study.program import as_invoked, command, importing
 
 COMMANDS = {
-    "train": ("study.train", "trains a cell, a sweep or an experiment"),
-    "status": ("study.report.status", "shows which cells of a study are done"),
+    "train": ("study.launch.train", "trains a cell, a sweep or an experiment"),
+    "status": ("study.analysis.status", "shows which cells of a study are done"),
     "report": ("study.report.command", "writes tables, figures, verdicts and a page"),
-    "table": ("study.report.table", "pivots a metric by one or two factors"),
-    "preflight": ("study.preflight.command", "predicts and measures signals; trains nothing"),
-    "activations": ("study.activation_sheet.command", "the lecture's checklist, computed"),
-    "reproduce": ("study.proof.reproduce", "trains a saved cell again and compares it"),
-    "verify": ("study.proof.verify", "checks the integrity of a study's files"),
-    "clean": ("study.cleaning.command", "lists, or removes, what a study needs no more"),
-    "list": ("study.catalogue", "prints every experiment, level and key"),
-    "data": ("study.fetch", "fetches and verifies data sets"),
-    "tensorboard": ("study.board", "opens a study in TensorBoard, on this machine alone"),
+    "table": ("study.analysis.table", "pivots a metric by one or two factors"),
+    "preflight": (
+        "study.theory.preflight.command",
+        "predicts and measures signals; trains nothing",
+    ),
+    "activations": ("study.theory.activations.command", "the lecture's checklist, computed"),
+    "reproduce": ("study.launch.reproduce.reproduce", "trains a saved cell again and compares it"),
+    "verify": ("study.outputs.verify", "checks the integrity of a study's files"),
+    "clean": ("study.outputs.clean", "lists, or removes, what a study needs no more"),
+    "list": ("study.config.listing", "prints every experiment, level and key"),
+    "data": ("study.data.fetch", "fetches and verifies data sets"),
+    "tensorboard": (
+        "study.tensorboard.command",
+        "opens a study in TensorBoard, on this machine alone",
+    ),
 }
 PROJECT_COMMANDS = {
     "setup": "makes the environment in .venv",
@@ -57,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        from study.outputs.files import unwritable
+        from study.files import unwritable
 
         if (line := unwritable(error)) is None:
             raise
@@ -81,7 +87,7 @@ def _dispatch(arguments: list[str]) -> int:
         return environment.main(name, rest)
     try:
         if name in ("-sc", "--shell-completion"):
-            from study.completion import answer
+            from study.config.completion import answer
 
             return answer(rest)
         if name not in COMMANDS:

@@ -32,7 +32,7 @@ TEST_HELP = """usage: study test [ARGUMENT ...]
 
 Runs the tests. Arguments go to pytest:
 
-  study test tests/test_table.py       the tests of one file
+  study test tests/analysis/test_table.py       the tests of one file
   study test -k status                 those with status in their name
   study test -n 0 -x                   in one process, up to the first that fails
 
@@ -102,7 +102,7 @@ def check(arguments: list[str]) -> int:
     description = "Formatting, lint, types, and whether documents quote what outputs give."
     argparse.ArgumentParser(prog="study check", description=description).parse_args(arguments)
     ensure("dev")
-    quotations = ["study.refresh", "--check"]
+    quotations = ["docs.refresh", "--check"]
     tools = (["ruff", "format", "--check", "."], ["ruff", "check", "."], ["mypy"], quotations)
     return next((status for status in [_run_module(tool) for tool in tools] if status), 0)
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from synthetic import change_result, make_study, set_metric
 
-from study.claims import decide
-from study.report.frames import Frames
-from study.report.parts import Verdict
+from study.analysis.claims import decide
+from study.analysis.frames import Frames
+from study.analysis.parts import Verdict
+from tests.synthetic import change_result, make_study, set_metric
 
 LEVELS = {"activation": ["relu", "tanh"], "norm": ["none", "batch"]}
 CLAIM: dict[str, Any] = {

@@ -12,21 +12,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import tiny
 import torch
 import yaml
 from torch import Tensor
 
-from study.configuration import Config
+from study.config.configuration import RECONSTRUCTION, Config, task_of
 from study.data import Data, Split
 from study.networks import ACTIVATIONS as ACTIVATION_LEVELS
 from study.networks import MODELS as MODEL_LEVELS
 from study.networks import NORMS as NORM_LEVELS
-from study.population import Alone, Replica, Settings, Stack
-from study.population.build import initial_network
-from study.population.optimizers import OPTIMIZERS as OPTIMIZER_LEVELS
-from study.population.packing import why_alone
-from study.tasks import RECONSTRUCTION, task_of
+from study.training import Alone, Replica, Settings, Stack
+from study.training.build import initial_network, why_alone
+from study.training.optimizers import OPTIMIZERS as OPTIMIZER_LEVELS
+from tests import tiny
 
 CONF = Path(__file__).parents[1] / "conf"
 SHAPE = (2, 5, 5)

@@ -6,10 +6,11 @@ And a folder of small images, which a file of tests shares.
 import os
 from pathlib import Path
 
-os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported anywhere
-
 import pytest
 from hypothesis import settings
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported anywhere
+
 
 settings.register_profile("study", deadline=None, derandomize=True)
 settings.load_profile("study")
@@ -18,6 +19,6 @@ settings.load_profile("study")
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Images to train on in a moment."""
-    import tiny  # PyTorch, which few tests need
+    from tests import tiny
 
     return tiny.folder(tmp_path_factory.mktemp("images"))

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import tiny
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from study.configuration import Config
+from study.config.configuration import Config
 from study.data import Data
-from study.events import open_writer, write_summary
 from study.outputs.results import ReplicaResult
+from study.tensorboard import open_writer, write_summary
+from tests import tiny
 
 GUIDANCE = {"scalars": 0, "tensors": 0, "histograms": 0}
 FACTORS = {"activation": "relu", "batch_size": 128, "data": "mnist", "extra": "true"}

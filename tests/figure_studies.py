@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from synthetic import FACTORS, change_result, make_probes, make_study, write_probes
 
-from study.outputs.cell import CURVE_COLUMNS
-from study.outputs.files import write_arrays, write_csv
-from study.outputs.sealed import seal
+from study.analysis.frames import Frames
+from study.analysis.parts import Drawn
+from study.files import write_arrays, write_csv
+from study.outputs.schema import CURVE_COLUMNS, seal
 from study.report.figures import figures
-from study.report.frames import Frames
-from study.report.parts import Drawn
+from tests.synthetic import FACTORS, change_result, make_probes, make_study, write_probes
 
 
 def make_full_study(

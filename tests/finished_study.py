@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
-from tiny_launch import TINY
 
 from study.__main__ import main
+from tests.tiny_launch import TINY
 
 Output = pytest.CaptureFixture[str]
 SWEEP = (

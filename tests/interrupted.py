@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import tiny
-
 from study.outputs import checkpoint
 from study.outputs.checkpoint import CHECKPOINT
+from tests import tiny
 
 EVERY_EPOCH = "trainer.checkpoint_seconds=0"
 NEVER = "trainer.checkpoint_seconds=null"

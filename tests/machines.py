@@ -6,7 +6,7 @@ import math
 import torch
 from torch import Tensor
 
-from study.pretraining.rbm import HIDDEN_UNITS, VISIBLE_UNITS, Rbm
+from study.training.pretraining.rbm import HIDDEN_UNITS, VISIBLE_UNITS, Rbm
 
 KINDS = list(itertools.product(VISIBLE_UNITS, HIDDEN_UNITS))
 SUPPORTS = {"bernoulli": "bernoulli", "linear": "gaussian"}

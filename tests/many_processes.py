@@ -18,13 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from study.outcome import Failure
-from study.outputs import owner, ownership
-from study.outputs.files import write_json
+from study import locks as owner
+from study import locks as ownership
+from study.files import write_json
+from study.launch.progress import SweepProgress
+from study.launch.sharing import Sharing
+from study.outputs.failures import Failure
 from study.outputs.records import LedgerCell
-from study.outputs.sealed import seal
-from study.progress import SweepProgress
-from study.sharing import Sharing
+from study.outputs.schema import seal
 
 HERE = Path(__file__)
 

@@ -4,9 +4,9 @@ import io
 
 from PIL import Image
 
-from study.report.frames import Frames
-from study.report.parts import Drawn, Outcome, Report, Sheet, Verdict
-from study.report.pivot import Request, make_pivot
+from study.analysis.frames import Frames
+from study.analysis.parts import Drawn, Outcome, Report, Sheet, Verdict
+from study.analysis.pivot import Request, make_pivot
 
 LEVEL = "<script>alert(1)</script>"
 SVG = b"""<?xml version="1.0" encoding="utf-8"?>

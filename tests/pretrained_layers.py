@@ -7,11 +7,10 @@ import torch
 from torch import Tensor
 
 from study.networks import CNN, MLP, Block, Network, initialize
-from study.population.reconstruction import RECONSTRUCTIONS
-from study.pretraining.autoencoder import LayerAutoencoder
-from study.pretraining.corruption import make_corruption
-from study.pretraining.decoders import make_decoder
-from study.pretraining.trainee import Trainee
+from study.training.pretraining.autoencoder import LayerAutoencoder, make_corruption
+from study.training.pretraining.decoders import make_decoder
+from study.training.pretraining.trainee import Trainee
+from study.training.task import RECONSTRUCTIONS
 
 SGD = {"name": "sgd", "momentum": 0.9, "nesterov": False, "weight_decay": 0.01}
 ADAM = {"name": "adam", "beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "weight_decay": 0.0}

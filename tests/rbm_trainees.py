@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from study.networks import Block
-from study.pretraining.rbm_training import RbmSettings, RbmTrainee
-from study.pretraining.trainee import Labelled
+from study.training.pretraining.rbm_training import RbmSettings, RbmTrainee
+from study.training.pretraining.trainee import Labelled
 
 NUM_VISIBLE, NUM_HIDDEN = 6, 4
 LABELS = torch.zeros(0, dtype=torch.int64)

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from study.outputs.sealed import METRIC_KEYS, seal
-from study.probes.names import PROBES, ROW
-from study.report.pivot import Request
-from study.report.table import render
+from study.analysis.pivot import Request
+from study.analysis.table import render
+from study.outputs.metrics import PROBES, ROW
+from study.outputs.schema import METRIC_KEYS, seal
 
 Change = Callable[[dict[str, Any]], None]
 ProbeRow = dict[str, Any]

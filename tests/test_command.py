@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_launch import TINY
 
-import study.launch
+import study.launch.cells
 from study.__main__ import main
-from study.cell import train_cell
-from study.compose import hydra_ready
+from study.config.compose import hydra_ready
+from study.config.sweep import plan
+from study.launch.cell import train_cell
 from study.outputs import read_cells, read_ledger
-from study.sweep import plan
+from tests.tiny_launch import TINY
 
 Train = Callable[..., int]
 
@@ -52,7 +52,7 @@ class Broken:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, breaks: Callable[[Any], Exception | None]):
         self.calls = 0
         self.breaks = breaks
-        monkeypatch.setattr(study.launch, "train_cell", self)
+        monkeypatch.setattr(study.launch.cells, "train_cell", self)
 
     def __call__(self, config: Any, directory: Path, **options: Any) -> Any:
         self.calls += 1
@@ -192,7 +192,7 @@ def test_an_interrupt_ends_with_130_and_the_same_command_goes_on(
         return train_cell(config, directory, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(study.launch, "train_cell", interrupt)
+        patch.setattr(study.launch.cells, "train_cell", interrupt)
         assert train(*sweep) == 130
     assert capsys.readouterr().err == "stopped; the same command goes on from here\n"
     assert statuses(scratch) == ["done", "missing", "missing"]
@@ -267,8 +267,8 @@ def test_no_lock_is_left_where_another_process_was_quicker(train: Train, scratch
     assert train() == 0
     (cell,) = read_cells(scratch)
     with hydra_ready():
-        cells = study.launch.identify(plan([*TINY, "study=scratch"], multirun=False).cells)
-    assert study.launch.run(scratch, cells, threads=1, max_failures=1).failures == []
+        cells = study.launch.cells.identify(plan([*TINY, "study=scratch"], multirun=False).cells)
+    assert study.launch.cells.run(scratch, cells, threads=1, max_failures=1).failures == []
     assert not (cell.path / "lock").exists()
 
 

@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
+from study import files
 from study.errors import InputError
-from study.outputs import files
-from study.outputs.files import (
+from study.files import (
     finite,
     replacing,
     sha256,

@@ -14,12 +14,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from many_processes import await_that, ended, launched, notes
 
-from study.outputs import ownership
-from study.outputs.kernel_lock import KernelLock, is_locked
-from study.outputs.owner import DAMAGED_SECONDS, LOCK, OWNER, Owner, owner_of, read_owner
-from study.outputs.ownership import Lost, Owned, Ownership, owned
+from study import locks as ownership
+from study.locks import (
+    DAMAGED_SECONDS,
+    LOCK,
+    OWNER,
+    KernelLock,
+    Lost,
+    Owned,
+    Owner,
+    Ownership,
+    is_locked,
+    owned,
+    owner_of,
+    read_owner,
+)
+from tests.many_processes import await_that, ended, launched, notes
 
 
 def overlaps(directory: Path) -> list[list[str]]:
@@ -89,7 +100,7 @@ def test_an_owner_is_named_while_it_works_and_leaves_nothing(tmp_path: Path) -> 
 
 def test_a_killed_owner_is_recognized_at_once(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from study.outputs.ownership import owned\n"
+        "import sys; from pathlib import Path; from study.locks import owned\n"
         "with owned(Path(sys.argv[1]), wait=False): print(flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", program, str(tmp_path)]
@@ -147,7 +158,7 @@ def taken_over(directory: Path) -> Iterator[Ownership]:
     with pytest.MonkeyPatch.context() as there:
         os.utime(directory / OWNER, (0, 0))
         there.setattr(platform, "node", lambda: "elsewhere")
-        there.setattr("study.outputs.kernel_lock._lock", lambda *_, **__: None)
+        there.setattr("study.locks._lock", lambda *_, **__: None)
         there.setattr(ownership, "_held", {})
         other = owned(directory, wait=False)
         theirs = other.__enter__()
@@ -180,7 +191,7 @@ def test_a_host_of_the_same_name_is_another_one(tmp_path: Path) -> None:
 def test_where_there_are_no_locks_this_hosts_processes_are_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("study.outputs.kernel_lock._lock", lambda *_, **__: None)
+    monkeypatch.setattr("study.locks._lock", lambda *_, **__: None)
     with owned(tmp_path, wait=False):
         assert owner_of(tmp_path) is not None
         with pytest.raises(Owned):

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from study import program
-from study.configuration import CONF
-from study.program import as_invoked, command
+from study import console as program
+from study.config.configuration import CONF
+from study.console import as_invoked, command
 
 MODULE = str(Path(program.__file__).with_name("__main__.py"))
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from study.words import cell_words, counted, level_words, measured, span
+from study.config.labels import cell_words, counted, level_words, measured, span
 
 USUAL = {"data": "mnist", "model": "mlp", "activation": "relu", "init": "zeros", "norm": "none"}
 

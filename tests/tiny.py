@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from study.cell import train_cell
-from study.compose import compose_cell, hydra_ready
-from study.configuration import Config, factors
+from study.config.compose import compose_cell, hydra_ready
+from study.config.configuration import Config, factors
 from study.data import Data, Split, fit_normalization
+from study.launch.cell import train_cell
 from study.outputs.cell import read_result
-from study.population import Population, Replica
-from study.population.build import DTYPES, build_population, replicas_of
-from study.trainer import make_trainer
+from study.training import Population, Replica
+from study.training.build import DTYPES, build_population, replicas_of
+from study.training.trainer import make_trainer
 
 NUM_CLASSES = 3
 SMALL = (

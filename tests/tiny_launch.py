@@ -1,8 +1,8 @@
 """Tiny cells of the embedded MNIST, as a launch makes them."""
 
-from study.compose import hydra_ready
-from study.launch import LaunchCell, identify
-from study.sweep import plan
+from study.config.compose import hydra_ready
+from study.config.sweep import plan
+from study.launch.cells import LaunchCell, identify
 
 TINY = (
     "data.train_size=64",

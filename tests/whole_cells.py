@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import yaml
-from synthetic import change_result, make_study
 
-from study.outputs.cell import CURVE_COLUMNS
-from study.probes.names import PROBES
+from study.outputs.metrics import PROBES
+from study.outputs.schema import CURVE_COLUMNS
+from tests.synthetic import change_result, make_study
 
 
 def make_whole_study(

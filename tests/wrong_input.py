@@ -7,9 +7,9 @@ command its options as its help prints them: what is added is tried at once.
 import re
 from collections.abc import Iterator
 
-from study.compose import SWITCHES
-from study.keys import KEYS
-from study.kinds import Kind
+from study.config.compose import SWITCHES
+from study.config.keys import KEYS
+from study.config.kinds import Kind
 
 LONG = 5000
 """Characters of what is too long for a name, a path or a line."""

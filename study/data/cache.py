@@ -21,11 +21,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from study.data.images import Images, fingerprint_of
-from study.data.source import EMBEDDED_ROOT, Source, shown
-from study.outputs.files import replacing
-from study.outputs.ownership import Lost, owned
-from study.outputs.sealed import parse_json
+from study.data.images import EMBEDDED_ROOT, Images, Source, fingerprint_of, shown
+from study.files import parse_json, replacing
+from study.locks import Lost, owned
 
 FORMAT = "2"
 _DTYPES = {

@@ -14,8 +14,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from study.data.images import Images, build_images
-from study.data.source import shown
+from study.data.images import Images, build_images, shown
 from study.errors import InputError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 
 from study.data.images import Images
-from study.data.normalize import NORMALIZATIONS, Normalize, fit_normalization
+from study.data.normalize import NORMALIZATIONS, Normalize, fit_normalization, fit_whitening
 from study.data.shift import SHIFTS, shifted
 from study.data.sources import SOURCES, cache_of, read_images, resolve_root
 from study.data.split import split_indices, subset_indices
-from study.data.whitening import fit_whitening
 from study.errors import unknown
 
 MAX_KEPT_BYTES = 3 * 2**30
@@ -164,3 +164,44 @@ def _fit(images: Images, whole: torch.Tensor, options: Mapping[str, Any]) -> Nor
     root = resolve_root(options["name"], options["root"])
     cache = cache_of(options["name"], root, options["cache"])
     return fit_whitening(images, whole, zca_epsilon=epsilon, cache=cache)
+
+
+# Random flips and shifts of a batch, as one index operation.
+
+
+def augment(
+    inputs: torch.Tensor, *, flip: bool, crop: int, generator: torch.Generator
+) -> torch.Tensor:
+    """Each image mirrored left to right with probability 1/2, and shifted.
+
+    inputs: [N, C, H, W]. `crop` is the padding in pixels: the image is padded with zeros on all
+    sides and cut back to its size at one of (2 crop + 1)^2 places (He et al. 2016, section 4.2);
+    0 leaves it in place. Zeros are the mean of `standard`, `centre` and `pixel` inputs. The draws
+    come from `generator`, shifts before flips, and none for what is off.
+    """
+    if not flip and crop == 0:
+        return inputs
+    num, channels, height, width = inputs.shape
+    rows = torch.arange(height, device=inputs.device).expand(num, height)
+    columns = torch.arange(width, device=inputs.device).expand(num, width)
+    if crop:
+        down, right = _draw(2 * crop + 1, (2, num, 1), generator, inputs.device)
+        rows, columns = rows + down, columns + right
+        inputs = F.pad(inputs, (crop, crop, crop, crop))
+    if flip:
+        mirrored = _draw(2, (num, 1), generator, inputs.device).bool()
+        columns = torch.where(mirrored, columns.flip(1), columns)
+    return inputs[
+        torch.arange(num, device=inputs.device)[:, None, None, None],
+        torch.arange(channels, device=inputs.device)[:, None, None],
+        rows[:, None, :, None],
+        columns[:, None, None, :],
+    ]
+
+
+def _draw(
+    choices: int, shape: tuple[int, ...], generator: torch.Generator, device: torch.device
+) -> torch.Tensor:
+    """Whole numbers below `choices`, drawn where the generator lives, on every device the same."""
+    drawn = torch.randint(choices, shape, generator=generator, device=generator.device)
+    return drawn.to(device)

@@ -4,14 +4,13 @@ import hashlib
 import os
 from pathlib import Path
 
+from study.config.level_source import OWN, required_source
 from study.data.cache import read_cached
 from study.data.cifar import Cifar
 from study.data.image_folder import ImageFolder
-from study.data.images import Images
-from study.data.source import EMBEDDED_ROOT, Source, shown
+from study.data.images import EMBEDDED_ROOT, Images, Source, shown
 from study.data.torchvision_sets import MnistFamily
 from study.errors import InputError, unknown
-from study.level_source import OWN, required_source
 
 __all__ = ["EMBEDDED_ROOT", "SOURCES", "cache_of", "read_images", "resolve_root"]
 

@@ -14,11 +14,10 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from study.data.images import Images, build_images
-from study.data.source import shown
+from study.data.images import Images, build_images, shown
 from study.errors import InputError
-from study.outputs.files import replacing
-from study.outputs.ownership import Lost
+from study.files import replacing
+from study.locks import Lost
 
 STALLED_SECONDS = 30
 CONNECT = "connect to the network and start again"

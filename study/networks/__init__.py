@@ -16,13 +16,10 @@ from study.networks.activations import (
     make_activation,
     pieces_per_unit,
 )
-from study.networks.autoencoder import Autoencoder
-from study.networks.build import MODELS, build_network
-from study.networks.cnn import CNN, POOLINGS
 from study.networks.gains import gain, second_moment
 from study.networks.initialize import initialize, needs_sample, weight_filler
 from study.networks.initializers import INITIALIZERS, fans
-from study.networks.mlp import MLP
+from study.networks.models import CNN, MLP, MODELS, POOLINGS, Autoencoder, build_network
 from study.networks.network import Block, Network
 from study.networks.normalization import NORMS, BatchNorm, batch_statistics, make_norm
 from study.networks.stochastic import Dropout, NonStationaryNoise, Stochastic, set_generators

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from study.networks.level_keys import canonical, keywords, only_keys, split_level
+from study.networks.registry import canonical, keywords, only_keys, split_level
 
 # On processors with AVX-512 ELU, SELU and softplus take twelve times as long until some vectorized
 # power has been computed in the process, and give the same bits (measured, torch 2.14).

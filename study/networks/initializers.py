@@ -135,7 +135,7 @@ def delta_orthogonal(weight: Tensor, generator: torch.Generator, *, gain: float 
 def lsuv(weight: Tensor, generator: torch.Generator) -> None:
     """The start of LSUV: orthogonal with gain 1 (Mishkin & Matas 2016, section 3).
 
-    `initialize` then rescales the layers on data: see `study.networks.lsuv`.
+    `initialize` then rescales the layers on data: see `study.networks.initialize`.
     """
     orthogonal(weight, generator)
 

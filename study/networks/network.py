@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from study.keys import parse_one
+from study.config.keys import parse_one
 from study.networks.activations import make_activation, pieces_per_unit
 from study.networks.normalization import BatchNorm, make_norm
 from study.networks.stochastic import Dropout

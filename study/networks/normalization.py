@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from study.networks.level_keys import canonical, keywords, only_keys, split_level
+from study.networks.registry import canonical, keywords, only_keys, split_level
 from study.networks.stochastic import NonStationaryNoise
 
 

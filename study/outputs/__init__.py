@@ -1,6 +1,5 @@
 """What a study leaves on disk, read back; imports nothing heavy."""
 
-from study.outputs.readings import probe_frame
 from study.outputs.records import (
     CellRecord,
     Ledger,
@@ -10,7 +9,8 @@ from study.outputs.records import (
     read_ledger,
     stale_directories,
 )
-from study.outputs.sealed import check_seal, seal
+from study.outputs.schema import check_seal, seal
+from study.outputs.series import probe_frame
 
 __all__ = [
     "CellRecord",

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from study.outputs.checkpoint import CHECKPOINT
-from study.outputs.files import (
+from study.files import (
     PARTIAL,
     finite,
     move,
+    read_json,
     remove,
     sha256,
     write_arrays,
@@ -20,24 +20,36 @@ from study.outputs.files import (
     write_tensors,
     write_text,
 )
-from study.outputs.filters import filter_images
-from study.outputs.measurements import summary, write_probes
-from study.outputs.owner import LOCK, OWNER
-from study.outputs.pairs import FILE as PAIRS
-from study.outputs.pairs import Row, write_pairs
+from study.locks import LOCK, OWNER
+from study.outputs.checkpoint import CHECKPOINT
 from study.outputs.results import ReplicaResult, choose_lr, edge
-from study.outputs.sealed import SCHEMA, read_json, seal
+from study.outputs.schema import CURVE_COLUMNS, SCHEMA, seal
+from study.outputs.schema import PAIRS_FILE as PAIRS
+from study.outputs.series import Row, summary, write_pairs, write_probes
 
-CURVE_COLUMNS = (
-    "seed",
-    "lr",
-    "epoch",
-    "train_loss",
-    "train_error",
-    "val_loss",
-    "val_error",
-    "seconds",
-)
+# First-layer weights as images.
+
+
+MOST = 64
+
+
+def filter_images(weight: Any, input_shape: tuple[int, int, int]) -> Any:
+    """Up to 64 filters of a first layer's weight, as uint8 [n, C, H, W].
+
+    weight: a NumPy array [out, in] or [out, in, height, width]; `input_shape` is what a dense
+    layer's rows are shown as. Each is on its own scale, symmetric about 0 at 128; a weight that is
+    not finite is shown as 0.
+    """
+    import numpy as np
+
+    first = weight[:MOST].astype(np.float64)
+    shape = first.shape[1:] if first.ndim == 4 else input_shape
+    filters = np.nan_to_num(first.reshape(len(first), *shape), posinf=0.0, neginf=0.0)
+    largest = np.abs(filters).max(axis=(1, 2, 3), keepdims=True)
+    scaled = np.divide(filters, largest, out=np.zeros_like(filters), where=largest > 0)
+    return np.round(128 + 127 * scaled).astype(np.uint8)
+
+
 CONTENT = (
     "config.yaml",
     "curves.csv",

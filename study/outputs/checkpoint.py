@@ -6,6 +6,7 @@ JSON, in which each array stands as the name of the tensor that holds it.
 """
 
 import contextlib
+import hashlib
 import json
 import logging
 import time
@@ -14,13 +15,38 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from study.outputs.digests import tensors_sha256
-from study.outputs.files import move, remove, replacing
-from study.outputs.ownership import still_ours
-from study.outputs.sealed import parse_json
+from study.files import move, parse_json, remove, replacing, sha256
+from study.locks import still_ours
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+# What stands for the content of tensors: one hash over all of them.
+
+
+def tensors_sha256(tensors: "Mapping[str, Tensor]", text: str = "") -> str:
+    """SHA-256 of a text, then name, type, shape and bytes of each tensor, by name.
+
+    On the CPU; of parameters and buffers by name it is `weights_sha256` of a record.
+    """
+    import numpy as np
+
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        array = np.ascontiguousarray(tensors[name])
+        digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        digest.update(array.data.cast("B") if array.size else b"")
+    return digest.hexdigest()
+
+
+def header_sha256(header: Mapping[str, str], tensors: "Mapping[str, Tensor]") -> str:
+    """What a safetensors file that proves itself holds as `sha256` in its header.
+
+    Over the header without that key, and the tensors.
+    """
+    lines = (f"{name}={header[name]}\n" for name in sorted(header.keys() - {"sha256"}))
+    return tensors_sha256(tensors, "".join(lines))
+
 
 CHECKPOINT = "checkpoint.safetensors"
 """The file's name, in the directory of what is trained."""
@@ -211,3 +237,55 @@ def _with_tensors(value: Any, tensors: "Mapping[str, Tensor]") -> Any:
     if _TENSOR not in value:
         return {name: _with_tensors(each, tensors) for name, each in value.items()}
     return tensors[value[_TENSOR]]
+
+
+# How far the training of an unfinished cell is, without reading its tensors.
+
+
+_MAX_HEADER_BYTES = 2**26
+
+
+def reached_epoch(directory: Path) -> int | None:
+    """The epoch after which the cell's last checkpoint was taken; None where there is none.
+
+    Only the header is read: whether the rest is whole shows when the cell is gone on with.
+    """
+    try:
+        with (directory / CHECKPOINT).open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            if size > _MAX_HEADER_BYTES:
+                return None
+            record = parse_json(parse_json(file.read(size))["__metadata__"]["record"])
+        return int(record["epoch"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+# A file of pretrained weights that proves itself, read without torch or with it.
+
+
+def read_weights(path: Path, framework: str = "np") -> tuple[dict[str, str], dict[str, Any]]:
+    """The header and the tensors of `seed=N.safetensors`, as arrays of NumPy (or torch: "pt").
+
+    ValueError unless it is whole, of the seed in its name, and the curves beside it are its own.
+    Of which pretraining it is, its `signature` says.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework=framework) as file:
+            header = dict(file.metadata() or {})
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"it cannot be read ({' '.join(str(error).split())})") from None
+    if header.get("sha256") != header_sha256(header, state):
+        raise ValueError("its content is not what its hash says")
+    if path.stem != f"seed={header.get('seed')}":
+        raise ValueError(f"it holds the weights of seed {header.get('seed')}")
+    curves = path.with_suffix(".csv")
+    if not curves.exists():
+        raise ValueError(f"the curves beside it, {curves.name}, are missing")
+    digest = sha256(curves)
+    if header.get("curves_sha256", digest) != digest:
+        raise ValueError(f"the curves beside it, {curves.name}, are not those its header names")
+    return header, state

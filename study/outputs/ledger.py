@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from study.errors import InputError
-from study.outputs.files import write_json
-from study.outputs.ownership import while_owned
+from study.files import read_json, write_json
+from study.locks import while_owned
 from study.outputs.provenance import differs_from_commit, git_commit
 from study.outputs.records import Ledger, LedgerCell, read_ledger
-from study.outputs.sealed import SCHEMA, read_json, seal
+from study.outputs.schema import SCHEMA, seal
 
 FILE = "study.json"
 

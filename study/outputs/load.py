@@ -13,17 +13,7 @@ import yaml
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from study.configuration import level_versions, plain, version_changes
-from study.data import Normalize
-from study.errors import InputError, listed, unknown
-from study.networks import Network, build_network
-from study.outputs.cell import by_replica, read_curves, replica_name
-from study.outputs.readings import parsed_yaml, verified
-from study.outputs.record_form import check_result
-from study.outputs.records import CellRecord, factor_names, read_ledger
-from study.outputs.results import is_best
-from study.outputs.sealed import read_json
-from study.report.factors import (
+from study.analysis.factors import (
     all_levels,
     cell_level,
     level_text,
@@ -31,6 +21,16 @@ from study.report.factors import (
     varying_factors,
     where_text,
 )
+from study.config.configuration import level_versions, plain, version_changes
+from study.data import Normalize
+from study.errors import InputError, listed, unknown
+from study.files import read_json
+from study.networks import Network, build_network
+from study.outputs.cell import by_replica, read_curves, replica_name
+from study.outputs.records import CellRecord, factor_names, read_ledger
+from study.outputs.results import is_best
+from study.outputs.schema import check_result
+from study.outputs.series import parsed_yaml, verified
 
 WHEN = ("best", "last")
 """The epochs of a replica whose weights are kept."""

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from study.outputs.files import sha256
+from study.files import sha256
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = (

@@ -11,12 +11,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from study.config.configuration import recorded_task
 from study.errors import InputError
-from study.outputs.form import check_form
-from study.outputs.owner import Owner, owner_of
-from study.outputs.record_form import LEDGER, check_result
-from study.outputs.sealed import METRIC_KEYS, check_schema, read_json, require_seal
-from study.tasks import recorded_task
+from study.files import read_json
+from study.locks import Owner, owner_of
+from study.outputs.schema import (
+    LEDGER,
+    METRIC_KEYS,
+    check_form,
+    check_result,
+    check_schema,
+    require_seal,
+)
 
 if TYPE_CHECKING:
     import pandas

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from study.outputs.files import finite
+from study.files import finite
 
 CELL_SECONDS = ("wall_seconds", "pretraining_seconds")
 """The two parts of a cell's time in its record."""

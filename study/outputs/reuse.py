@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from study.files import read_json, sha256
 from study.outputs.cell import (
     best_name,
     by_replica,
@@ -13,11 +14,9 @@ from study.outputs.cell import (
     read_predictions,
     replica_name,
 )
-from study.outputs.files import sha256
-from study.outputs.measurements import read_probes
-from study.outputs.record_form import check_result
 from study.outputs.results import ReplicaResult
-from study.outputs.sealed import read_json
+from study.outputs.schema import check_result
+from study.outputs.series import read_probes
 
 
 def finished_replicas(

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from study.configuration import CONF, RECIPE
+from study.config.configuration import CONF, RECIPE
+from study.console import command
+from study.files import read_json
 from study.outputs.cell import is_set_aside
 from study.outputs.provenance import launch_overrides
 from study.outputs.records import CellRecord, Ledger, LedgerCell, read_cell, stale_directories
-from study.outputs.sealed import read_json
 from study.outputs.versions import changed_levels
-from study.program import command
 
 
 @dataclass(frozen=True)

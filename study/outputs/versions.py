@@ -5,11 +5,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from study.configuration import VERSIONED, level_defaults, level_versions, version_changes
+from study.config.configuration import VERSIONED, level_defaults, level_versions, version_changes
+from study.config.labels import counted
+from study.config.level_source import OWN, ROOT, source_of
 from study.errors import InputError
-from study.level_source import OWN, ROOT, source_of
 from study.outputs.records import CellRecord
-from study.words import counted
 
 
 def other_versions(cells: Sequence[CellRecord]) -> list[str]:

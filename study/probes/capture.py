@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from study.networks import BatchNorm, Block, Network, batch_statistics
-from study.population.alone import laid_out
-from study.population.stacking import StackedNetwork
-from study.population.task import Task
 from study.probes.slopes import largest_slope, slope_of
+from study.training.alone import laid_out
+from study.training.stacking import StackedNetwork
+from study.training.task import Task
 
 Probed = Network | StackedNetwork
 

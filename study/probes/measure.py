@@ -3,13 +3,19 @@
 import torch
 from torch import Tensor
 
-from study.probes.capture import Layer
+from study.networks import Network
+from study.probes.capture import Layer, capture
 from study.probes.gradients import convolution_sign_agreement, sign_agreement
-from study.probes.jacobian import mean_singular_value
-from study.probes.shift import unit_distribution
-from study.probes.signals import mean_and_variance, percentiles, zero_fraction
+from study.probes.signals import mean_and_variance, percentiles, unit_distribution, zero_fraction
 from study.probes.slopes import dead_units, linear_fraction, saturated_fraction
-from study.probes.weights import distinct_units, effective_rank, update_ratio, weight_norm
+from study.probes.weights import (
+    distinct_units,
+    effective_rank,
+    mean_singular_value,
+    update_ratio,
+    weight_norm,
+)
+from study.training.task import Task
 
 Numbers = dict[str, Tensor]
 """{probe: a number for each replica, [K]}."""
@@ -134,3 +140,20 @@ def _centre(layer: Layer) -> int:
         return 0
     height, width = layer.inputs.shape[3:]
     return height // 2 * width + width // 2
+
+
+# The probes of one plain network, as it is.
+
+
+def measured(
+    network: Network, inputs: Tensor, targets: Tensor, task: Task, *, thorough: bool = False
+) -> dict[str, list[float]]:
+    """{probe: a number for each hidden layer} of a network on inputs [N, C, H, W].
+
+    `targets` are what the task compares outputs with; `thorough` adds the Jacobian and the
+    effective rank. What needs an earlier moment is left out. The network is left as it was.
+    """
+    layers = [
+        measure(layer, thorough=thorough) for layer in capture(network, inputs, targets, task)
+    ]
+    return {name: [float(layer[name]) for layer in layers] for name in layers[0]} if layers else {}

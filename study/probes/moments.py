@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
+from study.data import Split
 from study.errors import InputError
 
 
@@ -56,3 +59,19 @@ def _steps(steps: int | Sequence[int], last: int) -> Sequence[int]:
     if isinstance(steps, int):
         return [round(last ** (place / (steps + 1))) for place in range(1, steps + 1)]
     return steps
+
+
+# The probe batch: the images on which every probe of a cell is taken.
+
+
+NUM_EXAMPLES = 1024
+
+
+def probe_batch(split: Split, num: int = NUM_EXAMPLES) -> Split:
+    """`num` examples of a split (all, if it has no more), the same for every cell and moment.
+
+    Drawn from a fixed stream: a split may be sorted by class.
+    """
+    order = torch.randperm(len(split), generator=torch.Generator().manual_seed(0))
+    indices = order[:num].to(split.labels.device)
+    return Split(split.inputs[indices], split.labels[indices])

@@ -5,19 +5,17 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
+from study.analysis.caption import coverage
+from study.analysis.frames import Advance, Frames, quiet
+from study.analysis.joined import FACTOR, JoinedFrames, join, origin_remarks
+from study.analysis.origins import CONFIG, by_origin, data_settings
+from study.analysis.parts import Drawn, Report, Verdict
+from study.analysis.pivot import Pivot
+from study.analysis.published import published_sheets
+from study.analysis.requests import DEFAULT, Settings, make_pivots, settings_of, usable_comparisons
+from study.analysis.sheets import make_sheets
+from study.config.labels import counted
 from study.errors import InputError
-from study.report.caption import coverage
-from study.report.comparisons import usable_comparisons
-from study.report.frames import Advance, Frames, quiet
-from study.report.joined import FACTOR, JoinedFrames, join, origin_remarks
-from study.report.origins import by_origin
-from study.report.parts import Drawn, Report, Verdict
-from study.report.pivot import Pivot
-from study.report.published import published_sheets
-from study.report.requests import DEFAULT, Settings, make_pivots, settings_of
-from study.report.settings import CONFIG, data_settings
-from study.report.sheets import make_sheets
-from study.words import counted
 
 NUM_LISTED = 20
 
@@ -136,7 +134,7 @@ def _pivots(frames: Frames, settings: Settings) -> tuple[list[Pivot], list[str]]
 
 def _verdicts(frames: Frames) -> tuple[list[Verdict], list[str]]:
     """The verdicts on the claims of a study, or of each of the joined ones under its name."""
-    from study.claims import decide, remarks
+    from study.analysis.claims import decide, remarks
 
     if not isinstance(frames, JoinedFrames):
         return list(decide(frames)), list(remarks(frames))

@@ -7,13 +7,12 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from study.arguments import Parser, as_path, show
-from study.program import command, run_as_command
+from docs.quoted import stale_documents
+from study.analysis.frames import Advance
+from study.analysis.parts import Report
+from study.console import Parser, as_path, command, run_as_command, show
 from study.report.build import build_report, read_studies
-from study.report.documents import stale_documents
 from study.report.folder import PAGE, differences, files_of, write_folder
-from study.report.frames import Advance
-from study.report.parts import Report
 
 _EPILOG = """\
 It reads saved outputs alone and writes the same bytes again. Nothing is pooled across studies:

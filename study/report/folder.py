@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from study.analysis.formats import SHEET_WRITERS, WRITERS
+from study.analysis.frames import results_csv
+from study.analysis.parts import Report, Sheet
+from study.analysis.requests import pivot_names
+from study.analysis.sheets.scores import verdict_sheet
 from study.errors import InputError
-from study.outputs.files import replacing
-from study.report.formats import WRITERS
-from study.report.parts import Report, Sheet
-from study.report.requests import pivot_names
-from study.report.results_csv import results_csv
-from study.report.sheet_formats import SHEET_WRITERS
-from study.report.sheets.verdicts import verdict_sheet
+from study.files import replacing
 
 PAGE = "index.html"
 FOLDERS = ("tables", "sheets", "figures")
@@ -20,7 +19,7 @@ _SUFFIXES = (".md", ".csv", ".tex", ".svg", ".png")
 
 def files_of(report: Report) -> dict[str, bytes]:
     """{path within the report: content}, the page last. The same report gives the same bytes."""
-    from study.page import write_page
+    from study.report.page import write_page
 
     texts = {"results.csv": results_csv(report.frames), **dict(_tables(report))}
     for sheet in (*verdict_sheets(report), *report.sheets, *report.published):

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from study.analysis.frames import Frames
+from study.analysis.parts import Drawn
 from study.report.figures import (
     curves,
     depth,
@@ -14,8 +16,6 @@ from study.report.figures import (
     shares,
 )
 from study.report.figures.shown import Shown
-from study.report.frames import Frames
-from study.report.parts import Drawn
 
 FIGURES: dict[str, Callable[[Shown], list[Drawn]]] = {
     "heat map": heat_map.draw,

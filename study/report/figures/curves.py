@@ -6,14 +6,21 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from study.analysis.lookup import metric_of
+from study.analysis.parts import Drawn
+from study.outputs.metrics import METRICS, Metric
 from study.outputs.records import CellRecord
 from study.report.figures.panels import ErrorAxis, band, draw_panels, finished
-from study.report.figures.points import Point, error_point
-from study.report.figures.shown import Shown
-from study.report.figures.words import AT_CHOSEN, caption, interval_words, lacking_words, of_errors
-from study.report.metrics import METRICS, Metric
-from study.report.parts import Drawn
-from study.report.tasks import metric_of
+from study.report.figures.shown import (
+    AT_CHOSEN,
+    Point,
+    Shown,
+    caption,
+    error_point,
+    interval_words,
+    lacking_words,
+    of_errors,
+)
 
 
 def draw(shown: Shown) -> list[Drawn]:

@@ -6,15 +6,22 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from study.analysis.parts import Drawn
+from study.config.labels import counted
+from study.outputs.metrics import PROBES
 from study.outputs.records import CellRecord
-from study.probes.names import PROBES
 from study.report.figures.layout import Layout
 from study.report.figures.panels import band, draw_panels, extent, finished, plain_decades
-from study.report.figures.points import Point, point
-from study.report.figures.shown import Shown, of_probes
-from study.report.figures.words import GEOMETRIC, caption, interval_words, lacking_words
-from study.report.parts import Drawn
-from study.words import counted
+from study.report.figures.shown import (
+    GEOMETRIC,
+    Point,
+    Shown,
+    caption,
+    interval_words,
+    lacking_words,
+    of_probes,
+    point,
+)
 
 QUANTITIES = {
     "activation_variance": "after Glorot & Bengio (2010), fig. 6",

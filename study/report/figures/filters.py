@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from study.analysis.factors import cell_level
+from study.analysis.parts import Drawn
 from study.outputs.records import CellRecord
-from study.report.factors import cell_level
 from study.report.figures.layout import Layout, Most, arrange
 from study.report.figures.panels import finished, grid, label
 from study.report.figures.percentiles import panel_factors
-from study.report.figures.shown import Shown
-from study.report.figures.words import AT_CHOSEN, caption, lacking_words
-from study.report.parts import Drawn
+from study.report.figures.shown import AT_CHOSEN, Shown, caption, lacking_words
 
 FILE = "filters.npz"
 MOST = 25

@@ -11,17 +11,16 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from study.figures import styled
+from study.analysis.factors import cell_level, shared_parts, without_parts
+from study.analysis.lookup import metric_of
+from study.analysis.parts import Drawn
+from study.analysis.pivot import Entry, Source, make_entry, mark_best
+from study.outputs.metrics import METRICS, Metric
 from study.outputs.records import CellRecord
-from study.report.entries import Entry, Source, make_entry, mark_best
-from study.report.factors import cell_level, shared_parts, without_parts
 from study.report.figures.layout import Layout, Most, arrange, line_axes
 from study.report.figures.panels import WIDTH, finished, level_words, plain_decades, printable
-from study.report.figures.shown import Shown, chosen_lr
-from study.report.figures.words import AT_CHOSEN, caption, seeds_words
-from study.report.metrics import METRICS, Metric
-from study.report.parts import Drawn
-from study.report.tasks import metric_of
+from study.report.figures.shown import AT_CHOSEN, Shown, caption, chosen_lr, seeds_words
+from study.report.figures.style import styled
 
 MOST = Most(lines=4, rows=20, columns=10)
 MOST_TEXTS = 300

@@ -8,9 +8,9 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from study.analysis.factors import all_levels, cell_level, varying_factors
+from study.config.labels import counted
 from study.outputs.records import CellRecord
-from study.report.factors import all_levels, cell_level, varying_factors
-from study.words import counted
 
 MOST_LINES = 5
 MOST_ROWS = 3

@@ -16,13 +16,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
-from study.figures import UNDATED, styled
+from study.analysis.factors import shared_parts, without_parts
+from study.analysis.parts import Drawn
+from study.outputs.metrics import Metric
 from study.outputs.records import CellRecord
-from study.report.factors import shared_parts, without_parts
 from study.report.figures.layout import Layout
-from study.report.figures.points import Point
-from study.report.metrics import Metric
-from study.report.parts import Drawn
+from study.report.figures.shown import Point
+from study.report.figures.style import UNDATED, styled
 
 WIDTH = 7.0
 PER_ROW = 4

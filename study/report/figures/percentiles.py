@@ -7,8 +7,9 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from study.analysis.factors import varying_factors
+from study.analysis.parts import Drawn
 from study.outputs.records import CellRecord
-from study.report.factors import varying_factors
 from study.report.figures.layout import Most, arrange
 from study.report.figures.panels import (
     area,
@@ -20,10 +21,16 @@ from study.report.figures.panels import (
     style,
     updates_axis,
 )
-from study.report.figures.points import Point, point
-from study.report.figures.shown import Shown
-from study.report.figures.words import AT_CHOSEN, UPDATES, caption, interval_words, lacking_words
-from study.report.parts import Drawn
+from study.report.figures.shown import (
+    AT_CHOSEN,
+    UPDATES,
+    Point,
+    Shown,
+    caption,
+    interval_words,
+    lacking_words,
+    point,
+)
 
 PERCENTILES = ("preactivation_p85", "preactivation_p50", "preactivation_p15")
 _WORDS = ("85th percentile", "median", "15th percentile")

@@ -8,10 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from study.figures import styled
-from study.outputs.sealed import check_seal
-from study.probes.names import PROBES
-from study.report.factors import DEFAULT_LEVEL, shown_level
+from study.analysis.factors import DEFAULT_LEVEL, shown_level
+from study.analysis.frames import Frames
+from study.analysis.parts import Drawn
+from study.config.labels import counted
+from study.outputs.metrics import PROBES
+from study.outputs.schema import check_seal
 from study.report.figures.layout import COMPARED, MOST_LINES, counted_cells, evenly
 from study.report.figures.panels import (
     WIDTH,
@@ -22,11 +24,8 @@ from study.report.figures.panels import (
     printable,
     style,
 )
-from study.report.figures.points import Point, point
-from study.report.figures.shown import Shown
-from study.report.frames import Frames
-from study.report.parts import Drawn
-from study.words import counted
+from study.report.figures.shown import Point, Shown, point
+from study.report.figures.style import styled
 
 QUANTITIES = ("activation_variance", "gradient_variance")
 MOST_CELLS = 60

@@ -6,14 +6,19 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator
 
+from study.analysis.lookup import metric_of
+from study.analysis.parts import Drawn
+from study.outputs.metrics import METRICS
 from study.outputs.records import CellRecord
 from study.report.figures.panels import ErrorAxis, band, draw_panels, finished, plain_decades
-from study.report.figures.points import error_point
-from study.report.figures.shown import Shown, chosen_lr
-from study.report.figures.words import caption, interval_words, of_errors
-from study.report.metrics import METRICS
-from study.report.parts import Drawn
-from study.report.tasks import metric_of
+from study.report.figures.shown import (
+    Shown,
+    caption,
+    chosen_lr,
+    error_point,
+    interval_words,
+    of_errors,
+)
 
 MOST_TICKS = 4
 """Learning rates that are each a tick."""

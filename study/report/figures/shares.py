@@ -6,22 +6,25 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from study.analysis.factors import activation_of
+from study.analysis.parts import Drawn
+from study.outputs.metrics import FLAT, OFF, OFF_OR_SATURATED, PROBES, SATURATED, label_among
 from study.outputs.records import CellRecord
-from study.probes.names import FLAT, OFF, OFF_OR_SATURATED, PROBES, SATURATED, label_among
-from study.report.factors import activation_of
 from study.report.figures.layout import Layout
 from study.report.figures.panels import band, draw_panels, extent, finished, updates_axis
-from study.report.figures.points import Point, point
-from study.report.figures.shown import Curve, Shown, of_probes
-from study.report.figures.words import (
+from study.report.figures.shown import (
     AT_CHOSEN,
     CUT,
     UPDATES,
+    Curve,
+    Point,
+    Shown,
     caption,
     interval_words,
     lacking_words,
+    of_probes,
+    point,
 )
-from study.report.parts import Drawn
 
 QUANTITIES = ("dead_fraction", "saturated_fraction")
 

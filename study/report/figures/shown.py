@@ -1,19 +1,23 @@
 """What figures are drawn from: a study's frames, and what several figures read of a cell."""
 
+import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from study.analysis.frames import Frames
+from study.analysis.origins import Origin, by_origin, origin_of
+from study.analysis.parts import Drawn
+from study.analysis.statistics.intervals import median, t_interval
+from study.config.labels import counted
 from study.outputs.cell import read_curves
-from study.outputs.measurements import FILE
-from study.outputs.readings import Reading, read_probe
+from study.outputs.metrics import Metric
 from study.outputs.records import CellRecord
+from study.outputs.schema import PROBES_FILE
+from study.outputs.series import Reading, read_probe
 from study.report.figures.layout import Layout, arrange, counted_cells, line_axes
-from study.report.frames import Frames
-from study.report.origins import Origin, by_origin, origin_of
-from study.report.parts import Drawn
 
 Curve = Mapping[float, Mapping[int, float]]
 """{epoch or updates: {seed: number}} of one cell at its chosen learning rate."""
@@ -69,7 +73,7 @@ class Shown:
     @cached_property
     def probed(self) -> list[CellRecord]:
         """The finished cells with probes."""
-        return [cell for cell in self.cells if FILE in (cell.result or {}).get("files", {})]
+        return [cell for cell in self.cells if PROBES_FILE in (cell.result or {}).get("files", {})]
 
     @cached_property
     def probed_layout(self) -> Layout | None:
@@ -124,3 +128,140 @@ def num_seeds(cells: Sequence[CellRecord]) -> list[int]:
     return sorted(
         {len({replica["seed"] for replica in (cell.result or {})["replicas"]}) for cell in cells}
     )
+
+
+# A number over seeds as figures draw it: a centre and, where there is one, an interval.
+
+
+NOTHING = math.nan
+_LARGEST = 1e300
+"""What a figure's axis can hold."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """`low` and `high` are NaN where there is no interval: one seed, or a median."""
+
+    center: float
+    low: float = NOTHING
+    high: float = NOTHING
+
+    def within(self, least: float, most: float) -> "Point":
+        """The point, its interval cut where no value can be."""
+        return Point(self.center, max(self.low, least), min(self.high, most))
+
+    def of_logarithm(self) -> "Point":
+        """The same positive centre with the interval of its logarithm, which is above 0 all over.
+
+        By the delta method its half-width is the number's own over the number.
+        """
+        width = min((self.high - self.center) / self.center, math.log(_LARGEST))
+        return Point(self.center, self.center * math.exp(-width), self.center * math.exp(width))
+
+    def scaled(self, scale: float) -> "Point":
+        """The point in another unit."""
+        return Point(scale * self.center, scale * self.low, scale * self.high)
+
+
+def point(values: Collection[float], *, lost: bool = False, decades: bool = False) -> Point:
+    """The mean over seeds and its 95 % t interval; the median alone where replicas are lost.
+
+    A value that is not finite loses its replica too. `decades`: of the logarithms of positive
+    values, so the centre is their geometric mean; a value of 0 leaves no point.
+    """
+    if not values:
+        return Point(NOTHING)
+    if lost or not all(math.isfinite(value) for value in values):
+        middle = median([math.inf if math.isnan(value) else value for value in values])
+        return Point(middle if math.isfinite(middle) and (middle > 0 or not decades) else NOTHING)
+    if not decades:
+        return _with_interval(list(values))
+    if min(values) <= 0:
+        return Point(NOTHING)
+    of_logs = _with_interval([math.log10(value) for value in values])
+    return Point(*(_power(each) for each in (of_logs.center, of_logs.low, of_logs.high)))
+
+
+def error_point(values: Collection[float | None], metric: Metric, *, lost: bool = False) -> Point:
+    """The `point` of an error or a loss, in its unit; None is a value that is not finite."""
+    numbers = [math.inf if value is None else value for value in values]
+    return point(numbers, lost=lost).scaled(metric.scale)
+
+
+def _with_interval(values: list[float]) -> Point:
+    found = t_interval(values)
+    if found.low is None or found.high is None:
+        return Point(found.mean)
+    return Point(found.mean, found.low, found.high)
+
+
+def _power(decades: float) -> float:
+    """10 to this power, between 1 / _LARGEST and _LARGEST."""
+    most = math.log10(_LARGEST)
+    return math.nan if math.isnan(decades) else 10.0 ** min(max(decades, -most), most)
+
+
+# The words of a figure's caption: over how many seeds, what the interval is, what is left out.
+
+
+AT_CHOSEN = "At each cell's chosen learning rate."
+UPDATES = "Updates are on an axis of log(1 + updates); 0 is initialization."
+
+
+def seeds_words(cells: Collection[CellRecord]) -> str:
+    """`n = 5 seeds`, or `n = 3 to 5 seeds`."""
+    numbers = num_seeds(list(cells))
+    if len(numbers) == 1:
+        return f"n = {counted(numbers[0], 'seed')}"
+    return f"n = {numbers[0]} to {numbers[-1]} seeds"
+
+
+CUT = "cut at 0 and 100 %"
+"""Of the interval of a share."""
+GEOMETRIC = "of the logarithms"
+"""Of the interval around a geometric mean."""
+
+
+def of_errors(logarithmic: bool, metric: Metric) -> str:
+    """What is said of the intervals on an axis of errors or losses."""
+    if logarithmic:
+        return "of its logarithm"
+    return CUT if metric.unit == "%" else "cut at 0"
+
+
+def interval_words(cells: Collection[CellRecord], *, cut: str = "", what: str = "band") -> str:
+    """What a line or point is and what its band or bar is.
+
+    `Mean over seeds (n = 3 seeds), band: 95 % t interval.`
+    """
+    mean = "Geometric mean" if cut == GEOMETRIC else "Mean"
+    numbers = num_seeds(list(cells))
+    if numbers == [1]:
+        return "One seed (n = 1), so no interval."
+    of = f", {cut}" if cut else ""
+    lonely = "; none where there is one seed" if numbers[0] == 1 else ""
+    return f"{mean} over {seeds_words(cells)}; {what}: its 95 % t interval{of}{lonely}."
+
+
+def lost_words(cells: Collection[CellRecord]) -> list[str]:
+    """What is drawn of cells with diverged replicas."""
+    diverged = sum(cell.status == "diverged" for cell in cells)
+    if not diverged:
+        return []
+    verb = "has" if diverged == 1 else "have"
+    return [
+        f"{counted(diverged, 'cell')} {verb} diverged replicas: the median, without an interval."
+    ]
+
+
+def caption(first: str, layout: Layout, *others: str) -> str:
+    """The sentences of a caption, then what the layout says of what is shown."""
+    cells = list(layout.cells.values())
+    return " ".join(filter(None, (first, *others, *lost_words(cells), *layout.notes)))
+
+
+def lacking_words(having: int, all_of_them: int, what: str) -> str:
+    """How many cells have what a figure is drawn from, if not all do."""
+    if having == all_of_them:
+        return ""
+    return f"{having:,} of {counted_cells(all_of_them)} {'has' if having == 1 else 'have'} {what}."

@@ -1,0 +1,1 @@
+"""What saved outputs say, as numbers: frames, pivots, tables, statistics, claims."""

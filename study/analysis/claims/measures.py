@@ -1,0 +1,139 @@
+"""The measures by name: what a claim's effect is, and which keys a claim of it has."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from study.analysis.claims.cells import RATE
+from study.analysis.claims.contrasts import (
+    difference,
+    difference_of_differences,
+    disagreement,
+    largest_rate,
+    range_over_levels,
+    rank_correlation,
+    ratio,
+)
+from study.analysis.claims.partners import check_partner, check_reference
+from study.analysis.claims.quantity import POINTS, Quantity
+from study.analysis.claims.question import Effect, Question
+from study.analysis.claims.schema import PREFLIGHT, Claim, check_unit
+from study.errors import InputError, unknown
+
+CONTRASTED = ("against", "predicted")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A claim's effect: computed by `effect`, and in `unit`, given the unit of its quantity.
+
+    A claim needs the keys `needs`, may have `takes`, and has one of `one_of`. `words`: how it is
+    called in print, before what it is of.
+    """
+
+    effect: Callable[[Question], Effect]
+    words: str
+    unit: Callable[[str], str] = lambda unit: unit
+    needs: tuple[str, ...] = ()
+    takes: tuple[str, ...] = ()
+    one_of: tuple[str, ...] = ()
+
+
+MEASURES: Mapping[str, Measure] = {
+    "difference": Measure(difference, "", one_of=CONTRASTED),
+    "ratio": Measure(ratio, "ratio of ", lambda unit: "decades", one_of=CONTRASTED),
+    "difference of differences": Measure(
+        difference_of_differences, "difference of differences of ", needs=("against", "elsewhere")
+    ),
+    "range over levels": Measure(
+        range_over_levels, "range of ", needs=("over",), takes=("against",)
+    ),
+    "largest learning rate": Measure(
+        largest_rate, "largest learning rate by ", lambda unit: "decades", ("against", "within")
+    ),
+    "rank correlation": Measure(
+        rank_correlation, "rank correlation of ", lambda unit: "", needs=("with",)
+    ),
+    "disagreement": Measure(
+        disagreement, "disagreement in ", lambda unit: POINTS, needs=("against",)
+    ),
+}
+
+
+def check_claim(claim: Claim) -> None:
+    """InputError where a claim's measure, its keys and its quantity do not fit together."""
+    if claim.measure not in MEASURES:
+        raise unknown("measure", claim.measure, MEASURES)
+    measure = MEASURES[claim.measure]
+    quantity = claim.quantity
+    _check_keys(claim, measure)
+    _check_levels(claim)
+    _check_sense(claim, quantity)
+    check_unit(claim.expect, *(measure.unit(unit) for unit in quantity.units))
+
+
+def _check_keys(claim: Claim, measure: Measure) -> None:
+    """Of the keys that only some measures take."""
+    taken = {*measure.needs, *measure.takes, *measure.one_of}
+    for key in claim.special:
+        if key not in taken:
+            choices = ", ".join(sorted(taken))
+            raise InputError(f"{key}: measure {claim.measure!r} does not take it, but {choices}")
+    for key in measure.needs:
+        if key not in claim.special:
+            raise InputError(f"it has no {key}, which measure {claim.measure!r} needs")
+    if measure.one_of and sum(key in claim.special for key in measure.one_of) != 1:
+        names = " or ".join(measure.one_of)
+        raise InputError(f"measure {claim.measure!r} takes either {names}: write one of them")
+
+
+def _check_levels(claim: Claim) -> None:
+    """What `against` and `elsewhere` replace must be there, and must change."""
+    for key, where in (("against", claim.against), ("elsewhere", claim.elsewhere)):
+        for factor, levels in (where or {}).items():
+            if factor not in claim.cells:
+                raise InputError(f"{key}: {factor} is not in cells; say there which level it has")
+            if set(levels) & set(claim.cells[factor]):
+                raise InputError(f"{key}: {factor}={levels[0]} is in cells too: the claim would "
+                                 "compare cells with themselves")  # fmt: skip
+    twice = set(claim.against or ()) & set(claim.elsewhere or ())
+    if twice or (claim.over and claim.over in {name for w in claim.wheres[1:] for name in w}):
+        name = min(twice) if twice else claim.over
+        raise InputError(f"{name} stands in two of against, elsewhere and over: drop one")
+
+
+def _check_sense(claim: Claim, quantity: Quantity) -> None:
+    """What cannot be claimed of a measure, or not of such a quantity."""
+    never_negative = claim.measure == "disagreement" or (
+        claim.measure == "range over levels" and claim.against is None
+    )
+    if never_negative and claim.expect.words not in ("at least as low within", "same within"):
+        raise InputError(
+            f"expect: noise alone puts a {claim.measure.partition(' ')[0]} above 0, so "
+            f"{claim.expect.words!r} shows nothing; write at least as low within D"
+        )
+    if claim.measure == "largest learning rate" and not _is_loss(quantity):
+        raise InputError(f"of: learning rates are judged by an error or a loss, not by {claim.of}")
+    if claim.measure in ("largest learning rate", "disagreement"):
+        rate = [where for where in claim.wheres if RATE in where]
+        if rate:
+            every = (
+                "judges all of them"
+                if claim.measure != "disagreement"
+                else "has predictions of the chosen one alone"
+            )
+            raise InputError(f"lr: measure {claim.measure!r} takes no learning rate: it {every}")
+    if claim.measure == "disagreement" and claim.of != "test_error":
+        raise InputError(f"of: networks disagree on test images: write test_error, not {claim.of}")
+    if claim.predicted == PREFLIGHT and quantity.predicted_by is None:
+        raise InputError(
+            "predicted: the pre-flight predicts probes at the start, such as "
+            f"activation_variance@start, not {claim.of}"
+        )
+    if isinstance(claim.predicted, str) and claim.predicted != PREFLIGHT:
+        check_reference(claim.predicted, quantity)
+    if claim.partner is not None:
+        check_partner(claim.partner)
+
+
+def _is_loss(quantity: Quantity) -> bool:
+    return quantity.metric is not None and quantity.metric.direction == "lower"

@@ -1,0 +1,425 @@
+"""The quantities by name: metrics, probes, their differences, and what learning curves say."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from study.analysis.claims.quantity import (
+    POINTS,
+    NotDecidableError,
+    Numbers,
+    Quantity,
+    replicas_of,
+    require_trained,
+)
+from study.analysis.frames import Frames
+from study.analysis.lookup import ProbeMetric, find_metric, with_probe
+from study.config.configuration import RECONSTRUCTION, recorded_task
+from study.errors import InputError, unknown
+from study.outputs.cell import read_curves
+from study.outputs.metrics import METRICS, OF_TASK, PROBES, Metric
+from study.outputs.records import CellRecord
+from study.outputs.schema import PAIRS_FILE
+from study.outputs.series import Row, barrier, by_pair, parsed, read_probe
+
+# A probe summed up over training: its mean, or its range, over the moments it was taken at.
+
+
+Reduce = Callable[[Sequence[float]], float]
+Find = Callable[[str], Quantity]
+"""The quantity of a probe's name with its moment."""
+
+
+def _mean(numbers: Sequence[float]) -> float:
+    return math.fsum(numbers) / len(numbers)
+
+
+def _range(numbers: Sequence[float]) -> float:
+    return max(numbers) - min(numbers)
+
+
+OVER_TRAINING: Mapping[str, tuple[str, Reduce]] = {
+    "mean": ("mean over training", _mean),
+    "range": ("largest minus smallest over training", _range),
+}
+"""By what stands in the place of a moment, its words and what it makes of all moments' numbers."""
+
+
+def over_training(name: str, layer: str | None, find: Find) -> Quantity:
+    """`PROBE@mean` or `PROBE@range`; `find` is asked for the quantity of each single moment."""
+    probe, _, summary = name.partition("@")
+    words, reduce = OVER_TRAINING[summary]
+    start = find_metric(f"{probe}@start", layer=layer)
+
+    def read(frames: Frames, cells: Sequence[CellRecord], lr: float | None) -> Numbers:
+        values = {}
+        for cell in cells:
+            moments = [find(f"{probe}@{step}") for step in _steps(cell, probe)]
+            taken = [each.read(frames, [cell], lr).values[cell.directory] for each in moments]
+            values[cell.directory] = {
+                seed: reduce([numbers[seed] for numbers in taken]) for seed in taken[0]
+            }
+        return Numbers(values)
+
+    label = f"{start.label.replace(' at initialization', '')}, {words}"
+    return Quantity(name, label, find(f"{probe}@end").unit, read)
+
+
+def _steps(cell: CellRecord, probe: str) -> list[int]:
+    """The moments at which a cell has numbers of the probe; NotDecidableError if there is none."""
+    reading = read_probe(cell, probe)
+    steps = {place[2] for place, number in (reading.numbers or {}).items() if number is not None}
+    if not steps:
+        lacking = find_metric(probe).lacking
+        why = f" ({lacking})" if lacking else ""
+        reason = reading.problem or f"{probe} was not measured in {cell.directory}{why}"
+        raise NotDecidableError(reason)
+    return sorted(steps)
+
+
+# Quantities from learning curves: the epochs to an error, and the seconds of an epoch.
+
+
+EPOCHS_TO = {f"epochs_to_{error}": error for error in ("train_error", "val_error")}
+"""By name the column of curves.csv of which a target can be reached."""
+EPOCH_SECONDS = "epoch_seconds"
+FILE = "curves.csv"
+
+
+def epochs_to(name: str, target: float | None) -> Quantity:
+    """The epochs until an error is at most `target`, in percent where errors are shares."""
+    if target is None:
+        raise InputError(f"of: {name} needs target, the error to reach, such as target: 5")
+    error = EPOCHS_TO[name]
+
+    def read(frames: Frames, cells: Sequence[CellRecord], lr: float | None) -> Numbers:
+        return _read_epochs(frames, cells, lr, error, target)
+
+    words = METRICS[error].label.partition(",")[0]
+    label = f"epochs until {words} is at most {target:g}"
+    return Quantity(name, label, "epochs", read, of_data=True)
+
+
+def epoch_seconds() -> Quantity:
+    """The mean seconds of an epoch, of seeds that were trained one by one."""
+    return Quantity(EPOCH_SECONDS, "seconds of an epoch", "seconds", _read_seconds)
+
+
+def _read_epochs(
+    frames: Frames, cells: Sequence[CellRecord], lr: float | None, error: str, target: float
+) -> Numbers:
+    """The first epoch whose error is at most the target; one more than all epochs for a miss."""
+    values: dict[str, dict[int, float]] = {}
+    missed = set()
+    for cell in cells:
+        scale = 100.0 if recorded_task(cell.result or {}) == "classification" else 1.0
+        for seed, curve in _curves(frames, cell, lr, error).items():
+            reached = [epoch for epoch, value in curve.items() if value * scale <= target]
+            values.setdefault(cell.directory, {})[seed] = min(reached, default=max(curve) + 1)
+            if not reached:
+                missed.add(cell.directory)
+    return Numbers(values, at_least=frozenset(missed))
+
+
+def _read_seconds(frames: Frames, cells: Sequence[CellRecord], lr: float | None) -> Numbers:
+    values = {}
+    for cell in cells:
+        clocks = _curves(frames, cell, lr, "seconds")
+        _require_own_clocks(cell, clocks)
+        values[cell.directory] = {seed: _per_epoch(cell, each) for seed, each in clocks.items()}
+    return Numbers(values)
+
+
+def _require_own_clocks(cell: CellRecord, clocks: Mapping[int, Mapping[int, float]]) -> None:
+    """NotDecidableError where seeds have one clock: a time of all is no sample of each."""
+    seen: dict[tuple[float, ...], int] = {}
+    for seed, clock in clocks.items():
+        other = seen.setdefault(tuple(clock.values()), seed)
+        if other != seed:
+            raise NotDecidableError(
+                f"seeds {other} and {seed} of {cell.directory} were trained together and have one "
+                "time: train them one by one, with population.max_replicas=1"
+            )
+
+
+def _per_epoch(cell: CellRecord, clock: Mapping[int, float]) -> float:
+    first, last = min(clock), max(clock)
+    if first == last:
+        raise NotDecidableError(f"{cell.directory} was trained for no epoch")
+    return (clock[last] - clock[first]) / (last - first)
+
+
+def _curves(
+    frames: Frames, cell: CellRecord, lr: float | None, column: str
+) -> dict[int, dict[int, float]]:
+    """{seed: {epoch: number}} of a cell's replicas at a learning rate, or at the chosen one."""
+    rate = replicas_of(cell, lr)[0]["lr"]
+    if not frames.sound(cell, FILE):
+        raise NotDecidableError(f"{cell.directory}/{FILE} is not the file that result.json names")
+    curves: dict[int, dict[int, float]] = {}
+    for row in read_curves(cell.path):
+        if row["lr"] == rate:
+            curves.setdefault(int(row["seed"]), {})[int(row["epoch"])] = row[column]
+    if not curves:
+        raise NotDecidableError(f"{cell.directory}/{FILE} has no epoch at learning rate {rate:g}")
+    return curves
+
+
+# Quantities of pairs of networks: what lies between the solutions of neighbouring seeds.
+
+
+PREFIX = "pairs."
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A number of a line: words, whether it hangs on the images, how it is read, what it is."""
+
+    words: str
+    of_data: bool
+    read: Callable[[Sequence[Row]], float]
+    is_share: bool = False
+
+
+def _barrier(column: str) -> Callable[[Sequence[Row]], float]:
+    return lambda line: barrier(line, column)
+
+
+def _end(column: str) -> Callable[[Sequence[Row]], float]:
+    return lambda line: float(line[-1][column])
+
+
+KINDS: Mapping[str, _Kind] = {
+    "barrier": _Kind("barrier of the training loss", True, _barrier("train_loss")),
+    "test_barrier": _Kind("barrier of the test loss", True, _barrier("test_loss")),
+    "error_barrier": _Kind(
+        "barrier of the test error", True, _barrier("test_error"), is_share=True
+    ),
+    "disagreement": _Kind(
+        "share of test images classified differently",
+        True,
+        _end("disagreement"),
+        is_share=True,
+    ),
+    "distance": _Kind("distance of the weights", False, _end("distance")),
+    "relative_distance": _Kind(
+        "relative distance of the weights", False, _end("relative_distance")
+    ),
+    "cosine": _Kind("cosine of the weights", False, _end("cosine")),
+}
+OF_PAIRS = tuple(f"{PREFIX}{name}" for name in KINDS)
+"""The quantities of this module."""
+
+
+def of_pairs(name: str) -> Quantity:
+    """The quantity of that name: of each seed the number of its pair with the next one."""
+    kind = KINDS[name.removeprefix(PREFIX)]
+    label = f"{kind.words}, neighbouring seeds"
+    plain = Quantity(name, label, "", _reader(name, kind, 1.0), kind.of_data, of_neighbours=True)
+    if not kind.is_share:
+        return plain
+    read = _reader(name, kind, 100.0)
+    return replace(plain, unit=POINTS, read=read, by_task={RECONSTRUCTION: plain})
+
+
+def _reader(
+    name: str, kind: _Kind, scale: float
+) -> Callable[[Frames, Sequence[CellRecord], float | None], Numbers]:
+    def read(frames: Frames, cells: Sequence[CellRecord], lr: float | None) -> Numbers:
+        return Numbers(
+            {cell.directory: _of_cell(name, kind, scale, frames, cell, lr) for cell in cells}
+        )
+
+    return read
+
+
+def _of_cell(
+    name: str, kind: _Kind, scale: float, frames: Frames, cell: CellRecord, lr: float | None
+) -> dict[int, float]:
+    replicas = replicas_of(cell, lr)
+    require_trained(cell, replicas)
+    found = {}
+    for seed, line in _lines(frames, cell, replicas[0]["lr"]).items():
+        value = kind.read(line)
+        if not math.isfinite(value):
+            raise NotDecidableError(f"{name} is not finite in {cell.directory}, seed {seed}")
+        found[seed] = value * scale
+    return found
+
+
+def _lines(frames: Frames, cell: CellRecord, rate: float) -> dict[int, list[Row]]:
+    """The lines of a cell by their first seed."""
+    assert cell.result is not None
+    if PAIRS_FILE not in (cell.result.get("files") or {}):
+        raise NotDecidableError(
+            f"{cell.directory} has no {PAIRS_FILE}: "
+            "train it with pairs.points=11 and two seeds or more"
+        )
+    content = frames.content(cell, PAIRS_FILE)
+    if content is None:
+        raise NotDecidableError(
+            f"{cell.directory}/{PAIRS_FILE} is not the file that result.json names"
+        )
+    lines = by_pair(parsed(content.decode("utf-8")))
+    if any(row["lr"] != rate for line in lines.values() for row in line):
+        raise NotDecidableError(
+            f"{cell.directory}/{PAIRS_FILE} is of the chosen learning rate, not of {rate:g}"
+        )
+    return lines
+
+
+def check_name(name: str, layer: str | None) -> None:
+    """InputError unless this is one of OF_PAIRS, and asked for without a layer."""
+    if name not in OF_PAIRS:
+        raise InputError(f"of: {name} is no number of pairs; choose from: {', '.join(OF_PAIRS)}")
+    if layer is not None:
+        raise InputError(f"layer: {layer}: {name} has no layers, as probes have")
+
+
+DIVERGED = "diverged"
+MINUS = " - "
+OWN = (DIVERGED, EPOCH_SECONDS, *EPOCHS_TO, *OF_PAIRS)
+"""The quantities that no table shows."""
+
+
+def find_quantity(name: str, *, layer: str | None = None, target: float | None = None) -> Quantity:
+    """What is called so: a metric, a probe at a moment or over training, one of OWN, or `A - B`.
+
+    `target`: the error to reach, in percent; only of the epochs to it. InputError if nothing is.
+    """
+    if name.startswith(PREFIX) and MINUS not in name:
+        check_name(name, layer)
+    base, _, moment = name.partition("@")
+    if MINUS not in name and (base not in (*METRICS, *PROBES, *OWN) or (layer and base in OWN)):
+        raise _unknown(name, layer)
+    if name in EPOCHS_TO:
+        return epochs_to(name, target)
+    if target is not None:
+        raise InputError(f"target: {name} has none; it is for {' and '.join(EPOCHS_TO)}")
+    if MINUS in name:
+        return _between(name, layer)
+    if base in PROBES and moment in OVER_TRAINING:
+        return over_training(name, layer, lambda each: _of_metric(_metric(each, layer)))
+    if name in OF_PAIRS:
+        return of_pairs(name)
+    if name in (DIVERGED, EPOCH_SECONDS):
+        return _DIVERGED if name == DIVERGED else epoch_seconds()
+    return _of_metric(_metric(name, layer))
+
+
+def _metric(name: str, layer: str | None) -> Metric:
+    """A metric that each seed has."""
+    try:
+        metric = find_metric(name, layer=layer)
+    except InputError as error:
+        raise InputError(f"of: {str(error).replace('--layer ', 'layer: ')}") from None
+    if metric.per_cell:
+        raise InputError(f"of: {name} is one number of a cell; a claim needs one for each seed")
+    return metric
+
+
+def _unknown(name: str, layer: str | None) -> InputError:
+    """Lists the quantities but for the probes, which are too many for a line."""
+    if name in OWN:
+        return InputError(f"layer: {layer}: {name} has no layers, as probes have")
+    per_seed = [metric.name for metric in METRICS.values() if not metric.per_cell]
+    error = str(unknown("quantity", name, [*per_seed, *OWN, *PROBES]))
+    listed = ", ".join([*per_seed, *OWN])
+    return InputError(
+        f"of: {error.partition('; choose from')[0]}; choose from: {listed}; the difference of two, "
+        "as test_error - train_error; or a probe, as dead_fraction@end (docs/probes.md lists them)"
+    )
+
+
+def _of_metric(metric: Metric) -> Quantity:
+    def read(frames: Frames, cells: Sequence[CellRecord], lr: float | None) -> Numbers:
+        return _read_metric(metric, cells, lr)
+
+    probe = metric if isinstance(metric, ProbeMetric) else None
+    special = {task: metrics.get(metric.name) for task, metrics in OF_TASK.items()}
+    return Quantity(
+        metric.name,
+        metric.label,
+        POINTS if metric.unit == "%" else metric.unit,
+        read,
+        metric.is_of_data,
+        metric,
+        probe if probe and probe.moment == "start" else None,
+        {task: _of_metric(each) for task, each in special.items() if each and each != metric},
+    )
+
+
+def _between(name: str, layer: str | None) -> Quantity:
+    """`A - B`: of each network the first minus the second, as its test and training error."""
+    first, second = (find_quantity(part.strip(), layer=layer) for part in name.rsplit(MINUS, 1))
+    if first.units != second.units:
+        raise InputError(
+            f"of: {first.name} is in {first.unit or 'a bare number'} and {second.name} in "
+            f"{second.unit or 'a bare number'}: a difference needs one unit"
+        )
+    return _minus(name, first, second)
+
+
+def _minus(name: str, first: Quantity, second: Quantity) -> Quantity:
+    def read(frames: Frames, cells: Sequence[CellRecord], lr: float | None) -> Numbers:
+        one, other = first.read(frames, cells, lr), second.read(frames, cells, lr)
+        return Numbers(
+            {
+                cell: {seed: number - other.values[cell][seed] for seed, number in seeds.items()}
+                for cell, seeds in one.values.items()
+            }
+        )
+
+    return Quantity(
+        name,
+        f"{first.label} minus {second.label}",
+        first.unit,
+        read,
+        first.of_data or second.of_data,
+        by_task={
+            task: _minus(name, each, second.of_task(task)) for task, each in first.by_task.items()
+        },
+        of_neighbours=first.of_neighbours or second.of_neighbours,
+    )
+
+
+def _read_metric(metric: Metric, cells: Sequence[CellRecord], lr: float | None) -> Numbers:
+    if isinstance(metric, ProbeMetric):
+        try:
+            cells = with_probe(cells, metric)
+        except InputError as error:
+            raise NotDecidableError(str(error).replace("--layer ", "layer: ")) from None
+    return Numbers({cell.directory: _seeds(metric, cell, lr) for cell in cells})
+
+
+def _seeds(metric: Metric, cell: CellRecord, lr: float | None) -> dict[int, float]:
+    replicas = replicas_of(cell, lr)
+    require_trained(cell, replicas)
+    numbers = {}
+    for replica in replicas:
+        value = metric.value(replica) if metric.is_measured(replica) else None
+        if value is None or not math.isfinite(value):
+            taken = metric.is_measured(replica)
+            what = "is not finite" if taken else "was not measured"
+            why = cell.problems[-1] if cell.problems else "" if taken else metric.lacking
+            raise NotDecidableError(
+                f"{metric.name} {what} in {cell.directory}, seed {replica['seed']}"
+                f"{f' ({why})' if why else ''}"
+            )
+        numbers[int(replica["seed"])] = value * metric.scale
+    return numbers
+
+
+def _read_diverged(frames: Frames, cells: Sequence[CellRecord], lr: float | None) -> Numbers:
+    return Numbers(
+        {
+            cell.directory: {
+                int(replica["seed"]): 100.0 * (replica["status"] == "diverged")
+                for replica in replicas_of(cell, lr)
+            }
+            for cell in cells
+        }
+    )
+
+
+_DIVERGED = Quantity(DIVERGED, "share of diverged replicas", POINTS, _read_diverged)

@@ -1,0 +1,370 @@
+"""Probes as metrics: the name, moment and layers asked for, and what they mean in words."""
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from study.analysis.factors import activation_of, cell_level, varying_factors
+from study.config.configuration import RECONSTRUCTION, recorded_task
+from study.errors import InputError, unknown
+from study.outputs.metrics import (
+    METRICS,
+    OF_TASK,
+    PROBES,
+    Metric,
+    depends_on_task,
+    depth_slope,
+    label_among,
+)
+from study.outputs.records import CellRecord, factor_names
+from study.outputs.series import NONE_TAKEN, Place, Reading, read_probe
+
+SUMMARIES = {
+    "min": "minimum over layers",
+    "mean": "mean over layers",
+    "max": "maximum over layers",
+    "last": "last layer",
+    "slope": "slope over depth",
+}
+"""What `--layer` takes beside a number, in words."""
+_MOMENTS = {"start": "at initialization", "end": "at the end"}
+_SLOPE_HELP = (
+    "; of its log10 the least-squares slope over depth, over the layers where it is positive and "
+    "finite"
+)
+
+
+@dataclass(frozen=True)
+class ProbeMetric(Metric):
+    """A probe at one moment, of one layer or summed up over layers.
+
+    `moment`: start, end or a number of updates. `layer`: a number from 1, or one of SUMMARIES;
+    None: layer is a factor, as seed is, and each replica has a number for each layer.
+    """
+
+    probe: str = ""
+    moment: str = "end"
+    layer: str | None = "mean"
+
+    @property
+    def follows_training(self) -> bool:
+        return self.moment != "start"
+
+    def is_measured(self, replica: Mapping[str, Any]) -> bool:
+        return self.name in replica
+
+
+def find_metric(name: str, *, layer: str | None = None, by_layer: bool = False) -> Metric:
+    """The metric or probe that a command line asks for; `by_layer`: layer is one of its factors.
+
+    A probe's name may end in @start, @end (the default) or @STEP, a number of updates. InputError
+    where there is no such metric, moment or layer, or where the metric has none.
+    """
+    base, at, moment = name.partition("@")
+    if base in PROBES:
+        if layer and by_layer:
+            raise InputError(f"--layer {layer}: layer is a factor of this table already; drop one")
+        return _probe_metric(base, _moment(name, moment if at else "end"), _layer(layer, by_layer))
+    if base not in METRICS:
+        raise _unknown_metric(base)
+    if at:
+        raise InputError(f"{name}: {base} has no moments, as probes have; leave @{moment} out")
+    if layer or by_layer:
+        raise InputError(f"{name} has no layers; choose a probe, as dead_fraction@end")
+    return METRICS[name]
+
+
+def _probe_metric(name: str, moment: str, layer: str | None) -> ProbeMetric:
+    probe = PROBES[name]
+    slope = layer == "slope"
+    share = probe.unit == "%" and not slope
+    words = "" if layer is None else f", {SUMMARIES.get(layer, f'layer {layer}')}"
+    return ProbeMetric(
+        name=f"{name}@{moment}",
+        label=f"{probe.label} {_moment_words(moment)}{words}",
+        unit="decades a layer" if slope else probe.unit,
+        direction="none",
+        help=probe.help + (_SLOPE_HELP if slope else ""),
+        decimals=2 if share else None,
+        scale=100.0 if share else 1.0,
+        digits=3,
+        fixed={} if layer is None else {"layer": layer},
+        lacking=probe.lacking,
+        probe=name,
+        moment=moment,
+        layer=layer,
+    )
+
+
+def _moment(name: str, moment: str) -> str:
+    """The moment, a step without leading zeros; that of step 0 is the start."""
+    if moment in _MOMENTS:
+        return moment
+    if not (moment.isascii() and moment.isdecimal()):
+        raise InputError(
+            f"{name}: write its moment as @start, @end or @STEP, a number of updates, "
+            f"as {name.partition('@')[0]}@end"
+        )
+    return str(int(moment)) if int(moment) else "start"
+
+
+def _moment_words(moment: str) -> str:
+    updates = "update" if moment == "1" else "updates"
+    return _MOMENTS.get(moment, f"after {moment} {updates}")
+
+
+def _layer(layer: str | None, by_layer: bool) -> str | None:
+    if by_layer:
+        return None
+    if layer is None or layer in SUMMARIES:
+        return layer or "mean"
+    if layer.isascii() and layer.isdecimal() and int(layer):
+        return str(int(layer))
+    raise unknown("layer", layer, ["a number from 1", *SUMMARIES])
+
+
+def _unknown_metric(name: str) -> InputError:
+    """Lists the metrics, then the probes nearest to the name: all of them make no readable line."""
+    error = str(unknown("metric", name, [*METRICS, *PROBES])).partition("; choose from")[0]
+    near = difflib.get_close_matches(name, PROBES, n=3, cutoff=0.0)
+    return InputError(
+        f"{error}; choose from: {', '.join(METRICS)}; or one of {len(PROBES)} probes, as "
+        f"{', '.join(near)} (study table --help lists all)"
+    )
+
+
+# Tables and cells: how a metric is called of some cells, and what stands beside it.
+
+
+def metric_of(metric: Metric, cells: Sequence[CellRecord]) -> Metric:
+    """The metric as it is of the task of these cells, and called as it is of their activations.
+
+    InputError where they have several tasks and the metric is not the same thing in all of them.
+    """
+    tasks = sorted({recorded_task(cell.result) for cell in cells if cell.result})
+    if len(tasks) > 1 and depends_on_task(metric):
+        raise InputError(
+            f"{metric.name} of a {tasks[0]} and of a {tasks[1]} cannot stand in one table; "
+            f"choose the cells of one with --where{_example(cells)}"
+        )
+    if isinstance(metric, ProbeMetric):
+        label = label_among(metric.probe, map(activation_of, cells))
+        return replace(metric, label=metric.label.replace(PROBES[metric.probe].label, label, 1))
+    return OF_TASK.get(tasks[0], {}).get(metric.name, metric) if len(tasks) == 1 else metric
+
+
+def _example(cells: Sequence[CellRecord]) -> str:
+    """A condition that the reconstructing cells meet."""
+    models = [
+        cell_level(cell, "model")
+        for cell in cells
+        if cell.result and recorded_task(cell.result) == RECONSTRUCTION
+    ]
+    return f" 'model={models[0]}'" if "model" in factor_names(cells) else ""
+
+
+def reference_lines(metric: Metric, cells: Sequence[CellRecord]) -> list[str]:
+    """PCA and the mean image beside errors of reconstructions, a line for each data and code.
+
+    Where there are several, each line names the factors in which its cells differ from the others.
+    """
+    if not metric.name.endswith("_error"):
+        return []
+    found: dict[str, list[CellRecord]] = {}
+    for cell in cells:
+        if cell.result and "pca" in (cell.result.get("references") or {}):
+            found.setdefault(_line(metric, cell.result["references"]), []).append(cell)
+    if len(found) < 2:
+        return [f"{line}." for line in found]
+    apart = [factor for factor in varying_factors(cells) if _tells_apart(factor, found)]
+    return [f"{line}, for {_levels(apart, found[line])}." for line in found]
+
+
+def _line(metric: Metric, references: Mapping[str, Mapping[str, Any]]) -> str:
+    """Such as `PCA-30 13.87 on test (14.21 on train), mean image 52.90 on test`."""
+    pca, mean = references["pca"], references["mean_image"]
+    first, second, third = (
+        metric.text(error) for error in (pca["test_error"], pca["train_error"], mean["test_error"])
+    )
+    components = pca["components"]
+    return f"PCA-{components} {first} on test ({second} on train), mean image {third} on test"
+
+
+def _tells_apart(factor: str, found: Mapping[str, Sequence[CellRecord]]) -> bool:
+    """Whether the cells of each line have one level of the factor, and not all the same."""
+    levels = [{cell_level(cell, factor) for cell in cells} for cells in found.values()]
+    return all(len(level) == 1 for level in levels) and len(set.union(*levels)) > 1
+
+
+def _levels(factors: Sequence[str], cells: Sequence[CellRecord]) -> str:
+    shown = [f"{factor} = {cell_level(cells[0], factor)}" for factor in factors]
+    return ", ".join(shown) or "some of the cells"
+
+
+# Cell records whose replicas carry a probe's numbers, read from each cell's probes.csv.
+
+
+Numbers = Mapping[Place, float | None]
+Layers = dict[int, dict[tuple[int, float], float | None]]
+"""{layer: {(seed, lr): number}} of one cell at one moment, layers in order."""
+
+
+def with_probe(records: Sequence[CellRecord], metric: ProbeMetric) -> list[CellRecord]:
+    """The records with `metric.name` in each replica of which it was measured, None: not finite.
+
+    Where layer is a factor, a replica for each layer of the deepest net takes the replica's
+    place. A file that is not sound is one more of its record's problems. InputError when no cell
+    has the probe, the moment or the layer.
+    """
+    readings = {
+        record.directory: read_probe(record, metric.probe) for record in records if record.result
+    }
+    _require_probes(metric, readings.values())
+    taken = {
+        record.directory: _at_moment(record, readings[record.directory].numbers or {}, metric)
+        for record in records
+        if record.result
+    }
+    _require_layers(metric, readings.values(), taken.values())
+    layers = sorted({layer for found in taken.values() for layer in found})
+    return [
+        _carrying(record, readings[record.directory], taken[record.directory], metric, layers)
+        if record.result
+        else record
+        for record in records
+    ]
+
+
+def summed_up(layer: str, values: Mapping[int, float | None]) -> float | None:
+    """One number of a replica's {layer: number}; None where it is not finite.
+
+    `layer`: one of `values`, or one of SUMMARIES; a minimum, maximum or mean of numbers of which
+    one is not finite is not finite.
+    """
+    numbers = [math.nan if value is None else value for value in values.values()]
+    if layer == "slope":
+        depths = range(min(values), max(values) + 1)
+        known = dict(zip(values, numbers, strict=True))
+        return _finite(depth_slope([known.get(depth, math.nan) for depth in depths]))
+    if layer == "last":
+        return _finite(numbers[-1])
+    if layer not in ("min", "mean", "max"):
+        return values[int(layer)]
+    mean = math.fsum(numbers) / len(numbers)
+    found = {"min": min(numbers), "mean": mean, "max": max(numbers)}[layer]
+    return None if math.isnan(mean) else _finite(found)
+
+
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None
+
+
+def _at_moment(record: CellRecord, numbers: Numbers, metric: ProbeMetric) -> Layers:
+    """The numbers of a cell at the moment, of the layers in which they were taken."""
+    step = _step(metric, numbers)
+    layers: Layers = {}
+    for (seed, lr, at, layer), number in numbers.items():
+        if at == step:
+            layers.setdefault(layer, {})[seed, lr] = number
+    assert record.result is not None
+    lost = bool(step) and all(r["status"] == "diverged" for r in record.result["replicas"])
+    always = lost or PROBES[metric.probe].always
+    return {
+        layer: found
+        for layer, found in sorted(layers.items())
+        if always or any(number is not None for number in found.values())
+    }
+
+
+def _step(metric: ProbeMetric, numbers: Numbers) -> int:
+    if metric.moment == "end":
+        return max((step for _, _, step, _ in numbers), default=0)
+    return 0 if metric.moment == "start" else int(metric.moment)
+
+
+def _carrying(
+    record: CellRecord, reading: Reading, taken: Layers, metric: ProbeMetric, layers: list[int]
+) -> CellRecord:
+    assert record.result is not None
+    replicas: list[dict[str, Any]] = []
+    for replica in record.result["replicas"]:
+        values = _of_replica(replica, taken)
+        if metric.layer is not None:
+            number = _summary(metric, values)
+            state = _state(metric, reading, number)
+            replicas.append({**replica, **state, **number})
+            continue
+        for layer in layers:
+            number = {metric.name: values[layer]} if layer in values else {}
+            state = _state(metric, reading, number)
+            replicas.append({**replica, **state, "layer": layer, **number})
+    problems = record.problems + ((reading.problem,) if reading.problem else ())
+    return replace(record, result={**record.result, "replicas": replicas}, problems=problems)
+
+
+def _state(
+    metric: ProbeMetric, reading: Reading, number: Mapping[str, float | None]
+) -> dict[str, str]:
+    """What diverges later has not at initialization, nor while a number of it is finite.
+
+    The last moment is the one at which a replica has diverged, however finite its numbers are.
+    """
+    if metric.moment == "start":
+        return {"status": "trained"}
+    last = max((step for _, _, step, _ in reading.numbers or ()), default=0)
+    passing = metric.moment.isdecimal() and int(metric.moment) < last
+    return {"status": "trained"} if passing and number.get(metric.name) is not None else {}
+
+
+def _of_replica(replica: Mapping[str, Any], taken: Layers) -> dict[int, float | None]:
+    """One replica's numbers; those that a diverged one lacks are not finite."""
+    key = replica["seed"], replica["lr"]
+    diverged = replica["status"] == "diverged"
+    return {layer: found.get(key) for layer, found in taken.items() if diverged or key in found}
+
+
+def _summary(metric: ProbeMetric, values: Mapping[int, float | None]) -> dict[str, float | None]:
+    assert metric.layer is not None
+    fewest = 2 if metric.layer == "slope" else 1
+    if len(values) < fewest or (metric.layer.isdecimal() and int(metric.layer) not in values):
+        return {}
+    return {metric.name: summed_up(metric.layer, values)}
+
+
+def _require_probes(metric: ProbeMetric, readings: Iterable[Reading]) -> None:
+    """InputError unless some cell has probes, and some was probed at the moment."""
+    readings = list(readings)
+    if all(reading.numbers is None for reading in readings):
+        problems = [reading.problem for reading in readings if reading.problem]
+        raise InputError(problems[0] if problems else NONE_TAKEN)
+    steps = {place[2] for reading in readings for place in reading.numbers or ()}
+    if metric.moment.isdecimal() and steps and int(metric.moment) not in steps:
+        raise unknown(f"step of {metric.probe}", metric.moment, sorted(steps))
+
+
+def _require_layers(
+    metric: ProbeMetric, readings: Iterable[Reading], taken: Iterable[Layers]
+) -> None:
+    """InputError unless some cell has the probe at the moment, in the layer."""
+    depths = [max(found) for found in taken if found]
+    if not depths:
+        steps = sorted(
+            {
+                place[2]
+                for reading in readings
+                for place, number in (reading.numbers or {}).items()
+                if number is not None
+            }
+        )
+        name, moment = metric.name.split("@")
+        where = f", but at {', '.join(map(str, steps))} updates" if steps else " in any cell"
+        at = f" @{moment}" if steps else ""
+        about = "; ".join(filter(None, (PROBES[name].help, metric.lacking)))
+        raise InputError(f"{name} was not measured{at}{where} ({about})")
+    deepest = max(depths)
+    if metric.layer and metric.layer.isdecimal() and int(metric.layer) > deepest:
+        raise InputError(f"--layer {metric.layer}: no net has it; layers are 1 to {deepest}")
+    if metric.layer == "slope" and deepest < 2:
+        raise InputError("--layer slope: every net has a single layer, and no depth to speak of")

@@ -1,0 +1,498 @@
+"""Pivots a metric over the factors of a study: pure, from cell records to tables of entries."""
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from study.analysis import factors
+from study.analysis.factors import INNER, all_levels, cell_level, level_text
+from study.analysis.lookup import find_metric, metric_of
+from study.analysis.origins import Origin, origin_of
+from study.analysis.statistics.intervals import distinguishable, median, t_interval
+from study.errors import InputError
+from study.outputs.metrics import Metric
+from study.outputs.records import CellRecord, factor_names
+
+# One entry of a table: the replicas of one cell, or of several averaged, as one number.
+
+
+Replica = Mapping[str, Any]
+UNFINISHED = ("failed", "damaged", "running", "missing")
+NOT_MEASURED = "not measured"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A cell and those of its replicas that an entry is about (none: the cell is not done).
+
+    `combination` holds the cell's levels of the factors that are averaged over.
+    """
+
+    cell: CellRecord
+    replicas: tuple[Replica, ...]
+    combination: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A number of a table and what it rests on.
+
+    `status`: done, diverged (some replica diverged or has no finite value: `median` in place of
+    the mean and interval), incomplete (cells to average over are not there), one of UNFINISHED,
+    not measured (nothing was taken of the finished cell's replicas), or absent (no such cell in
+    the study). `values` has one number per seed, {None: number} for a metric of the whole cell.
+    `chosen`: the replicas are those at the chosen learning rate; only then, and where the metric
+    follows training, are `edges` filled. `best`: best, tied (not distinguishable from the best)
+    or "". `origins`: which images a loss or an error was measured on; empty for other metrics.
+    """
+
+    status: str
+    values: Mapping[int | None, float] = field(default_factory=dict)
+    mean: float | None = None
+    low: float | None = None
+    high: float | None = None
+    median: float | None = None
+    num_replicas: int = 0
+    num_diverged: int = 0
+    num_not_finite: int = 0
+    num_combinations: int = 0
+    num_expected: int = 0
+    chosen_lrs: tuple[float, ...] = ()
+    edges: tuple[str, ...] = ()
+    chosen: bool = False
+    best: str = ""
+    origins: frozenset[Origin] = frozenset()
+
+    @property
+    def num_seeds(self) -> int:
+        return sum(seed is not None for seed in self.values)
+
+
+ABSENT = Entry("absent")
+
+
+def make_entry(sources: Sequence[Source], expected: set[tuple[str, ...]], metric: Metric) -> Entry:
+    """The entry of `sources`: per seed the mean over combinations, then over seeds.
+
+    Only seeds that every combination has count. The entry is incomplete unless there is one
+    finished cell for each of the `expected` combinations.
+    """
+    finished = [taken for source in sources if (taken := _taken(source, metric)).replicas]
+    if not finished:
+        found = {NOT_MEASURED if source.replicas else source.cell.status for source in sources}
+        named = (status for status in (*UNFINISHED, NOT_MEASURED) if status in found)
+        return Entry(next(named, "absent"))
+    replicas = [replica for source in finished for replica in source.replicas]
+    values = _average([_values(source, metric) for source in finished])
+    entry = Entry(
+        status="done",
+        values=values,
+        num_replicas=len(replicas),
+        num_combinations=len(finished),
+        num_expected=len(expected),
+        origins=_origins(finished, metric),
+        **_learning_rates(finished),
+    )
+    if not metric.follows_training:
+        entry = replace(entry, edges=())
+    complete = {source.combination for source in finished} == expected
+    return _summarize(entry, replicas, metric, complete)
+
+
+def mark_best(entries: Sequence[Entry], direction: str) -> list[Entry]:
+    """`entries` with the best one marked, and each that is not distinguishable from it.
+
+    Best is the best mean among complete entries without diverged replicas. Another is tied when
+    the 95 % t interval of the difference paired by seed holds 0; entries that share fewer than
+    two seeds are not compared, and nothing is marked where the entries have several origins.
+    """
+    sign = {"lower": 1.0, "higher": -1.0}.get(direction)
+    rivals = [entry for entry in entries if entry.status == "done" and entry.mean is not None]
+    if sign is None or not rivals or sum(entry.status != "absent" for entry in entries) < 2:
+        return list(entries)
+    if len(origins_of(entries)) > 1:
+        return list(entries)
+    best = min(rivals, key=lambda entry: sign * (entry.mean or 0.0))
+    return [_mark(entry, best) if entry.status == "done" else entry for entry in entries]
+
+
+def origins_of(entries: Iterable[Entry]) -> set[Origin]:
+    """The origins of all entries."""
+    return {origin for entry in entries for origin in entry.origins}
+
+
+def check_origins(entries: Iterable[Entry], metric: Metric, over: Sequence[str]) -> None:
+    """InputError if averaging `over` factors gave an entry losses or errors of several origins."""
+    for entry in entries:
+        if len(entry.origins) > 1:
+            first, second, *_ = sorted(origin.words for origin in entry.origins)
+            raise InputError(
+                f"--over {' --over '.join(over)} averages {metric.name} of several data or splits "
+                f"({first}; {second}), which are not pooled; choose the cells of one with --where"
+            )
+
+
+def edge_of(result: Mapping[str, Any]) -> str:
+    """`lowest` or `highest` when the chosen learning rate is at the edge of its grid, else ""."""
+    rates = sorted({replica["lr"] for replica in result["replicas"]})
+    edge = result.get("chosen_lr_at_edge")
+    if not edge or len(rates) < 2:
+        return ""
+    if edge in ("lowest", "highest"):
+        return str(edge)
+    return "highest" if result["chosen_lr"] == rates[-1] else "lowest"
+
+
+def _mark(entry: Entry, best: Entry) -> Entry:
+    if entry.mean == best.mean:
+        return replace(entry, best="best")
+    shared = [seed for seed in best.values if seed is not None and seed in entry.values]
+    first, second = ([e.values[seed] for seed in shared] for e in (entry, best))
+    return replace(entry, best="tied" if distinguishable(first, second) is False else "")
+
+
+def _taken(source: Source, metric: Metric) -> Source:
+    """The source with those of its replicas of which the metric was measured."""
+    return replace(source, replicas=tuple(filter(metric.is_measured, source.replicas)))
+
+
+def _origins(finished: Sequence[Source], metric: Metric) -> frozenset[Origin]:
+    if not metric.is_of_data:
+        return frozenset()
+    return frozenset(origin_of(source.cell) for source in finished)
+
+
+def _values(source: Source, metric: Metric) -> dict[int | None, float]:
+    if metric.per_cell:
+        assert source.cell.result is not None
+        return {None: _finite(metric, source.cell.result)}
+    seeds = sorted({replica["seed"] for replica in source.replicas})
+    by_seed = {seed: [r for r in source.replicas if r["seed"] == seed] for seed in seeds}
+    return {
+        seed: math.fsum(_finite(metric, replica) for replica in replicas) / len(replicas)
+        for seed, replicas in by_seed.items()
+    }
+
+
+def _finite(metric: Metric, owner: Mapping[str, Any]) -> float:
+    """The metric, or the worst there is where the recorded number was not finite."""
+    value = metric.value(owner)
+    worst = {"lower": math.inf, "higher": -math.inf}.get(metric.direction, math.nan)
+    return worst if value is None else value
+
+
+def _average(parts: Sequence[Mapping[int | None, float]]) -> dict[int | None, float]:
+    shared = [seed for seed in parts[0] if all(seed in part for part in parts)]
+    return {seed: math.fsum(part[seed] for part in parts) / len(parts) for seed in shared}
+
+
+def _learning_rates(finished: Sequence[Source]) -> dict[str, Any]:
+    results = [source.cell.result or {} for source in finished]
+    at_chosen = [
+        {replica["lr"] for replica in source.replicas} == {result["chosen_lr"]}
+        for source, result in zip(finished, results, strict=True)
+    ]
+    edges = {edge_of(result) for result, at in zip(results, at_chosen, strict=True) if at}
+    return {
+        "chosen_lrs": tuple(sorted({result["chosen_lr"] for result in results})),
+        "edges": tuple(sorted(edges - {""}, reverse=True)),
+        "chosen": all(at_chosen),
+    }
+
+
+def _summarize(entry: Entry, replicas: list[Replica], metric: Metric, complete: bool) -> Entry:
+    diverged, infinite = (0, 0) if metric.per_cell else _count_lost(replicas, metric)
+    numbers = [value for value in entry.values.values() if not math.isnan(value)]
+    if diverged or infinite:
+        entry = replace(entry, num_diverged=diverged, num_not_finite=infinite)
+        middle = median(numbers) if numbers else None
+        return replace(entry, status="diverged", median=middle)
+    status = "done" if complete else "incomplete"
+    if not numbers:
+        return replace(entry, status=status if metric.per_cell else "incomplete")
+    interval = t_interval(numbers)
+    return replace(entry, status=status, mean=interval.mean, low=interval.low, high=interval.high)
+
+
+def _count_lost(replicas: list[Replica], metric: Metric) -> tuple[int, int]:
+    diverged = [replica["status"] == "diverged" for replica in replicas]
+    infinite = [metric.value(replica) is None for replica in replicas]
+    num_infinite = sum(i and not d for i, d in zip(infinite, diverged, strict=True))
+    return sum(diverged), num_infinite
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to pivot, as given on the command line; None: choose from the factors that vary.
+
+    `layer`: of a probe, None for the mean over layers.
+    """
+
+    metric: str = "test_error"
+    layer: str | None = None
+    rows: str | None = None
+    columns: str | None = None
+    where: Sequence[str] = ()
+    over: Sequence[str] = ()
+
+    def find_metric(self) -> Metric:
+        """The metric or probe; InputError where there is none, or none such."""
+        fixed = [condition.partition("=")[0] for condition in self.where]
+        if "layer" in self.over:
+            raise InputError("--over layer: give --layer mean instead")
+        by_layer = "layer" in (self.rows, self.columns, *fixed)
+        return find_metric(self.metric, layer=self.layer, by_layer=by_layer)
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table: `levels` {factor: level} that set it apart, `entries` {(row, column): entry}."""
+
+    levels: Mapping[str, str]
+    row_levels: Sequence[str]
+    column_levels: Sequence[str]
+    entries: Mapping[tuple[str, str], Entry]
+
+
+@dataclass(frozen=True)
+class Pivot:
+    """All tables of a request. A table of one factor has a single column (or row), named ""."""
+
+    metric: Metric
+    rows: str | None
+    columns: str | None
+    where: Mapping[str, list[str]]
+    over: Mapping[str, list[str]]
+    tables: Sequence[Table]
+    cells: Sequence[CellRecord] = field(repr=False, default=())
+
+    @property
+    def compared(self) -> str:
+        """Along what the best is looked for: "row", or "column" in a table of one column.
+
+        Empty where it would compare seeds.
+        """
+        along = "column" if self.columns is None else "row"
+        factor = self.rows if self.columns is None else self.columns
+        return "" if factor == "seed" else along
+
+    @cached_property
+    def common_seeds(self) -> int | None:
+        """The number of seeds of every entry that has a number; None when they differ."""
+        numbers = {entry.num_seeds for entry in self.entries if entry.values}
+        return numbers.pop() if len(numbers) == 1 else None
+
+    @cached_property
+    def not_compared(self) -> list[Origin]:
+        """The origins of the first line that has several, and in which nothing is marked."""
+        for table in self.tables:
+            for line in _lines(self, table):
+                found = origins_of(table.entries[at] for at in line)
+                if len(found) > 1 and self.metric.direction != "none":
+                    return sorted(found, key=lambda origin: origin.words)
+        return []
+
+    @cached_property
+    def entries(self) -> list[Entry]:
+        """The entries of all tables."""
+        return [entry for table in self.tables for entry in table.entries.values()]
+
+
+def make_pivot(records: Sequence[CellRecord], request: Request) -> Pivot:
+    """The tables of `request`; InputError for an unknown name or two cells in one place.
+
+    The replicas of the records carry the metric (a probe's: `measured.with_probe`).
+
+    Rows and columns default to the first two varying factors (columns: the first). Every other
+    varying factor splits into tables, unless it is averaged over; nothing is pooled otherwise, and
+    losses or errors of several origins never.
+    """
+    metric = request.find_metric()
+    where = factors.parse_where(records, request.where)
+    over = [factors.check_factor(records, factor) for factor in dict.fromkeys(request.over)]
+    cells = factors.select(records, where)
+    metric = metric_of(metric, cells)
+    for axis in filter(None, (request.rows, request.columns)):
+        factors.check_factor(records, axis)
+    rows, columns = _axes(cells, request, over)
+    _check(metric, rows, columns, where, over)
+    axes = [axis for axis in (rows, columns) if axis]
+    split = [f for f in factors.varying_factors(cells) if f not in (*axes, *over)]
+    _refuse_doubles(cells)
+    levels = {factor: _levels(cells, factor, where) for factor in (*split, *axes, *over)}
+    grouped = _group(cells, [*split, *axes], levels, where, over)
+    expected = _expected(cells, over, levels)
+    entries = {key: make_entry(found, expected, metric) for key, found in grouped.items()}
+    check_origins(entries.values(), metric, over)
+    tables = _tables(entries, split, (rows, columns), levels)
+    if not tables:
+        raise InputError(f"no finished cell has {factors.where_text(where)}; leave out a --where")
+    pivot = Pivot(metric, rows, columns, where, {f: levels[f] for f in over}, tables, cells)
+    return replace(pivot, tables=[_pivot_mark(pivot, table) for table in tables])
+
+
+def _axes(
+    cells: Sequence[CellRecord], request: Request, over: Sequence[str]
+) -> tuple[str | None, str | None]:
+    if request.rows or request.columns:
+        return request.rows, request.columns
+    varying = [factor for factor in factors.varying_factors(cells) if factor not in over]
+    if len(varying) >= 2:
+        return varying[1], varying[0]
+    names = [factor for factor in factor_names(cells) if factor not in over]
+    return (varying or names or ["seed"])[0], None
+
+
+def _check(
+    metric: Metric,
+    rows: str | None,
+    columns: str | None,
+    where: Mapping[str, list[str]],
+    over: Sequence[str],
+) -> None:
+    if rows == columns:
+        raise InputError(f"--rows and --columns are both {rows}; give two factors, or one of them")
+    twice = [factor for factor in over if factor in (rows, columns)]
+    if twice:
+        raise InputError(f"--over {twice[0]}: it is already the rows or columns; choose one")
+    if len(where.get("layer", [])) > 1 and "layer" not in (rows, columns):
+        raise InputError("--where keeps several layers and pools none: make layer rows or columns")
+    if len(where.get("lr", [])) > 1 and "lr" not in (rows, columns, *over):
+        raise InputError(
+            f"--where keeps {len(where['lr'])} learning rates and pools none: give one, "
+            "make lr the rows or columns, or average with --over lr"
+        )
+    inner = [factor for factor in INNER if factor in (rows, columns, *where, *over)]
+    if metric.per_cell and inner:
+        raise InputError(
+            f"{metric.name} is one number per cell, without {inner[0]}; "
+            f"leave {inner[0]} out, or choose a metric of replicas, as test_error"
+        )
+
+
+def _refuse_doubles(cells: Sequence[CellRecord]) -> None:
+    """InputError if two cells have all factors in common: they differ in something unnamed."""
+    names = factor_names(cells)
+    places: dict[tuple[str, ...], CellRecord] = {}
+    for cell in cells:
+        other = places.setdefault(tuple(cell_level(cell, name) for name in names), cell)
+        if other is not cell:
+            raise InputError(
+                f"{other.directory} and {cell.directory} have the same factors but different "
+                f"signatures, and are not pooled: sweep the key in which their config.yaml "
+                f"differ, or launch them under another study name"
+            )
+
+
+def _levels(cells: Sequence[CellRecord], factor: str, where: Mapping[str, list[str]]) -> list[str]:
+    allowed = where.get(factor)
+    return [level for level in all_levels(cells, factor) if allowed is None or level in allowed]
+
+
+def _group(
+    cells: Sequence[CellRecord],
+    keys: Sequence[str],
+    levels: Mapping[str, list[str]],
+    where: Mapping[str, list[str]],
+    over: Sequence[str],
+) -> dict[tuple[str, ...], list[Source]]:
+    """{levels of `keys`: sources}, in the order of the cells."""
+    grouped: dict[tuple[str, ...], list[Source]] = {}
+    inner = [factor for factor in INNER if factor in (*keys, *(f for f in over if f == "lr"))]
+    free_lr = "lr" in (*keys, *where, *over)
+    for cell in cells:
+        for at, replicas in _split(cell, inner, levels, where, free_lr):
+            outer = {f: cell_level(cell, f) for f in (*keys, *over) if f not in INNER}
+            place = {**outer, **at}
+            combination = tuple(place[factor] for factor in over if factor in place)
+            key = tuple(place[factor] for factor in keys)
+            grouped.setdefault(key, []).append(Source(cell, replicas, combination))
+    return grouped
+
+
+def _split(
+    cell: CellRecord,
+    inner: Sequence[str],
+    levels: Mapping[str, list[str]],
+    where: Mapping[str, list[str]],
+    free_lr: bool,
+) -> Iterator[tuple[dict[str, str], tuple[Replica, ...]]]:
+    """The cell's replicas by their levels of `inner`; an unfinished cell has every level."""
+    if cell.result is None:
+        for combination in itertools.product(*(levels[factor] for factor in inner)):
+            yield dict(zip(inner, combination, strict=True)), ()
+        return
+    chosen_lr = cell.result["chosen_lr"]
+    parts: dict[tuple[str, ...], list[Replica]] = {}
+    for replica in cell.result["replicas"]:
+        texts = {factor: level_text(replica[factor]) for factor in INNER if factor in replica}
+        wanted = all(texts[f] in allowed for f, allowed in where.items() if f in INNER)
+        if wanted and (free_lr or replica["lr"] == chosen_lr):
+            parts.setdefault(tuple(texts[factor] for factor in inner), []).append(replica)
+    for key, replicas in parts.items():
+        yield dict(zip(inner, key, strict=True)), tuple(replicas)
+
+
+def _expected(
+    cells: Sequence[CellRecord], over: Sequence[str], levels: Mapping[str, list[str]]
+) -> set[tuple[str, ...]]:
+    """The combinations of averaged factors that the selected cells have."""
+    combinations: set[tuple[str, ...]] = set()
+    for cell in cells:
+        parts = [
+            levels["lr"] if factor == "lr" else [cell_level(cell, factor)]
+            for factor in over
+            if factor != "seed"
+        ]
+        combinations.update(itertools.product(*parts))
+    return combinations
+
+
+def _tables(
+    entries: Mapping[tuple[str, ...], Entry],
+    split: Sequence[str],
+    axes: tuple[str | None, str | None],
+    levels: Mapping[str, list[str]],
+) -> list[Table]:
+    """One table per combination of `split` that the study has, without empty rows or columns."""
+    rows, columns = ([(level,) for level in levels[axis]] if axis else [()] for axis in axes)
+    tables = []
+    for combination in itertools.product(*(levels[factor] for factor in split)):
+        found = {
+            (row, column): entries[key]
+            for row in rows
+            for column in columns
+            if (key := (*combination, *row, *column)) in entries
+        }
+        kept_rows = [row for row in rows if any(row == at[0] for at in found)]
+        kept_columns = [column for column in columns if any(column == at[1] for at in found)]
+        if found:
+            filled = {
+                ("".join(row), "".join(column)): found.get((row, column), ABSENT)
+                for row in kept_rows
+                for column in kept_columns
+            }
+            names = ["".join(row) for row in kept_rows], ["".join(c) for c in kept_columns]
+            tables.append(Table(dict(zip(split, combination, strict=True)), *names, filled))
+    return tables
+
+
+def _lines(pivot: Pivot, table: Table) -> list[list[tuple[str, str]]]:
+    """The places of each line along which the best is looked for."""
+    lines = {
+        "row": [[(row, column) for column in table.column_levels] for row in table.row_levels],
+        "column": [[(row, column) for row in table.row_levels] for column in table.column_levels],
+    }
+    return lines.get(pivot.compared, [])
+
+
+def _pivot_mark(pivot: Pivot, table: Table) -> Table:
+    """The table with the best of each line marked."""
+    entries = dict(table.entries)
+    for line in _lines(pivot, table):
+        marked = mark_best([entries[at] for at in line], pivot.metric.direction)
+        entries.update(zip(line, marked, strict=True))
+    return replace(table, entries=entries)

@@ -1,0 +1,129 @@
+"""How much hangs on the learning rate: every cell's curve, and one rate for all cells."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from study.analysis.parts import Sheet
+from study.analysis.sheets.scores import (
+    SHOWN,
+    Score,
+    Scores,
+    left_out,
+    score_of,
+    sentence,
+    unit_words,
+)
+from study.analysis.statistics.sensitivity import (
+    GoodRegion,
+    common_rates,
+    good_region,
+    learning_rate_curve,
+)
+from study.outputs.records import CellRecord
+
+TOLERANCE = 0.1
+"""A learning rate is good if its validation error is at most this share above the best one's."""
+MOST_RATES = 12
+
+
+def learning_rates(scores: Scores, suffix: str = "") -> Sheet | None:
+    """Validation error at every learning rate, and how wide the good region is."""
+    rates = rates_of(scores.cells)
+    if len(rates) < 2:
+        return None
+    validation = scores.by("val_error")
+    curves = {score.words: _curve(score.cell, validation) for score in scores.ranked[:SHOWN]}
+    shown = rates if len(rates) <= MOST_RATES else []
+    return Sheet(
+        name=f"learning-rates{suffix}",
+        title=f"Learning rates{scores.where}",
+        caption=f"Mean {unit_words(validation.metric)} over seeds at every learning rate, cells "
+        "ordered by their headline.",
+        columns=(scores.corner, *(f"{rate:g}" for rate in shown), "good", "decades"),
+        rows=tuple(
+            (words, *(_mean(curve, rate, validation) for rate in shown), *_region(curve))
+            for words, curve in curves.items()
+        ),
+        notes=(
+            *left_out(len(scores.ranked), "cells"),
+            "good: the unbroken run of learning rates around the best with a mean validation error "
+            f"at most {100 * TOLERANCE:.0f} % above its; decades: its width, log10 of highest over "
+            "lowest. < or >: it ends where the grid does, and may be wider.",
+            "diverged: some seed diverged there, or its error is not finite.",
+            *([] if shown else [f"There are {len(rates)} learning rates, too many to show each."]),
+        ),
+    )
+
+
+def one_rate(scores: Scores, suffix: str = "") -> Sheet | None:
+    """How the ranking changes if every cell uses the same learning rate."""
+    rates = rates_of(scores.cells)
+    if len(rates) < 2 or len(scores.cells) < 2:
+        return None
+    names = {score.cell.directory: score.words for score in scores.scores}
+    at = {rate: _means(scores, rate) for rate in rates}
+    found = common_rates({score.cell.directory: score.mean for score in scores.scores}, at)
+    if not found:
+        return None
+    text = scores.metric.text
+    return Sheet(
+        name=f"one-learning-rate{suffix}",
+        title=f"If all cells used one learning rate{scores.where}",
+        caption=f"{sentence(unit_words(scores.metric))}, and the order of cells at each learning "
+        "rate, against that at each cell's own chosen one.",
+        columns=("learning rate", "mean over cells", "lost cells", "best cell", "still", "tau"),
+        rows=tuple(
+            (
+                f"{one.lr:g}",
+                text(one.mean) if math.isfinite(one.mean) else "–",
+                str(sum(math.isinf(mean) for mean in at[one.lr].values())),
+                names[one.order[0]],
+                "yes" if one.same_first else "no",
+                "–" if one.tau is None else f"{one.tau:.2f}",
+            )
+            for one in found
+        ),
+        notes=(
+            "lost: cells with a diverged replica there; they rank last. still: whether the best "
+            "cell is the one at chosen learning rates.",
+            "tau: Kendall's rank correlation with the ranking at chosen learning rates; 1 is the "
+            "same order. What is far below 1 says more of the learning rate than of the cells.",
+        ),
+    )
+
+
+def rates_of(cells: Sequence[CellRecord]) -> list[float]:
+    """Every learning rate of some replica, in order."""
+    return sorted({r["lr"] for cell in cells if cell.result for r in cell.result["replicas"]})
+
+
+def _means(scores: Scores, rate: float) -> dict[str, float]:
+    """By directory the mean error at a learning rate, infinite where a replica is lost."""
+    at = (score_of(cell, "", scores.metric, rate) for cell in scores.cells)
+    return {score.cell.directory: score.mean for score in at if score.all_values}
+
+
+def _curve(cell: CellRecord, validation: Scores) -> dict[float, Score]:
+    return {rate: score_of(cell, "", validation.metric, rate) for rate in rates_of([cell])}
+
+
+def _mean(curve: Mapping[float, Score], rate: float, validation: Scores) -> str:
+    if rate not in curve:
+        return "–"
+    values = curve[rate].values
+    if not values:
+        return "diverged"
+    (point,) = learning_rate_curve({rate: list(values.values())})
+    return "diverged" if point.mean is None else validation.metric.text(point.mean)
+
+
+def _region(curve: Mapping[float, Score]) -> tuple[str, str]:
+    means = {rate: score.mean for rate, score in curve.items()}
+    best = min(means.values())
+    region: GoodRegion | None = None
+    if math.isfinite(best):
+        region = good_region(means, TOLERANCE * best)
+    if region is None:
+        return "–", "–"
+    below, above = "<" if region.open_below else "", ">" if region.open_above else ""
+    return f"{below}{region.lowest:g} to {region.highest:g}{above}", f"{region.decades:.1f}"

@@ -1,0 +1,155 @@
+"""Each level of each factor, averaged over everything else."""
+
+import math
+from collections.abc import Sequence
+
+from study.analysis.factors import all_levels, cell_level, varying_factors
+from study.analysis.parts import Sheet
+from study.analysis.sheets.scores import (
+    SHOWN,
+    Score,
+    Scores,
+    diverged_note,
+    interval_text,
+    left_out,
+    p_text,
+    percent,
+    sentence,
+    unit_words,
+)
+from study.analysis.statistics.effects import Effects
+from study.analysis.statistics.effects import effects as effects_of
+from study.analysis.statistics.intervals import FEW_SEEDS, bootstrap_interval, t_interval
+from study.analysis.statistics.robust import iqm
+
+COLUMNS = ("factor", "level", "cells", "mean", "95 % t", "95 % bootstrap", "interquartile mean")
+
+
+def levels(scores: Scores, suffix: str = "") -> Sheet | None:
+    """A row for each level of each factor that varies; None where none does."""
+    factors = varying_factors(scores.cells)
+    sound = [score for score in scores.scores if score.values]
+    places = [(factor, level) for factor in factors for level in all_levels(scores.cells, factor)]
+    if not places or not sound:
+        return None
+    rows = []
+    for factor, level in places[:SHOWN]:
+        own = [score for score in sound if cell_level(score.cell, factor) == level]
+        rows.append((factor, level, *_row(scores, own)))
+    few = sum(not score.values for score in scores.scores)
+    notes = [
+        *left_out(len(places), "levels"),
+        *diverged_note(few),
+        "mean: over the cells of a level for each seed, then over seeds; its t interval, and the "
+        "bootstrap's (BCa) beside it"
+        + (f", which is approximate below {FEW_SEEDS} seeds (~)." if _is_few(sound) else "."),
+        "interquartile mean: of the cells' means, the middle half of them; one cell at chance does "
+        "not move it.",
+        "Levels are compared fairly only where each has the same surroundings (see cells).",
+    ]
+    return Sheet(
+        name=f"levels{suffix}",
+        title=f"Levels, averaged over the rest{scores.where}",
+        caption=f"{sentence(unit_words(scores.metric))}, at each cell's chosen learning rate.",
+        columns=COLUMNS,
+        rows=tuple(rows),
+        notes=tuple(notes),
+    )
+
+
+def by_seed(scores: Sequence[Score]) -> list[float]:
+    """For each seed that all of the cells have, the mean over the cells."""
+    seeds = set.intersection(*(set(score.values) for score in scores))
+    return [
+        math.fsum(score.values[seed] for score in scores) / len(scores) for seed in sorted(seeds)
+    ]
+
+
+def _row(scores: Scores, own: Sequence[Score]) -> tuple[str, ...]:
+    means = by_seed(own) if own else []
+    if not means:
+        return (str(len(own)), "–", "–", "–", "–")
+    text = scores.metric.text
+    interval = t_interval(means)
+    return (
+        str(len(own)),
+        text(interval.mean),
+        interval_text(interval.low, interval.high, text),
+        _bootstrap(means, scores),
+        text(iqm([score.mean for score in own]).value),
+    )
+
+
+def _bootstrap(means: Sequence[float], scores: Scores) -> str:
+    if len(means) < 2:
+        return "–"
+    low, high, approximate = bootstrap_interval(means)
+    return ("~ " if approximate else "") + interval_text(low, high, scores.metric.text)
+
+
+def _is_few(scores: Sequence[Score]) -> bool:
+    return any(len(score.values) < FEW_SEEDS for score in scores)
+
+
+# Which choice matters most: the share of the variance that each factor accounts for.
+
+
+def effects(scores: Scores, suffix: str = "") -> Sheet | None:
+    """Main effects and two-factor interactions, the largest first; None where nothing varies."""
+    factors = varying_factors(scores.cells)
+    found = _found(scores, factors)
+    if found is None or not factors:
+        return None
+    rows = [
+        (
+            " x ".join(term.factors),
+            percent(term.share),
+            str(term.degrees),
+            "–" if term.f is None else f"{term.f:.3g}",
+            p_text(term.p),
+        )
+        for term in found.terms
+    ]
+    rest = (
+        ("three factors and more together", found.higher),
+        ("seed, in all cells alike", found.seeds),
+        ("seed, in one cell (noise)", found.noise),
+    )
+    return Sheet(
+        name=f"effects{suffix}",
+        title=f"Which choice matters most{scores.where}",
+        caption=f"Share of the variance of {unit_words(scores.metric)} that each factor, and each "
+        f"two together, account for: {found.num_cells} cells x {found.num_seeds} seeds, at each "
+        "cell's chosen learning rate.",
+        columns=("factor", "share of variance", "degrees of freedom", "F", "p"),
+        rows=(*rows[:SHOWN], *((name, percent(share), "–", "–", "–") for name, share in rest)),
+        notes=tuple(_notes(found, len(rows))),
+    )
+
+
+def _found(scores: Scores, factors: list[str]) -> Effects | None:
+    """The analysis over the seeds that every cell has."""
+    seeds = set.intersection(*(set(score.all_values) for score in scores.scores))
+    if not seeds:
+        return None
+    levels = {factor: [cell_level(cell, factor) for cell in scores.cells] for factor in factors}
+    values = [
+        [score.values.get(seed, math.nan) for seed in sorted(seeds)] for score in scores.scores
+    ]
+    return effects_of(levels, values)
+
+
+def _notes(found: Effects, total: int) -> list[str]:
+    notes = [*left_out(total, "terms"), *diverged_note(found.num_left_out)]
+    if found.num_missing:
+        notes.append(
+            f"{found.num_missing} combinations of levels have no cell that counts: terms overlap, "
+            "each is what it adds to all others (type II), and the shares need not sum to 100 %."
+        )
+    if any(not term.degrees for term in found.terms):
+        notes.append("0 degrees of freedom: the cells cannot tell this term from the others.")
+    return [
+        *notes,
+        "F and p: against the noise, seeds being blocks; uncorrected. A share belongs to the "
+        "levels that were chosen: one very bad level makes its factor matter.",
+    ]

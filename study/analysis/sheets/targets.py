@@ -1,0 +1,156 @@
+"""Time to target: how soon a cell's validation error is as low as that."""
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from study.analysis.frames import Frames
+from study.analysis.origins import batch_size, data_settings
+from study.analysis.parts import Sheet
+from study.analysis.published import training_images
+from study.analysis.sheets.scores import SHOWN, Score, Scores, count_text, left_out
+from study.analysis.statistics.intervals import median
+from study.analysis.statistics.sensitivity import TimeToTarget
+from study.analysis.statistics.sensitivity import time_to_target as time_of
+from study.outputs.records import CellRecord
+
+# Learning curves of a cell at its chosen learning rate, from the file that its record names.
+
+
+FILE = "curves.csv"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One replica epoch by epoch, 0 being before training: validation errors and seconds so far.
+
+    The seconds are the whole population's: what it took to train all replicas of the cell.
+    """
+
+    epochs: tuple[int, ...]
+    errors: tuple[float, ...]
+    seconds: tuple[float, ...]
+
+
+def chosen_curves(frames: Frames, cell: CellRecord) -> dict[int, Curve]:
+    """By seed the curves at the chosen learning rate; none if curves.csv is not sound.
+
+    An error that is not finite is infinite.
+    """
+    result = cell.result or {}
+    content = frames.content(cell, FILE)
+    if content is None:
+        return {}
+    header, *rows = csv.reader(content.decode("utf-8").splitlines())
+    places = [header.index(name) for name in ("seed", "lr", "epoch", "val_error", "seconds")]
+    seed, lr, epoch, error, seconds = places
+    rate = result["chosen_lr"]
+    found: dict[int, list[tuple[int, float, float]]] = {}
+    for row in rows:
+        if float(row[lr]) == rate:
+            point = int(row[epoch]), float(row[error] or math.inf), float(row[seconds] or "nan")
+            found.setdefault(int(row[seed]), []).append(point)
+    return {
+        own: Curve(*map(tuple, zip(*points, strict=True))) for own, points in sorted(found.items())
+    }
+
+
+def updates_per_epoch(cell: CellRecord, num_epochs: int) -> float | None:
+    """Optimizer steps in an epoch: from the last probe's, or the number of training images."""
+    steps = ((cell.result or {}).get("probes") or {}).get("end", {}).get("step")
+    if isinstance(steps, int) and num_epochs:
+        return steps / num_epochs
+    size, batch = training_images(data_settings(cell)), batch_size(cell)
+    return max(1, size // batch) if size and batch else None
+
+
+def time_to_target(
+    scores: Scores, suffix: str = "", *, frames: Frames, targets: Sequence[float] = ()
+) -> Sheet | None:
+    """Median epochs, updates and seconds to each target; None where no cell has curves.
+
+    `targets`: validation errors; none: the median of the cells' own.
+    """
+    validation = scores.by("val_error")
+    chosen = targets or default_targets(validation)
+    found = [
+        (target, score, time)
+        for score in validation.scores
+        if (curves := chosen_curves(frames, score.cell))
+        for target in chosen
+        if (time := _time(score, curves, target))
+    ]
+    if not found:
+        return None
+    found.sort(key=lambda row: (row[0], row[2].epochs))
+    text = validation.metric.text
+    unit = f" {validation.metric.unit}" if validation.metric.unit else ""
+    source = "asked for by the experiment's file" if targets else "the median of the cells' own"
+    return Sheet(
+        name=f"time-to-target{suffix}",
+        title=f"Time to target{scores.where}",
+        caption=f"Until the {validation.metric.label} is at most "
+        f"{', '.join(text(target) + unit for target in chosen)} ({source}), medians over seeds at "
+        "each cell's chosen learning rate.",
+        columns=("target", scores.corner, "epochs", "updates", "seconds", "seeds that reach it"),
+        rows=tuple(
+            (text(target), score.words, *_row(time)) for target, score, time in found[:SHOWN]
+        ),
+        notes=(
+            *left_out(len(found), "rows"),
+            "A seed that never reaches the target counts as infinite (∞). Epochs are whole ones: "
+            "the error is known at their ends.",
+            "seconds: of the whole population (every seed at every learning rate), on the machine "
+            "that trained it; cells trained on other machines cannot be compared by them.",
+            "–: the record does not say how many updates an epoch has.",
+        ),
+    )
+
+
+def default_targets(validation: Scores) -> tuple[float, ...]:
+    """The median over cells of their mean validation error, rounded up to two digits."""
+    means = [score.mean for score in validation.scores if score.values]
+    if not means:
+        return ()
+    middle = median(means)
+    if middle <= 0:
+        return (middle,)
+    step = 10.0 ** (math.floor(math.log10(middle)) - 1)
+    return (float(f"{math.ceil(middle / step - 1e-9) * step:.2g}"),)
+
+
+def _time(score: Score, curves: dict[int, Curve], target: float) -> TimeToTarget | None:
+    """The time of a cell; None for a curve of no epoch."""
+    longest = max(curves.values(), key=lambda curve: len(curve.epochs))
+    epochs = [epoch for epoch in longest.epochs if epoch]
+    if not epochs:
+        return None
+    per_epoch = updates_per_epoch(score.cell, epochs[-1])
+    errors = []
+    for curve in curves.values():
+        by_epoch = dict(zip(curve.epochs, curve.errors, strict=True))
+        errors.append([by_epoch.get(epoch, math.nan) for epoch in epochs])
+    seconds = dict(zip(longest.epochs, longest.seconds, strict=True))
+    return time_of(
+        errors,
+        target,
+        updates=[math.nan if per_epoch is None else per_epoch * epoch for epoch in epochs],
+        seconds=[seconds[epoch] for epoch in epochs],
+    )
+
+
+def _row(time: TimeToTarget) -> tuple[str, ...]:
+    updates = "–" if math.isnan(time.updates) else count_text(time.updates)
+    return (
+        f"{time.epochs:g}" if math.isfinite(time.epochs) else "∞",
+        updates,
+        _seconds_text(time.seconds),
+        f"{time.num_reached}/{time.num}",
+    )
+
+
+def _seconds_text(seconds: float) -> str:
+    if math.isnan(seconds):
+        return "–"
+    return "∞" if math.isinf(seconds) else f"{seconds:.1f}"

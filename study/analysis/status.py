@@ -1,0 +1,218 @@
+"""`study status`: what of a study is done, as a map of its cells."""
+
+import itertools
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from study.analysis.factors import all_levels, cell_level, varying_factors
+from study.config.labels import counted
+from study.console import Parser, as_path, run_as_command, show
+from study.outputs.checkpoint import reached_epoch
+from study.outputs.failures import Failure
+from study.outputs.records import CellRecord, Ledger, count_statuses, read_cells, read_ledger
+from study.outputs.unlisted import Unlisted, listed_again, unlisted_cells
+from study.outputs.versions import changed_levels, other_versions
+
+GLYPHS = {
+    "done": "o",
+    "diverged": "D",
+    "running": "R",
+    "failed": "F",
+    "damaged": "!",
+    "missing": ".",
+    "absent": "-",
+}
+_MEANING = {
+    "diverged": "done, with diverged replicas at the chosen learning rate",
+    "damaged": "result.json not usable",
+    "absent": "not in the study",
+}
+_NUM_LISTED = 10
+
+
+def main(arguments: list[str]) -> int:
+    """Prints the state of a study, as a map or as JSON."""
+    parser = Parser("study status", "Shows which cells of a study are done, and which are not.")
+    parser.add_argument(
+        "directory", type=as_path, help="a study's directory, as outputs/quickstart"
+    )
+    parser.add_argument("--json", action="store_true", help="for scripts: every cell and its state")
+    options = parser.parse_args(arguments)
+    ledger = read_ledger(options.directory)
+    cells = read_cells(ledger)
+    unlisted = unlisted_cells(ledger, cells)
+    if options.json:
+        print(json.dumps(as_record(ledger, cells, unlisted), indent=2))
+    else:
+        show("\n".join(as_lines(ledger, cells, unlisted)))
+    return 0
+
+
+def as_record(
+    ledger: Ledger, cells: Sequence[CellRecord], unlisted: Sequence[Unlisted]
+) -> dict[str, Any]:
+    """The state as plain data: counts (they add up to `total`), cells, stale directories."""
+    return {
+        "schema": 1,
+        "study": ledger.study,
+        "counts": {**count_statuses(cells), "total": len(cells), "stale": len(unlisted)},
+        "cells": [
+            {
+                "directory": cell.directory,
+                "signature": cell.signature,
+                "status": cell.status,
+                "factors": cell.factors,
+                "diverged_replicas": cell.num_diverged,
+                "error": cell.error,
+                "problems": list(cell.problems),
+                "owner": asdict(cell.owner) if cell.owner else None,
+                "checkpoint_epoch": None if cell.result else reached_epoch(cell.path),
+                "changed_levels": changed_levels(cell),
+            }
+            for cell in cells
+        ],
+        "stale": [each.record.directory for each in unlisted],
+    }
+
+
+def as_lines(
+    ledger: Ledger, cells: Sequence[CellRecord], unlisted: Sequence[Unlisted]
+) -> list[str]:
+    """The state for people: counts, map, legend; what is not done, not listed, of other code."""
+    counts = count_statuses(cells)
+    states = [f"{number} {status}" for status, number in counts.items() if number]
+    lines = [f"{ledger.study}: {counted(len(cells), 'cell')}: {', '.join(states) or 'none'}"]
+    if cells:
+        lines += ["", *_map(cells), "", *_unfinished(cells), *other_versions(cells)]
+    lines += _not_listed(unlisted)
+    return lines if lines[-1] else lines[:-1]
+
+
+def _not_listed(unlisted: Sequence[Unlisted]) -> Iterator[str]:
+    """Cells outside study.json, those apart that are finished: nothing is wrong with them."""
+    begun = [each for each in unlisted if each.is_beginning]
+    finished = [each for each in unlisted if each.is_left_out]
+    others = [each for each in unlisted if not each.is_finished]
+    if begun:
+        what = counted(len(begun), "finished cell")
+        yield f"{what} with fewer seeds, which those above begin with: {_names(begun)}"
+    if finished:
+        what = counted(len(finished), "finished cell")
+        yield f"{what} outside study.json, in no table: {_names(finished)}"
+        yield f"  {listed_again(finished)}"
+    if others:
+        yield f"stale (not in study.json, in no table): {_names(others)}"
+
+
+def _names(cells: Sequence[Unlisted]) -> str:
+    return _listed([each.record.directory for each in cells])
+
+
+def _map(cells: Sequence[CellRecord]) -> list[str]:
+    """Rows and columns: the two factors with most levels; a field has a glyph per other level."""
+    varying = sorted(varying_factors(cells), key=lambda f: -len(all_levels(cells, f)))
+    axes, inner = varying[:2], varying[2:]
+    places = _places(cells, [*axes, *inner])
+    fields = [
+        fields
+        for fields in itertools.product(*(all_levels(cells, factor) for factor in inner))
+        if any(place[len(axes) :] == fields for place in places)
+    ]
+    rows = [(level,) for level in all_levels(cells, axes[0])] if axes else [()]
+    columns = [(level,) for level in all_levels(cells, axes[1])] if len(axes) > 1 else [()]
+    grid = [[" / ".join(axes) or "cell", *("".join(column) or "" for column in columns)]]
+    for row in rows:
+        glyphs = (_field(places, (*row, *column), fields) for column in columns)
+        grid.append(["".join(row), *glyphs])
+    return [*_align(grid), *_legend(grid, inner, fields)]
+
+
+def _places(
+    cells: Sequence[CellRecord], names: Sequence[str]
+) -> dict[tuple[str, ...], list[CellRecord]]:
+    places: dict[tuple[str, ...], list[CellRecord]] = {}
+    for cell in cells:
+        places.setdefault(tuple(cell_level(cell, name) for name in names), []).append(cell)
+    return places
+
+
+def _field(
+    places: dict[tuple[str, ...], list[CellRecord]],
+    axes: tuple[str, ...],
+    fields: Sequence[tuple[str, ...]],
+) -> str:
+    found = (places.get((*axes, *field), []) for field in fields)
+    return "".join("".join(GLYPHS[c.status] for c in cells) or GLYPHS["absent"] for cells in found)
+
+
+def _align(grid: list[list[str]]) -> list[str]:
+    widths = [max(len(row[place]) for row in grid) for place in range(len(grid[0]))]
+    return [
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+        for row in grid
+    ]
+
+
+def _legend(
+    grid: list[list[str]], inner: Sequence[str], fields: Sequence[tuple[str, ...]]
+) -> list[str]:
+    used = "".join("".join(row[1:]) for row in grid[1:])
+    marks = [
+        f"{glyph} {_MEANING.get(state, state)}" for state, glyph in GLYPHS.items() if glyph in used
+    ]
+    lines = ["", "   ".join(marks)]
+    if inner:
+        order = ", ".join(" ".join(field) for field in fields)
+        lines.append(f"in each field, in this order ({' '.join(inner)}): {order}")
+    return lines
+
+
+def _unfinished(cells: Sequence[CellRecord]) -> list[str]:
+    lines, missing = [], []
+    if lost := [f"{cell.directory} {_lost(cell)}" for cell in cells if cell.num_diverged]:
+        lines.append(f"diverged: {_listed(lost)}")
+    for cell in cells:
+        facts = _facts(cell)
+        if cell.status in ("failed", "running") or facts:
+            lines.append(f"{cell.status}: {cell.directory}{f'  {facts}' if facts else ''}")
+        elif cell.status == "missing":
+            missing.append(cell.directory)
+        lines += [f"{cell.status}: {problem}" for problem in cell.problems]
+    failures = [Failure.recorded(cell.directory, cell.error) for cell in cells if cell.error]
+    kinds = Counter(failure.words for failure in failures)
+    if kinds.total() > 1:
+        counts = (f"{count} x {words}" for words, count in kinds.most_common())
+        lines.append(f"failed by kind: {'; '.join(counts)}")
+    return [*lines, f"missing: {_listed(missing)}"] if missing else lines
+
+
+def _lost(cell: CellRecord) -> str:
+    """`(2 of 5 replicas at 0.1)`."""
+    assert cell.result is not None
+    chosen = cell.result["chosen_lr"]
+    number = sum(replica["lr"] == chosen for replica in cell.result["replicas"])
+    return f"({cell.num_diverged} of {counted(number, 'replica')} at {chosen:g})"
+
+
+def _facts(cell: CellRecord) -> str:
+    """What is to be said of a cell that is not done: who trains it, how far it is, its error."""
+    facts = []
+    if cell.owner:
+        facts.append(cell.owner.words)
+        facts += [f"since {cell.owner.started}"] if cell.owner.started else []
+    if cell.result is None and (epoch := reached_epoch(cell.path)) is not None:
+        facts.append(f"checkpoint after epoch {epoch}")
+    return ", ".join([*facts, *([cell.error] if cell.error else [])])
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_NUM_LISTED])
+    more = len(names) - _NUM_LISTED
+    return f"{shown} and {more} more (--json lists all)" if more > 0 else shown
+
+
+if __name__ == "__main__":
+    run_as_command("status")

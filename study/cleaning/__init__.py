@@ -1,1 +1,0 @@
-"""What a study needs no more: found, shown, and on request removed."""

@@ -1,0 +1,504 @@
+"""Hydra, and nothing else that knows it: overrides in, composed configurations out."""
+
+import argparse
+import contextlib
+import functools
+import io
+import itertools
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import hydra
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, QuotedString, Transformer
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from study.config.completion import FLAGS as COMPLETION
+from study.config.completion import SHELLS, answer, install_line
+from study.config.configuration import (
+    CONF,
+    Config,
+    check,
+    check_level,
+    level_defaults,
+    levels,
+    no_key,
+)
+from study.config.keys import GROUPS, KEYS, NUISANCE, is_open, unknown_key
+from study.config.kinds import shown
+from study.config.refused import check_hydra, is_hydras
+from study.console import Parser, command, show
+from study.errors import InputError, unknown
+from study.files import MAX_DEPTH, TOO_DEEP, require_shallow
+
+SWITCHES = (*GROUPS, "trainer", "experiment")
+"""The groups of configuration files; whatever else is overridden is a key."""
+
+MAX_VALUES = 10_000
+"""Values of one axis: a range of a million is a slip of the pen."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One override: the key or group, and for each of its values the overrides that set it."""
+
+    name: str
+    values: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A checked configuration, the file of each group, and the sweep that it carries."""
+
+    config: Config
+    choices: dict[str, str]
+    axes: dict[str, list[Any]]
+
+
+@dataclass(frozen=True)
+class Raw:
+    """What Hydra composed, not checked yet.
+
+    `choices` names the file of each group, `files` are those that are ours, and `interpolates` says
+    whether a value was made from another (`${...}`).
+    """
+
+    plain: dict[str, Any]
+    choices: dict[str, Any]
+    files: tuple[Path, ...]
+    interpolates: bool
+
+
+@contextlib.contextmanager
+def hydra_ready() -> Iterator[None]:
+    """Hydra initialized on this project's configuration files."""
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        yield
+
+
+def parse_overrides(arguments: Sequence[str]) -> list[Axis]:
+    """The overrides of a command line, sweeps spelled out.
+
+    Raises `InputError` for what is not an override, and for groups, levels or keys that no file
+    has.
+    """
+    overrides = [_parse(argument) for argument in arguments]
+    check_hydra([override.key_or_group for override in overrides])
+    return [_axis(*each) for each in zip(overrides, arguments, strict=True)]
+
+
+def _parse(argument: str) -> Override:
+    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+    try:
+        override = parser.parse_overrides([argument])[0]
+    except (HydraException, ValueError, RecursionError):
+        raise _unreadable(argument) from None
+    if not override.key_or_group or override.package is not None:
+        raise _unreadable(argument)
+    return override
+
+
+def _unreadable(argument: str) -> InputError:
+    """The error for what is no override, with quotes where the shell took them off."""
+    name, _, value = argument.partition("=")
+    if name in GROUPS and " " in value:
+        levels = ",".join(f"'{level}'" if " " in level else level for level in value.split(","))
+        return InputError(f'cannot read {shown(argument)!r}: quote it twice: "{name}={levels}"')
+    return InputError(
+        f"cannot read {shown(argument)!r}: write KEY=VALUE, such as activation=relu or "
+        "'optimizer.lr=[0.01,0.1]'"
+    )
+
+
+def _axis(override: Override, argument: str) -> Axis:
+    name = override.key_or_group
+    if override.is_delete():
+        raise InputError(f"cannot read {argument!r}: a key is set to a value, never removed")
+    if not is_hydras(name):
+        _check_name(name)
+    if override.is_sweep_override():
+        values = _swept(override, argument)
+    else:
+        values = [_text(name, override.value(), override.get_value_element_as_str())]
+    return Axis(name, tuple(settings(name, value) for value in values))
+
+
+def _swept(override: Override, argument: str) -> list[str]:
+    """The values of a sweep."""
+    name, _, given = argument.partition("=")
+    if name in NUISANCE:
+        raise InputError(
+            f"{argument} would split a population over cells: write "
+            f"'{name}=[{given}]' to train them together"
+        )
+    if name == "experiment" or not _makes_factor(name):
+        raise InputError(f"cannot sweep {argument!r}: {name} takes one value for all cells")
+    if not override.is_discrete_sweep():
+        raise InputError(f"cannot sweep {argument!r}: list the values, such as {name}=1,2,3")
+    try:
+        swept = list(itertools.islice(override.sweep_iterator(), MAX_VALUES + 1))
+    except ValueError:
+        raise _unreadable(argument) from None
+    if not 1 <= len(swept) <= MAX_VALUES:
+        few = "no value" if not swept else f"more than {MAX_VALUES} values"
+        raise InputError(f"cannot sweep {argument!r}: it has {few}")
+    return [_text(name, value, Transformer.str(value)) for value in swept]
+
+
+def _makes_factor(name: str) -> bool:
+    """Whether a sweep over `name` gives cells of different factors."""
+    if is_hydras(name):
+        return False
+    return name not in KEYS or KEYS[name].effect == "result" or name == "data.root"
+
+
+def _text(name: str, value: Any, quoted: str) -> str:
+    """A level as its name stands in the file, a value as it stands in an override."""
+    text = value.text if isinstance(value, QuotedString) else value
+    is_name = isinstance(text, str) and re.fullmatch(r"\w{1,100}", text)
+    if name == "hydra/launcher" and not is_name:
+        presets = ", ".join(levels(name))
+        raise InputError(f"{name}={shown(quoted)}: it takes the name of a launcher, as {presets}")
+    return text if name in SWITCHES and isinstance(text, str) else quoted
+
+
+def _check_name(name: str) -> None:
+    group, _, key = name.partition(".")
+    if is_open(name):
+        raise InputError(
+            f"{name} is for an experiment's file; on the command line write -m activation=relu,tanh"
+        )
+    if group in GROUPS and key == "name":
+        raise InputError(f"{name} comes with its level: write {group}=LEVEL")
+    if name not in SWITCHES and name not in KEYS:
+        raise unknown_key(name, SWITCHES)
+
+
+def settings(name: str, value: str) -> tuple[str, ...]:
+    """The overrides that set a key, or a group to a level such as `leaky_relu slope=0.01`."""
+    if name not in SWITCHES:
+        return (f"{name}={value}",)
+    level, *changes = value.split() or [""]
+    if level not in levels(name):
+        raise unknown(name, shown(level), levels(name))
+    first: dict[str, str] = {}
+    for change in changes:
+        key = change.partition("=")[0]
+        _check_name(f"{name}.{key}")
+        if "=" not in change:
+            raise InputError(f"{name}={value}: write such as {name}='{level} {change}=VALUE'")
+        _parse(f"{name}.{change}")
+        if first.setdefault(key, change) != change:
+            raise InputError(f"{name}={shown(value)}: it has {first[key]} and {change}; leave one")
+    return (f"{name}={level}", *(f"{name}.{change}" for change in changes))
+
+
+def axis_of(name: str, values: Any) -> Axis:
+    """One axis of an experiment's file: a group's levels, or a key's values."""
+    _check_name(name)
+    if name in NUISANCE:
+        raise InputError(f"sweep.axes.{name}: a population holds all of them; set {name} instead")
+    if not isinstance(values, list) or not values:
+        raise InputError(f"sweep.axes.{name}={shown(values)}: it takes a list of values")
+    if not _makes_factor(name):
+        raise InputError(f"sweep.axes.{name}: {name} takes one value for all cells")
+    texts = [value if name in SWITCHES else json.dumps(value) for value in values]
+    return Axis(name, tuple(settings(name, str(text)) for text in texts))
+
+
+def compose_cell(overrides: Sequence[str]) -> Composed:
+    """Composes and checks one configuration; raises `InputError` for what cannot be."""
+    raw = compose_raw(overrides)
+    return composed(raw.plain, raw.choices)
+
+
+def compose_raw(overrides: Sequence[str]) -> Raw:
+    """Composes one configuration; raises `InputError` for what Hydra refuses."""
+    try:
+        config = compose("config", overrides=list(overrides), return_hydra_config=True)
+        choices = dict(config.hydra.runtime.choices)
+        OmegaConf.set_struct(config, False)
+        del config["hydra"]
+        plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        interpolates = "${" in str(OmegaConf.to_container(config, resolve=False))
+    except YAMLError as error:
+        raise InputError(f"no valid YAML: {' '.join(str(error).split())}") from None
+    except (HydraException, OmegaConfBaseException) as error:
+        raise InputError(one_line(error, overrides)) from None
+    except RecursionError:
+        raise _too_deep(overrides) from None
+    try:
+        require_shallow(plain)
+    except ValueError:
+        raise _too_deep(overrides) from None
+    chosen = [f"{group}/{name}" for group, name in choices.items() if name is not None]
+    ours = [CONF / f"{name}.yaml" for name in chosen if not name.startswith("hydra/")]
+    return Raw(plain, choices, (CONF / "config.yaml", *ours), interpolates)
+
+
+def _too_deep(overrides: Sequence[str]) -> InputError:
+    """The error for a value of lists in lists, of which Hydra knows no bound."""
+    typed = (text for text in overrides if text.count("[") + text.count("{") > MAX_DEPTH)
+    return InputError(f"{shown(next(typed, 'a value'))}: {TOO_DEEP}")
+
+
+def _chosen(group: str, overrides: Sequence[str]) -> str:
+    """`init=he_normal`: the level of a group that the overrides lead to, the default included."""
+    switches = [text for text in overrides if text.lstrip("+").partition("=")[0] in SWITCHES]
+    config = compose("config", overrides=switches, return_hydra_config=True)
+    return f"{group}={config.hydra.runtime.choices[group]}"
+
+
+def composed(plain: dict[str, Any], choices: Mapping[str, Any]) -> Composed:
+    """Checks what Hydra composed; `choices` names the file of each group."""
+    axes = dict(_flat_axes(_axes_of(plain)))
+    for name in GROUPS:
+        level_defaults(name, choices[name])
+    config = check(plain)
+    for name in GROUPS:
+        check_level(name, choices[name], config[name])
+    return Composed(config, {name: choices[name] for name in GROUPS}, axes)
+
+
+def _axes_of(plain: dict[str, Any]) -> dict[str, Any]:
+    """The axes as an experiment's file writes them."""
+    sweep = plain["sweep"] if isinstance(plain["sweep"], dict) else {}
+    axes = sweep.get("axes") or {}
+    if not isinstance(axes, dict):
+        raise InputError(f"sweep.axes={shown(axes)}: write such as activation: [relu, tanh]")
+    return axes
+
+
+def _flat_axes(axes: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Axes by dotted name, whether written `model.widths:` or nested."""
+    for name, value in axes.items():
+        if isinstance(value, dict):
+            yield from _flat_axes(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def one_line(error: Exception, overrides: Sequence[str]) -> str:
+    """Hydra's page as a line that says what would be right."""
+    message = str(error)
+    lines = [" ".join(line.split()) for line in message.splitlines() if line.strip()]
+    if key := re.search(r"Could not override '(\w+)\.([\w.]+)'", message):
+        group, name = key.groups()
+        if group not in SWITCHES:
+            return f"no key {group}.{name}"
+        return str(no_key(group, _chosen(group, overrides), name))
+    if merged := re.match(r"Error merging override ([\w.]+)=", lines[0]):
+        key_of = KEYS.get(merged[1])
+        cause = str(error.__cause__ or "").partition("\n")[0]
+        reason = f"it takes {key_of.kind.expects}" if key_of else cause
+        return f"{lines[0]}: {reason}".removesuffix(": ")
+    if launcher := re.search(r"Could not (?:find|load) 'hydra/launcher/(\w+)'", message):
+        if not launcher[1].startswith(("joblib", "submitit", "ray")):
+            return str(unknown("launcher", launcher[1], levels("hydra/launcher")))
+        return (
+            f"hydra/launcher={launcher[1]} is not installed: `{command('setup', 'joblib')}` (or "
+            "submitit, ray) installs the launchers of that name"
+        )
+    if lines[0].endswith(":"):
+        return " ".join(lines[:2])
+    place = next((line for line in lines[1:] if line.startswith("full_key: ")), "full_key: ")
+    return f"{place.removeprefix('full_key: ')}: {lines[0]}".removeprefix(": ")
+
+
+def hydra_main(arguments: Sequence[str]) -> None:
+    """Hydra's own command line, for its pages: it would run no job."""
+    GlobalHydra.instance().clear()
+    given, sys.argv = sys.argv, [command("train"), *arguments]
+    try:
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(_no_job)()
+    finally:
+        sys.argv = given
+
+
+def _no_job(config: Any) -> None:
+    raise AssertionError("a page runs no job")
+
+
+# The cells of a sweep, put together from parts that Hydra composed once.
+#
+# Hydra takes about 50 ms a configuration, whatever changes. But each group is a subtree of its own,
+# so it is asked once for each combination of the axes within a group and not for each cell: cells
+# multiply over groups, parts only add up.
+
+
+SUBTREES = (*GROUPS, "trainer")
+"""The groups whose files write into the subtree of their name."""
+
+
+class Assembler:
+    """Composes the cells of one sweep; `base` is what `fixed`, the same in all of them, gives.
+
+    A cell equals what Hydra composes of `fixed` and the cell's own overrides. One in which a group
+    may depend on another is composed whole: where a value interpolates, a level's file writes
+    outside its group or brings other files, or a defaults list says more than fixed levels.
+    """
+
+    def __init__(self, fixed: Sequence[str]) -> None:
+        self._fixed = tuple(fixed)
+        self._raw = compose_raw(fixed)
+        self._parts: dict[tuple[str, ...], Raw | None] = {(): _separable(self._raw)}
+        self.base = composed(self._raw.plain, self._raw.choices)
+
+    def cell(self, combination: Mapping[str, tuple[str, ...]]) -> Composed:
+        """The cell of a combination {axis: the overrides that set its value}, checked.
+
+        Raises `InputError` for what cannot be composed, or is no valid configuration.
+        """
+        by_root: dict[str, tuple[str, ...]] = {"": ()}
+        for name, overrides in combination.items():
+            root = re.split(r"[./]", name, maxsplit=1)[0]
+            by_root[root] = (*by_root.get(root, ()), *overrides)
+        plain, choices = dict(self._raw.plain), dict(self._raw.choices)
+        for root, overrides in by_root.items():
+            part = self._part(overrides)
+            if part is None:
+                own = [text for overrides in combination.values() for text in overrides]
+                return compose_cell([*self._fixed, *own])
+            if root in plain:
+                plain[root] = part.plain[root]
+                choices[root] = part.choices.get(root)
+        return composed(plain, choices)
+
+    def _part(self, overrides: tuple[str, ...]) -> Raw | None:
+        """What the axes of one subtree give; None where they may not be taken by themselves."""
+        if overrides not in self._parts:
+            self._parts[overrides] = _separable(compose_raw((*self._fixed, *overrides)))
+        return self._parts[overrides]
+
+
+def _separable(raw: Raw) -> Raw | None:
+    """`raw` if none of its subtrees depends on another, else None.
+
+    A file that is not where its choice says was taken from elsewhere, or into another group.
+    """
+    if raw.interpolates or not all(path.is_file() for path in raw.files):
+        return None
+    texts = [(path.parent.name, path.read_text(encoding="utf-8")) for path in raw.files]
+    return raw if all(_keeps_to_itself(group, text) for group, text in texts) else None
+
+
+@functools.lru_cache(maxsize=256)
+def _keeps_to_itself(group: str, text: str) -> bool:
+    """Whether a file of `group` leaves the subtrees of other groups alone.
+
+    A file above the groups (config.yaml, an experiment) is the same for all cells: it may write
+    anywhere and set levels, as long as they do not depend on those of a cell.
+    """
+    defaults = (yaml.safe_load(text) or {}).get("defaults") or []
+    if group in SUBTREES:
+        return not defaults and "@package" not in text
+    return all(_is_fixed(entry) for entry in defaults)
+
+
+def _is_fixed(entry: Any) -> bool:
+    """Whether an entry of a defaults list is `_self_` or sets a group, under its own name."""
+    if isinstance(entry, str):
+        return entry == "_self_"
+    return not any(mark in str(entry) for mark in ("${", "@", "["))
+
+
+# Hydra's own pages behind `study train`: `--cfg job` and `--info`; and what else of it works.
+
+
+FLAGS = ("--cfg", "-c", "--info", "-i", "--hydra-help")
+
+_GRAMMAR = """Of Hydra's grammar:
+
+  GROUP=LEVEL KEY=VALUE                       as activation=relu 'optimizer.lr=[0.01,0.1]'
+  GROUP='LEVEL KEY=VALUE'                     a level with a key of it, quoted twice in a shell
+  -m KEY=A,B,C                                a sweep; also choice() range() glob() sort() shuffle()
+  hydra/launcher=NAME hydra.launcher.KEY=...  cells handed to a launcher, as {launchers}
+
+No other key of Hydra's has an effect, and each is refused with what to write instead.
+
+Completion by TAB, for this shell (in its start-up file, for every one):
+
+{completion}"""
+
+
+def asks_for_page(arguments: Sequence[str]) -> bool:
+    """Whether a command line of `study train` asks for one of Hydra's pages."""
+    return any(argument.split("=")[0] in (*FLAGS, *COMPLETION) for argument in arguments)
+
+
+def hydra_page(arguments: Sequence[str]) -> int:
+    """Prints Hydra's page; returns the exit status.
+
+    Flags and overrides are checked first: of a bad one Hydra makes a page or a traceback. Raises
+    `InputError` for them, and for a sweep, since a page is about one cell.
+    """
+    if arguments[0] in COMPLETION:
+        return answer(arguments[1:])
+    parser = _parser()
+    options = parser.parse_intermixed_args(list(arguments))
+    if options.hydra_help and len(arguments) > 1:
+        raise InputError("--hydra-help stands alone")
+    if options.hydra_help:
+        show(parser.format_help())
+        return 0
+    if (options.resolve or options.package) and not options.cfg:
+        raise InputError("no such page of Hydra's: --resolve and --package belong to --cfg")
+
+    if options.multirun:
+        raise InputError("Hydra's pages are about one cell: leave out -m")
+    with hydra_ready():
+        axes = parse_overrides(options.overrides)
+        for axis in axes:
+            if len(axis.values) > 1:
+                raise InputError(f"Hydra's pages are about one cell: give {axis.name} one value")
+        compose_cell([text for axis in axes for text in axis.values[0]])
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            hydra_main(arguments)
+    except SystemExit as stopped:
+        if stopped.code:
+            raise InputError(_no_page(options.package, said.getvalue())) from None
+    except ValueError as error:
+        raise InputError(f"no such page of Hydra's: {error}") from None
+    finally:
+        sys.stdout.flush()
+    return 0
+
+
+def _no_page(package: str | None, said: str) -> str:
+    if package is not None:
+        return f"--package {package}: the configuration has no such part; leave it out for all"
+    return f"no such page of Hydra's: {said}"
+
+
+def _parser() -> Parser:
+    """The flags of Hydra's pages, so that a wrong one is refused in one line."""
+    completion = "\n".join(f"  {install_line(shell)}" for shell in SHELLS)
+    launchers = ", ".join(level for level in levels("hydra/launcher") if "_" not in level)
+    epilog = _GRAMMAR.format(launchers=launchers, completion=completion)
+    parser = Parser("study train", "What of Hydra works here: its pages, for one cell.", epilog)
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of the cell")
+    parser.add_argument("-m", "--multirun", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--resolve", action="store_true", help="with --cfg: ${...} resolved")
+    parser.add_argument("-p", "--package", help="with --cfg: a part of it, as optimizer")
+    page = parser.add_mutually_exclusive_group(required=True)
+    kinds: Sequence[str] = ("job", "hydra", "all")
+    page.add_argument("-c", "--cfg", choices=kinds, help="the composed configuration")
+    kinds = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
+    what = "where it comes from"
+    page.add_argument("-i", "--info", nargs="?", const="all", choices=kinds, help=what)
+    page.add_argument("--hydra-help", action="store_true", help="this page")
+    return parser

@@ -1,0 +1,385 @@
+"""A cell's configuration: checked, and what its identity and its factors are.
+
+The signature hashes what changes a cell's results and nothing else (Dora and signac name runs the
+same way): the `result` keys that are not at their neutral value, the data's fingerprint, RECIPE,
+and the version of each level that is not the project's own, or has a recipe of its own.
+"""
+
+import functools
+import hashlib
+import json
+import logging
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from study.config.keys import GROUPS, KEYS, NUISANCE, parse, unknown_key
+from study.config.level_source import OWN, REGISTRIES, required_source
+from study.errors import InputError, unknown
+
+RECIPE = 1
+"""Raised with every change of the code that changes results."""
+
+LEVEL_RECIPES: dict[tuple[str, str], int] = {
+    # Units that start equal are held equal, where rounding decided before.
+    ("init", "zeros"): 2,
+    ("init", "constant"): 2,
+}
+"""The recipes of single levels, such as `{("init", "constant"): 2}`.
+
+Raised with a change that changes the results of no cell but those of one of the project's levels.
+"""
+
+CONF = Path(__file__).parents[2] / "conf"
+
+Config = dict[str, Any]
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted key, value) pairs of a nested configuration; lists and empty mappings are values."""
+    for name, value in config.items():
+        dotted = f"{prefix}{name}"
+        if isinstance(value, Mapping) and value:
+            yield from flatten(value, f"{dotted}.")
+        else:
+            yield dotted, value
+
+
+def nest(flat: Mapping[str, Any]) -> Config:
+    """The nested configuration of dotted keys."""
+    config: Config = {}
+    for dotted, value in flat.items():
+        *groups, name = dotted.split(".")
+        place = config
+        for group in groups:
+            place = place.setdefault(group, {})
+        place[name] = value
+    return config
+
+
+def check(config: Mapping[str, Any]) -> Config:
+    """The canonical configuration; raises `InputError` for what is unknown or out of range."""
+    for name in GROUPS:
+        group = config.get(name, {})
+        if isinstance(group, Mapping) and "name" not in group:
+            raise InputError(f"{name}.name is missing: choose {name}={'|'.join(levels(name))}")
+    checked = nest(parse(dict(flatten(config))))
+    for name in GROUPS:
+        _known_name(name, checked[name]["name"])
+    optimizer = checked["optimizer"]
+    if optimizer.get("nesterov") and not optimizer["momentum"]:
+        raise InputError(
+            "optimizer.nesterov=true needs a momentum: set optimizer.momentum above 0, such as 0.9"
+        )
+    if checked["trainer"]["devices"] != 1:
+        raise InputError(
+            f"trainer.devices={checked['trainer']['devices']}: a cell trains on one device; "
+            "to use several, run many cells at once with hydra/launcher=machine"
+        )
+    warmup, epochs = checked["schedule"]["warmup_epochs"], checked["trainer"]["max_epochs"]
+    if warmup > epochs:
+        raise InputError(
+            f"schedule.warmup_epochs={warmup:g} is longer than training: "
+            f"it takes at most trainer.max_epochs={epochs}"
+        )
+    _check_shift(checked["data"])
+    points = checked.get("pairs", {}).get("points", 0)
+    if points and len(checked["seeds"]) < 2:
+        raise InputError(f"pairs.points={points} beside one seed: a pair needs two seeds")
+    return checked
+
+
+def _check_shift(data: Mapping[str, Any]) -> None:
+    """InputError for a strength of no shift, or one that its shift cannot have."""
+    shift, strength = data.get("test_shift", "none"), data.get("test_shift_strength")
+    if strength is None:
+        return
+    given = f"data.test_shift_strength={strength:g}"
+    if shift == "none":
+        raise InputError(f"{given} beside data.test_shift=none: say which shift is so strong")
+    if shift == "translate" and strength != int(strength):
+        raise InputError(f"{given}: data.test_shift=translate moves images by whole pixels")
+    if shift == "contrast" and strength > 1:
+        raise InputError(f"{given}: data.test_shift=contrast takes away a share, at most 1")
+
+
+def check_level(group: str, choice: str, values: Mapping[str, Any]) -> None:
+    """Raises `InputError` where a group is not what the file it came from says it is."""
+    defaults = level_defaults(group, choice)
+    if values["name"] != defaults["name"]:
+        raise InputError(
+            f"{group}.name={values['name']} beside {group}={choice}: "
+            f"choose the level by {group}={values['name']}"
+        )
+    for name in values:
+        if name not in defaults:
+            raise no_key(group, f"{group}={choice}", name)
+
+
+def no_key(group: str, level: str, name: str) -> InputError:
+    """The error for a key that a level has not: names the levels that have it."""
+    also = ", ".join(other for other, keys in sound_levels(group).items() if name in keys)
+    choices = f"levels of {group} that have it: {also or 'none'}"
+    if (group, name) == ("init", "gain"):
+        from study.networks.initializers import OWN_GAIN
+
+        if own := OWN_GAIN.get(level.rpartition("=")[2]):
+            return InputError(
+                f"{level} carries its own gain ({own}): leave init.gain out; {choices}"
+            )
+    return InputError(f"{level} has no key {name!r}; {choices}")
+
+
+def _known_name(group: str, name: str) -> None:
+    names = sorted({keys["name"] for keys in sound_levels(group).values()})
+    if name not in names:
+        raise unknown(f"{group}.name", name, names)
+
+
+@functools.cache
+def levels(group: str) -> tuple[str, ...]:
+    """The levels of a group: its configuration files, by name."""
+    return tuple(sorted(path.stem for path in (CONF / group).glob("*.yaml")))
+
+
+@functools.cache
+def level_defaults(group: str, level: str) -> dict[str, Any]:
+    """The canonical keys of a level as its file gives them.
+
+    Raises `InputError`, which names the file, for one that is not a level's.
+    """
+    import yaml
+
+    path = CONF / group / f"{level}.yaml"
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict) or not isinstance(content.get("name"), str):
+            raise InputError("it has no line such as `name: relu`")
+        keys = {f"{group}.{name}": value for name, value in content.items()}
+        if others := [name for name in keys if name not in KEYS]:
+            raise InputError(
+                f"{unknown_key(others[0])}; a new one gets a line in study/config/keys.py"
+            )
+        return {name.partition(".")[2]: value for name, value in parse(keys).items()}
+    except (InputError, yaml.YAMLError, UnicodeDecodeError) as error:
+        place = path.relative_to(CONF.parent).as_posix()
+        raise InputError(f"{place}: {' '.join(str(error).split())}") from None
+
+
+def sound_levels(group: str) -> dict[str, dict[str, Any]]:
+    """The levels of a group whose files can be used, and their keys; warns of the others."""
+    found = {}
+    for level in levels(group):
+        try:
+            found[level] = level_defaults(group, level)
+        except InputError as error:
+            warn_once(str(error))
+    return found
+
+
+@functools.cache
+def warn_once(line: str) -> None:
+    """Says a line where logging does, if nobody has said it yet."""
+    logging.getLogger(__name__).warning("%s", line)
+
+
+def factors(
+    config: Config, choices: Mapping[str, str], swept: Collection[str] = ()
+) -> dict[str, Any]:
+    """The level of every factor group and the value of every other result key.
+
+    `choices` names the file that each group was taken from. A key of a group that a launch sweeps
+    on its own (one of `swept`, such as `model.widths`) is a factor under its dotted name; any other
+    that differs from the file is part of the level's name: `leaky_relu slope=0.01`. Seeds and
+    learning rates vary inside a cell and are not factors, nor is a key at its neutral value. Under
+    one `swept`, two configurations of equal factors have equal signatures on equal data.
+    """
+    named = {group: level_name(group, choices[group], config[group], swept) for group in GROUPS}
+    others = {}
+    for key, value in flatten(config):
+        if key in NUISANCE:
+            continue
+        if key.partition(".")[0] in GROUPS:
+            if key in swept:
+                others[key] = _shown_value(key, value)
+        elif KEYS[key].effect == "result" and (key in swept or not KEYS[key].is_neutral(value)):
+            others[key] = plain(value)
+    return named | others
+
+
+FINGERPRINT_DIGITS = 6
+
+
+def with_fingerprint(
+    factors: Mapping[str, Any], config: Config, fingerprint: str
+) -> dict[str, Any]:
+    """The factors with an image folder told apart from another of the same name.
+
+    A level shows a folder by its last name, as `image_folder root=birds`; the first digits of the
+    fingerprint of its images follow: `image_folder root=birds#1a2b3c`.
+    """
+    told = dict(factors)
+    data = config["data"]
+    if data["name"] != "image_folder" or data["root"] is None:
+        return told
+    shown, mark = _shown_value("data.root", data["root"]), f"#{fingerprint[:FINGERPRINT_DIGITS]}"
+    if "data.root" in told:
+        told["data.root"] = f"{shown}{mark}"
+    else:
+        part = f" root={shown}"
+        told["data"] = told["data"].replace(part, f"{part}{mark}", 1)
+    return told
+
+
+def notable(factors: Mapping[str, Any]) -> dict[str, Any]:
+    """The levels of the factor groups, and of the others those that differ from the default."""
+    usual = defaults()
+    return {
+        name: level
+        for name, level in factors.items()
+        if name in GROUPS or name not in usual or usual[name] != level
+    }
+
+
+@functools.cache
+def defaults() -> dict[str, Any]:
+    """What keys outside the factor groups are set to where nothing else is said."""
+    import yaml
+
+    config = yaml.safe_load((CONF / "config.yaml").read_text(encoding="utf-8"))
+    config["trainer"] = yaml.safe_load((CONF / "trainer/default.yaml").read_text(encoding="utf-8"))
+    flat = {key: value for key, value in flatten(config) if key in KEYS}
+    return {key: plain(value) for key, value in parse(flat).items()}
+
+
+def level_name(
+    group: str, choice: str, values: Mapping[str, Any], swept: Collection[str] = ()
+) -> str:
+    """The name of a level: its file, then each key that differs from the file.
+
+    Keys in `swept` are factors of their own, and left out; so is where a cache is kept.
+    """
+    defaults = level_defaults(group, choice)
+    parts = [choice]
+    for name, value in values.items():
+        key = f"{group}.{name}"
+        if key in (*NUISANCE, *swept, "data.cache") or defaults.get(name, ...) == value:
+            continue
+        parts.append(f"{name}={_shown_value(key, value)}")
+    return " ".join(parts)
+
+
+def _shown_value(key: str, value: Any) -> Any:
+    """A key's value as a factor shows it; of a directory its last name, wherever it lies."""
+    if key == "data.root" and value is not None:
+        return Path(value).name
+    return plain(value)
+
+
+def plain(value: Any) -> Any:
+    """A value as a factor shows it: numbers and texts as they are, the rest as compact JSON."""
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        return value
+    return json.dumps(value, separators=(",", ":"))
+
+
+def hashed(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The flat keys that are part of a cell's identity, with their values."""
+    return {
+        key: value
+        for key, value in flatten(config)
+        if KEYS[key].effect == "result" and not KEYS[key].is_neutral(value)
+    }
+
+
+VERSIONED = tuple(key for key in REGISTRIES if key != "data.name")
+"""The keys whose levels have versions; what a data set is, the fingerprint of its images says."""
+
+Versions = Mapping[str, int | str]
+"""By level, such as `activation=swish`: its recipe, or the digest of its source."""
+
+
+def signature(
+    config: Config,
+    fingerprint: str,
+    *,
+    without_seeds: bool = False,
+    versions: Versions | None = None,
+) -> str:
+    """SHA-256 of all that changes the cell's results.
+
+    With `without_seeds`, of all but the seeds: equal for cells that differ in seeds alone. Levels
+    are of the `versions` that this code has, or of those that are given.
+    """
+    keys = hashed(config)
+    if without_seeds:
+        keys.pop("seeds", None)
+    return identity_hash(keys, fingerprint, versions)
+
+
+def identity_hash(
+    keys: Mapping[str, Any], fingerprint: str, versions: Versions | None = None
+) -> str:
+    """SHA-256 of flat keys with their values, of the data's fingerprint, RECIPE and versions."""
+    identity: dict[str, Any] = {"config": dict(keys), "data": fingerprint, "recipe": RECIPE}
+    if of_levels := level_versions(keys) if versions is None else versions:
+        identity["levels"] = dict(of_levels)
+    text = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def level_versions(keys: Mapping[str, Any]) -> dict[str, int | str]:
+    """The versions of the levels that flat keys name, but for the project's at its first recipe.
+
+    Raises `InputError` for a level that no source says anything of.
+    """
+    found: dict[str, int | str] = {}
+    for key, name in named_levels(keys):
+        group = key.removesuffix(".name")
+        if (group, name) in LEVEL_RECIPES:
+            found[f"{group}={name}"] = LEVEL_RECIPES[group, name]
+        elif name not in OWN[key]:
+            found[f"{group}={name}"] = required_source(key, name).sha256
+    return found
+
+
+def version_changes(trained: Versions, now: Versions) -> list[str]:
+    """The levels, such as `activation=swish`, of which two sets of versions do not agree."""
+    levels = dict.fromkeys((*trained, *now))
+    return [level for level in levels if trained.get(level) != now.get(level)]
+
+
+def named_levels(keys: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """(key, level) wherever flat keys name one that has a version."""
+    for key in VERSIONED:
+        value = keys.get(key)
+        names = value if isinstance(value, list) else [value]
+        yield from ((key, name) for name in dict.fromkeys(names) if isinstance(name, str))
+
+
+def directory_name(choices: Mapping[str, str], signature: str) -> str:
+    """`<slug>-<sig8>`: the main levels, for the eye, and the signature's first 8 digits."""
+    slug = [choices[group] for group in ("data", "model", "activation", "init", "norm")]
+    if choices["pretraining"] != "none":
+        slug.append(choices["pretraining"])
+    return "-".join([*slug, signature[:8]])
+
+
+# The tasks by name: which one a kind of network has, and which one a record is of.
+
+
+CLASSIFICATION = "classification"
+RECONSTRUCTION = "reconstruction"
+
+RECONSTRUCTING_MODELS = ("autoencoder",)
+"""The kinds of network (`model.name`) whose outputs are to be their own inputs."""
+
+
+def task_of(config: Mapping[str, Any]) -> str:
+    """The task of a cell's configuration."""
+    return RECONSTRUCTION if config["model"]["name"] in RECONSTRUCTING_MODELS else CLASSIFICATION
+
+
+def recorded_task(result: Mapping[str, Any]) -> str:
+    """The task of a result.json; records from before there were two have none."""
+    return str(result.get("task", CLASSIFICATION))

@@ -1,0 +1,90 @@
+"""`study list`: every experiment, level and key, with a line each."""
+
+from collections.abc import Iterable, Sequence
+
+from study.config.configuration import CONF, levels
+from study.config.keys import GROUPS, KEYS
+from study.config.kinds import shown
+from study.console import Parser, run_as_command, show
+from study.errors import InputError
+
+DESCRIPTION = """Prints every experiment, level and key, with a line each.
+
+  study list                 all of them
+  study list activation      the levels of a group, and its keys
+  study list weight          every line that has the word"""
+SECTIONS = ("experiments", *GROUPS, "trainer", "hydra/launcher", "keys")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Prints the catalogue, or what of it was asked for."""
+    parser = Parser("study list", DESCRIPTION)
+    what = f"{', '.join(SECTIONS)}, or any word; default: everything"
+    parser.add_argument("word", nargs="?", metavar="WORD", help=what)
+    word = parser.parse_args(list(arguments)).word
+    show("\n".join(catalogue() if word is None else about(word)))
+    return 0
+
+
+def catalogue() -> list[str]:
+    """The lines that `study list` prints."""
+    return _apart(map(section, SECTIONS))
+
+
+def about(word: str) -> list[str]:
+    """A section with the keys of its group, or every line that has the word, under its title.
+
+    Raises `InputError` where there is none.
+    """
+    name = {"experiment": "experiments", "key": "keys", "launcher": "hydra/launcher"}.get(
+        word, word
+    )
+    if name in SECTIONS:
+        title, *keys = section("keys")
+        own = [line for line in keys if line.startswith(f"  {name}.")]
+        return _apart([section(name), [title, *own] if own else []])
+    found = []
+    for title, *lines in map(section, SECTIONS):
+        with_word = [line for line in lines if word.lower() in line.lower()]
+        found += [[title, *with_word]] if with_word else []
+    if not found:
+        choices = ", ".join(SECTIONS)
+        raise InputError(f"nothing listed has {shown(word)!r}; choose from: {choices}, or any word")
+    return _apart(found)
+
+
+def section(name: str) -> list[str]:
+    """A title, and a line for each experiment, level or key."""
+    if name == "keys":
+        keys = [_line(key, f"{each.help}: {each.kind.expects}") for key, each in KEYS.items()]
+        return [name, *keys]
+    group, title = ("experiment", name) if name == "experiments" else (name, f"{name}=")
+    texts = {level: headline(group, level) for level in levels(group)}
+    return [
+        title,
+        *(_line(level, text.removeprefix(f"{level}: ")) for level, text in texts.items()),
+    ]
+
+
+def _apart(blocks: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of the blocks, with an empty one between two."""
+    return [line for block in blocks if block for line in (*block, "")][:-1]
+
+
+def _line(name: str, text: str) -> str:
+    return f"  {name:22} {text}"
+
+
+def headline(group: str, level: str) -> str:
+    """The first comment of a level's file; where it has none, that it should."""
+    path = CONF / group / f"{level}.yaml"
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    comments = [line for line in lines if line.startswith("#") and "@package" not in line]
+    missing = (
+        f"(the first line of conf/{group}/{path.name} should be a comment that says what it is)"
+    )
+    return comments[0].lstrip("# ") if comments else missing
+
+
+if __name__ == "__main__":
+    run_as_command("list")

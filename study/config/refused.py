@@ -1,0 +1,144 @@
+"""What users of Hydra and of Lightning type and this command does otherwise: what to write instead.
+
+Each is refused with that line. Of Hydra's own keys those that have an effect are allowed; whatever
+else Hydra would compose, and this command would then leave unread, is not.
+"""
+
+from collections.abc import Sequence
+
+from study.config.kinds import shown
+from study.console import command
+from study.errors import InputError
+
+_OWN_FILES = (
+    "configuration files are read from conf/ alone: put yours there, as conf/experiment/NAME.yaml"
+)
+_PLACES = "directories of cells are named by their content: write outputs_dir=DIR and study=NAME"
+_LINES = "nothing is logged: what is printed can be sent to a file, a failure is in error.txt"
+
+FLAGS = {
+    "--config-dir": _OWN_FILES,
+    "-cd": _OWN_FILES,
+    "--config-path": _OWN_FILES,
+    "-cp": _OWN_FILES,
+    "--config-name": "write experiment=NAME",
+    "-cn": "write experiment=NAME",
+    "--run": "leave it out: without -m one cell is trained",
+    "-r": "leave it out: without -m one cell is trained",
+    "--experimental-rerun": "type the same command again, or `study reproduce CELL`",
+    "--package": "it belongs to --cfg job",
+    "-p": "it belongs to --cfg job",
+    "--resolve": "it belongs to --cfg job",
+    "--version": "write `study --version`",
+}
+"""Flags of Hydra's command line, and what to do instead."""
+
+_HYDRA = {
+    "run": _PLACES,
+    "sweep": _PLACES,
+    "output_subdir": _PLACES,
+    "sweeper": "no sweeper is used: list the values, as -m activation=relu,tanh; "
+    "a search calls study.launch.train.main([...]) from Python",
+    "searchpath": _OWN_FILES,
+    "job.chdir": "leave it out: a cell is trained where the command is typed",
+    "job.name": "write study=NAME",
+    "job.env_set": "set variables before the command: NAME=VALUE study train ...",
+    "verbose": _LINES,
+    "job_logging": _LINES,
+    "hydra_logging": _LINES,
+    "mode": "write -m for a sweep",
+    "callbacks": "no callback of Hydra's is called",
+}
+"""By the name below `hydra`."""
+
+_ONE_DEVICE = "a cell trains on one device; many at once do by hydra/launcher=machine"
+_DEPTH = "write depth x width: model.widths=8x64 is eight hidden layers of 64"
+_RESUMED = "type the same command again: a cell goes on from its last checkpoint by itself"
+_LOGGED = "a cell writes curves.csv, and for TensorBoard what outputs.tensorboard says"
+_BITWISE = "leave it out: on one machine a cell is trained again bit for bit"
+_MEASURED = "no callback is taken; probes=LEVEL says what is measured inside a network"
+_VALIDATED = "leave it out: each epoch ends with validation"
+_EPOCHS = "write trainer.max_epochs=N"
+_RATE = "write optimizer.lr=RATE, or a list to choose from"
+_FEWER = "write data.train_size=N, and trainer.max_epochs=1 for a short try"
+
+_KEYS = {
+    "ckpt_path": _RESUMED,
+    "trainer.resume_from_checkpoint": _RESUMED,
+    "trainer.gpus": f"write trainer.accelerator=cuda; {_ONE_DEVICE}",
+    "trainer.num_nodes": _ONE_DEVICE,
+    "trainer.strategy": _ONE_DEVICE,
+    "trainer.max_steps": f"training counts in epochs: {_EPOCHS}",
+    "trainer.epochs": _EPOCHS,
+    "max_epochs": _EPOCHS,
+    "epochs": _EPOCHS,
+    "num_epochs": _EPOCHS,
+    "trainer.gradient_clip_val": "gradients are not clipped, and no key does it",
+    "trainer.accumulate_grad_batches": "an update takes batch_size=N examples",
+    "trainer.enable_checkpointing": "write trainer.checkpoint_seconds=SECONDS, or null for never",
+    "trainer.check_val_every_n_epoch": _VALIDATED,
+    "trainer.val_check_interval": _VALIDATED,
+    "trainer.fast_dev_run": _FEWER,
+    "trainer.limit_train_batches": _FEWER,
+    "trainer.overfit_batches": _FEWER,
+    "trainer.default_root_dir": _PLACES,
+    "trainer.logger": _LOGGED,
+    "logger": _LOGGED,
+    "callbacks": _MEASURED,
+    "trainer.callbacks": _MEASURED,
+    "trainer.deterministic": _BITWISE,
+    "trainer.benchmark": _BITWISE,
+    "seed": "write seeds=N, or seeds=[3,5] for those",
+    "lr": _RATE,
+    "learning_rate": _RATE,
+    "optimizer.learning_rate": _RATE,
+    "data.batch_size": "write batch_size=N",
+    "data.num_workers": "leave it out: images are read once, and lie on the device",
+    "num_workers": "leave it out: images are read once, and lie on the device",
+    "model.depth": _DEPTH,
+    "model.width": _DEPTH,
+    "model.num_layers": _DEPTH,
+    "model.hidden_size": _DEPTH,
+    "model.hidden_sizes": _DEPTH,
+}
+"""Keys of other projects' configurations."""
+
+
+def check_flags(arguments: Sequence[str]) -> None:
+    """Raises `InputError` for a flag of Hydra's that this command has not."""
+    for argument in arguments:
+        flag = argument.partition("=")[0]
+        if flag in FLAGS:
+            raise InputError(f"{flag} is Hydra's: {FLAGS[flag]}")
+
+
+def instead_of(name: str) -> str | None:
+    """What to write instead of a key of another project's."""
+    return _KEYS.get(name)
+
+
+def is_hydras(name: str) -> bool:
+    """Whether an override is of Hydra's own configuration."""
+    return name.startswith(("hydra.", "hydra/"))
+
+
+def check_hydra(names: Sequence[str]) -> None:
+    """Raises `InputError` for overrides of Hydra's own configuration that would have no effect."""
+    for name in filter(is_hydras, names):
+        if name == "hydra/launcher":
+            continue
+        if not name.startswith("hydra.launcher."):
+            raise InputError(f"{shown(name)} has no effect here: {_hydra_instead(name)}")
+        if "hydra/launcher" not in names:
+            raise InputError(f"{shown(name)} sets no launcher: add such as hydra/launcher=machine")
+
+
+def _hydra_instead(name: str) -> str:
+    path = name[len("hydra.") :].split(".")
+    for length in range(len(path), 0, -1):
+        if (instead := _HYDRA.get(".".join(path[:length]))) is not None:
+            return instead
+    return (
+        "of Hydra's keys hydra/launcher and hydra.launcher.* have; "
+        f"`{command('train', '--hydra-help')}` says what else of Hydra works"
+    )

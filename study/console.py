@@ -1,0 +1,112 @@
+"""The command as it was invoked, so that the commands that it prints can be typed as they are."""
+
+import argparse
+import contextlib
+import gc
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from study.config.kinds import PATH, shown
+from study.errors import InputError
+
+PACKAGE = Path(__file__).parent
+
+
+def command(*arguments: object) -> str:
+    """A command line of this program, quoted for a shell: `.venv/bin/study table outputs/a`."""
+    return shlex.join([*_program(), *map(str, arguments)])
+
+
+def as_invoked(text: str) -> str:
+    """`text` with `study` at the start of a line (as in a usage) as the program was invoked."""
+    return re.sub(r"^( *)study\b", lambda match: match[1] + command(), text, flags=re.MULTILINE)
+
+
+def run_as_command(name: str) -> NoReturn:
+    """Runs `study NAME` with this process's arguments: `python -m MODULE` does."""
+    from study.__main__ import main
+
+    sys.argv[1:] = [name, *sys.argv[1:]]
+    sys.exit(main())
+
+
+@contextlib.contextmanager
+def importing() -> Iterator[None]:
+    """A block that imports much, with garbage collection off.
+
+    Collecting while Lightning is imported takes a fifth of the time (measured) and frees nothing:
+    what is imported stays. For the same reason it is left out of later collections.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def _program() -> Sequence[str]:
+    """`study` where the shell finds this one by that name, else the path that was typed."""
+    script = Path(sys.argv[0])
+    if PACKAGE in script.absolute().parents:
+        return (_python(), "-m", "study")
+    if script.stem != "study" or _is_found(script, "study"):
+        return ("study",)
+    return (sys.argv[0],)
+
+
+def _python() -> str:
+    """The interpreter as it was typed; by its name alone where the shell finds it so."""
+    typed = sys.orig_argv[0]
+    return Path(typed).name if _is_found(Path(typed), Path(typed).name) else typed
+
+
+def _is_found(path: Path, name: str) -> bool:
+    """Whether `name`, typed in a shell, runs the file at `path` (or `path` is that name)."""
+    found = shutil.which(name)
+    if found is None:
+        return False
+    return str(path) == name or (path.exists() and Path(found).absolute() == path.absolute())
+
+
+# Command lines of the sub-commands: every mistake is one line, every terminal can show them.
+
+
+class Parser(argparse.ArgumentParser):
+    """An argparse parser that raises `InputError` where argparse prints its usage and exits.
+
+    Lines that begin with `study` name the program as it was invoked. `--help` still prints and
+    exits with status 0. Options cannot be abbreviated, so that a script keeps its meaning when an
+    option is added.
+    """
+
+    def __init__(self, prog: str, description: str, epilog: str | None = None) -> None:
+        super().__init__(
+            prog=as_invoked(prog),
+            description=as_invoked(description),
+            epilog=as_invoked(epilog or ""),
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; see {self.prog} --help")
+
+
+def as_path(text: str) -> Path:
+    """The type of an argument that names a file or a directory, there or to be made."""
+    try:
+        return Path(PATH.parse(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{shown(text)!r}: it takes {PATH.expects}") from None
+
+
+def show(text: str) -> None:
+    """Prints `text`; an older terminal encoding gets ? for what it lacks, not a traceback."""
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")

@@ -1,1 +1,0 @@
-"""Pages whose code is run: what it prints is what they quote."""

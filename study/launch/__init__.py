@@ -1,0 +1,1 @@
+"""Cells trained, here or on a cluster, and trained again."""

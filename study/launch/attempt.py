@@ -1,0 +1,256 @@
+"""What a cell trains, in parts, from wherever an earlier attempt left it."""
+
+import contextlib
+import logging
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from study.config.configuration import Config
+from study.config.labels import counted
+from study.data import Data
+from study.outputs.checkpoint import Checkpoint, Checkpoints, fitting, tensors_sha256
+from study.outputs.results import ReplicaResult, choose_lr
+from study.outputs.series import num_points
+from study.tensorboard import CellWriter, EpochCurves
+from study.training import Population, Replica
+from study.training.build import Populations, build_population, replicas_of, sizes
+from study.training.pretraining.stage import StartingWeights, with_equal_budget
+from study.training.trainer import make_trainer
+
+_log = logging.getLogger(__name__)
+
+
+def needs_weights(config: Config) -> bool:
+    """Whether the weights at the chosen learning rate are kept, or compared pair by pair."""
+    return bool(config["outputs"]["weights"] != "none" or num_points(config))
+
+
+def _lacks(result: ReplicaResult, config: Config) -> bool:
+    """Whether a replica cannot stand at the chosen learning rate: something of it was not kept."""
+    if result.predictions is None or (result.weights is None and needs_weights(config)):
+        return True
+    return config["outputs"]["weights"] != "none" and result.lacks_weights
+
+
+class Attempt:
+    """Trains the replicas of a cell that no record holds, `population.max_replicas` at a time.
+
+    `results` begins with the copied ones. Where an epoch ends a checkpoint is offered, of all that
+    was trained and of the population that is; from one the attempt goes on with the same copies.
+    `populations` names the replicas that were trained side by side, in the groups that were trained
+    as one; `again` are those of a cell that is trained again: they are trained like that, whatever
+    the stated rule says, and copied replicas stay as they were copied. `resumed` has an entry for
+    each checkpoint that was taken up: its epoch, and where (`made`) it came from.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        data: Data,
+        starts: StartingWeights,
+        *,
+        copied: Sequence[ReplicaResult],
+        checkpoints: Checkpoints,
+        made: Mapping[str, Any],
+        tick: Callable[[int], None],
+        again: Populations = (),
+    ) -> None:
+        self.config, self.data, self.starts, self.again = config, data, starts, again
+        self.checkpoints, self.made, self.tick = checkpoints, made, tick
+        self.results = {Replica(each.seed, each.lr): each for each in copied}
+        self.populations: list[list[list[str]]] = []
+        self.alone: str | None = None
+        self.resumed: list[dict[str, Any]] = []
+        self._unfinished: Mapping[str, Any] | None = None
+        self._earlier_seconds = 0.0
+        self._started = time.perf_counter()
+
+    def take_up(self, checkpoint: Checkpoint) -> None:
+        """Goes on from there: with what is done, and with what is not if it is the next part.
+
+        `UnfitCheckpoint` if it is not made as this version's are; so may `finish`.
+        """
+        with fitting():
+            self._take_up(checkpoint)
+
+    def _take_up(self, checkpoint: Checkpoint) -> None:
+        state = checkpoint.state
+        results = [ReplicaResult.of(each) for each in state["results"]]
+        self.results = {Replica(each.seed, each.lr): each for each in results}
+        self.populations, self._earlier_seconds = state["populations"], state["seconds"]
+        entry = {"epoch": checkpoint.record["epoch"], **checkpoint.record["made"]}
+        self.resumed = [*state["resumed"], entry]
+        begun = {Replica(each["seed"], each["lr"]) for each in state["population"]["replicas"]}
+        if begun == set(self._next_part()):
+            self._unfinished = state["population"]
+        else:
+            _log.warning(
+                "%s is of %s at once, which population.max_replicas has changed: they start over",
+                self.checkpoints.path,
+                counted(len(begun), "replica"),
+            )
+
+    @property
+    def seconds(self) -> float:
+        """Time that the cell has taken so far, pretraining apart."""
+        now = time.perf_counter()
+        return self._earlier_seconds + now - self._started - self.starts.elapsed
+
+    @property
+    def packing(self) -> list[int]:
+        """The sizes of the groups that were trained as one."""
+        return sizes(self.populations)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all replicas of the cell train together, from the first epoch to the last."""
+        return not self.results and len(self._next_part()) == len(replicas_of(self.config))
+
+    def finish(self, writer: CellWriter | None = None) -> list[ReplicaResult]:
+        """Trains what is left; the results of all replicas, by seed and learning rate.
+
+        `writer` draws the curves of each learning rate, where all replicas train together.
+        """
+        while part := self._next_part():
+            self._train(part, writer)
+        return [self.results[replica] for replica in sorted(self.results)]
+
+    def _next_part(self) -> list[Replica]:
+        """The replicas to train next.
+
+        A copied replica whose predictions or weights were not kept is trained again if its
+        learning rate turns out to be the chosen one.
+        """
+        if groups := self._next_groups():
+            return [replica for group in groups for replica in group]
+        keep = self.config["outputs"]["weights"]
+        as_copied = bool(self.again)  # All that its record does not train came from another.
+        wanted = [
+            replica
+            for replica in replicas_of(self.config)
+            if replica not in self.results
+            or (keep == "all" and not as_copied and self.results[replica].lacks_weights)
+        ]
+        if not wanted and not as_copied:
+            chosen = choose_lr(list(self.results.values()))
+            wanted = [
+                replica
+                for replica, result in self.results.items()
+                if replica.lr == chosen and _lacks(result, self.config)
+            ]
+        return wanted[: self.config["population"]["max_replicas"]]
+
+    def _next_groups(self) -> Sequence[Sequence[Replica]]:
+        """The groups of the next population that was asked for; empty after the last."""
+        return next(iter(self.again[len(self.populations) :]), ())
+
+    def _train(self, part: Sequence[Replica], writer: CellWriter | None) -> None:
+        """Trains one population and reads the test set, once."""
+        config = with_equal_budget(self.config, self.data)
+        seeds = dict.fromkeys(replica.seed for replica in part)
+        with _interruptible():
+            starts = self.starts.of(seeds)
+            population = build_population(config, self.data, part, starts, self._next_groups())
+            population.tick = self.tick
+            self.alone = population.alone
+            population.after_epoch = lambda: self.checkpoints.offer(lambda: self._state(population))
+            if self._unfinished is not None:
+                self._go_on(population)
+            _train_and_test(population, config, writer)
+        keep_best = config["outputs"]["weights"] != "none"
+        for index, replica in enumerate(population.engine.replicas):
+            self.results[replica] = _result(population, index, replica, keep_best=keep_best)
+        self.populations.append(_names(population))
+
+    def _go_on(self, population: Population) -> None:
+        """Takes up the unfinished part; `UnfitCheckpoint` if it does not fit."""
+        unfinished, self._unfinished = self._unfinished, None
+        assert unfinished is not None, "there is one"
+        with fitting():
+            population.take_up(unfinished)
+
+    def _state(self, population: Population) -> tuple[dict[str, Any], dict[str, Any]]:
+        """A checkpoint's record and state."""
+        packing = sizes([*self.populations, _names(population)])
+        record = {"epoch": population.epoch + 1, "made": {**self.made, "packing": packing}}
+        state = {
+            "results": [result.state() for result in self.results.values()],
+            "populations": self.populations,
+            "population": population.training_state(),
+            "seconds": self.seconds,
+            "resumed": self.resumed,
+        }
+        return record, state
+
+
+def _names(population: Population) -> list[list[str]]:
+    return [[str(replica) for replica in group.replicas] for group in population.engine.groups]
+
+
+def _train_and_test(population: Population, config: Config, writer: CellWriter | None) -> None:
+    """Trains the epochs that are left, and evaluates."""
+    curves = config["outputs"]["tensorboard"] == "replicas"
+    epochs = config["trainer"]["max_epochs"] - population.epochs_done
+    callbacks = [EpochCurves(writer, replicas=curves)] if writer else []
+    for earlier in range(1, population.epochs_done + 1):
+        for each in callbacks:
+            each.write(population, earlier)
+    trainer = make_trainer(config, max_epochs=epochs, callbacks=callbacks)
+    if epochs:
+        trainer.fit(population)
+    else:
+        population.end_training()
+    trainer.test(population, verbose=False)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Passes Ctrl-C on: Lightning makes it an exit, and has later ones ignored.
+
+    Any other exit, as one that a launcher asks of its workers, stays what it is.
+    """
+    try:
+        yield
+    except SystemExit as stop:
+        if not isinstance(stop.__context__, KeyboardInterrupt):
+            raise
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        raise KeyboardInterrupt from None
+
+
+def _result(
+    population: Population, index: int, replica: Replica, *, keep_best: bool
+) -> ReplicaResult:
+    """One replica's entry of result.json, its curve, predictions and weights."""
+    progress, weights = population.progress[index], population.last_state(index)
+    best = population.best_state(index)
+    numbers: dict[str, Any] = {
+        "seed": replica.seed,
+        "lr": replica.lr,
+        "status": "diverged" if progress.diverged() else "trained",
+        "best_epoch": progress.best_epoch,
+    }
+    for prefix, when in (("", "best"), ("last_", "last")):
+        for split, evaluation in population.evaluations[when].items():
+            numbers[f"{prefix}{split}_loss"] = float(evaluation.loss[index])
+            numbers[f"{prefix}{split}_error"] = float(evaluation.error[index])
+    numbers["weights_sha256"] = tensors_sha256(weights)
+    numbers["best_weights_sha256"] = tensors_sha256(best or weights)
+    if (layer := population.engine.broken_symmetry(index)) is not None:
+        numbers["symmetry_broken"] = layer
+    predictions = population.evaluations["best"]["test"].predictions[index].cpu().numpy()
+    result = ReplicaResult(
+        replica.seed,
+        replica.lr,
+        numbers,
+        progress.curve,
+        predictions,
+        weights,
+        best_weights=best if keep_best else None,
+    )
+    if (recorder := population.recorder) is None:
+        return result
+    return replace(result, probes=recorder.rows[replica], samples=recorder.samples[replica])

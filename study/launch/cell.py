@@ -1,0 +1,172 @@
+"""One cell, trained: a configuration and an empty directory in, a recorded cell out."""
+
+import contextlib
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from study.config.configuration import RECIPE, Config, hashed, level_versions, signature
+from study.data import Data, prepare
+from study.launch.attempt import Attempt, needs_weights
+from study.locks import Lost
+from study.outputs.cell import clear_unfinished, write_cell, write_config
+from study.outputs.checkpoint import CHECKPOINT, Checkpoints, UnfitCheckpoint, read_checkpoint
+from study.outputs.provenance import code_and_machine
+from study.outputs.results import ReplicaResult
+from study.outputs.reuse import finished_replicas
+from study.tensorboard import open_writer, write_summary
+from study.training.build import DTYPES, Populations
+from study.training.interpolation import pair_rows
+from study.training.pretraining.stage import StartingWeights
+from study.training.references import task_record
+from study.training.trainer import device_of
+
+Tick = Callable[[int], None]
+OTHERWISE = "the cell starts over"
+"""What happens where a checkpoint cannot be gone on from."""
+
+
+def data_of(config: Config) -> Data:
+    """The cell's data on its device, in its precision."""
+    dtype = DTYPES[config["trainer"]["precision"]]
+    device = device_of(config["trainer"]["accelerator"])
+    return prepare(config["data"], dtype=dtype, device=device)
+
+
+def train_cell(
+    config: Config,
+    directory: Path,
+    *,
+    factors: Mapping[str, Any],
+    threads: int,
+    tick: Tick,
+    again: Populations = (),
+) -> dict[str, Any]:
+    """Trains every replica of a cell that no earlier record holds; returns its result.json.
+
+    `directory` must be there and owned by us. An unfinished attempt's last checkpoint is gone on
+    from, and what else it left is removed. `tick` is called with a number of replicas after an
+    epoch of theirs. `again` are the populations of a cell that is trained again. `Lost` as soon as
+    another process has taken the directory over.
+    """
+    torch.set_num_threads(threads)
+    data = data_of(config)
+    try:
+        attempt = _attempt(config, data, directory, threads, tick, again)
+        results, seconds = _train(attempt, directory, factors=factors)
+    except UnfitCheckpoint as unfit:
+        Checkpoints(directory, "", None).put_aside(unfit, OTHERWISE)
+        attempt = _attempt(config, data, directory, threads, tick, again)
+        results, seconds = _train(attempt, directory, factors=factors)
+    record = write_cell(
+        directory,
+        results,
+        pairs=pair_rows(config, data, results),
+        labels=data.test.labels.cpu().numpy(),
+        input_shape=data.input_shape,
+        normalization={name: value.cpu() for name, value in data.normalize.state_dict().items()},
+        keep_weights=config["outputs"]["weights"],
+        header={
+            "signature": signature(config, data.fingerprint),
+            "family": signature(config, data.fingerprint, without_seeds=True),
+            "factors": dict(factors),
+            **task_record(config, data),
+            "wall_seconds": round(seconds, 3),
+            **attempt.starts.record(),
+            "provenance": _provenance(attempt),
+        },
+    )
+    with contextlib.suppress(Lost):
+        # The record was ours: whoever has the directory since then finds the cell finished.
+        attempt.checkpoints.remove()
+    return record
+
+
+def _attempt(
+    config: Config, data: Data, directory: Path, threads: int, tick: Tick, again: Populations
+) -> Attempt:
+    """What is to be trained, from the checkpoint on if there is one; clears all else away.
+
+    `UnfitCheckpoint` where it is of another version of the code.
+    """
+    identity = signature(config, data.fingerprint)
+    seconds = config["trainer"].get("checkpoint_seconds")
+    checkpoints = Checkpoints(directory, identity, seconds)
+    checkpoint = read_checkpoint(checkpoints.path, identity, OTHERWISE)
+    clear_unfinished(directory, (CHECKPOINT,) if checkpoint else ())
+    family = signature(config, data.fingerprint, without_seeds=True)
+    needed = needs_weights(config)
+    attempt = Attempt(
+        config,
+        data,
+        StartingWeights(config, data, directory.parent, tick),
+        copied=[]
+        if checkpoint
+        else finished_replicas(directory.parent, family, config["seeds"], with_weights=needed),
+        checkpoints=checkpoints,
+        made=_made(config, threads),
+        tick=tick,
+        again=again,
+    )
+    if checkpoint is not None:
+        attempt.take_up(checkpoint)
+    write_config(directory, config)
+    return attempt
+
+
+def _train(
+    attempt: Attempt, directory: Path, *, factors: Mapping[str, Any]
+) -> tuple[list[ReplicaResult], float]:
+    """The results and the seconds that they took; writes TensorBoard's events, if any are asked.
+
+    What an earlier attempt drew is drawn again.
+    """
+    if attempt.config["outputs"]["tensorboard"] == "none":
+        return attempt.finish(), attempt.seconds
+    drawn: set[str] = set()
+    if attempt.is_whole:
+        with open_writer(directory) as writer:
+            results, seconds = attempt.finish(writer), attempt.seconds
+            drawn = writer.written
+    else:
+        results, seconds = attempt.finish(), attempt.seconds
+    with open_writer(directory) as writer:
+        writer.written |= drawn
+        write_summary(writer, results, config=attempt.config, factors=factors, data=attempt.data)
+    return results, seconds
+
+
+def _made(config: Config, threads: int) -> dict[str, Any]:
+    """Where training takes place, as far as it can change last bits."""
+    device = device_of(config["trainer"]["accelerator"])
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
+    code = code_and_machine()
+    return {
+        "git_commit": code["git_commit"],
+        "git_diff_sha256": code["git_diff_sha256"],
+        "torch": code["packages"]["torch"],
+        "processor": code["processor"],
+        "device": str(device),
+        "gpu": gpu,
+        "threads": threads,
+    }
+
+
+def _provenance(attempt: Attempt) -> dict[str, Any]:
+    made = {name: attempt.made[name] for name in ("device", "gpu", "threads")}
+    versions = level_versions(hashed(attempt.config))
+    return code_and_machine() | {
+        "recipe": RECIPE,
+        **({"levels": versions} if versions else {}),
+        "data_fingerprint": attempt.data.fingerprint,
+        **made,
+        "engine": "stacked" if max(attempt.packing, default=1) > 1 else "sequential",
+        "packing": attempt.packing,
+        "alone": attempt.alone,
+        "populations": attempt.populations,
+        "slurm_job": os.environ.get("SLURM_JOB_ID"),
+        "resumed": attempt.resumed,
+    }

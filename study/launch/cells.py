@@ -1,0 +1,202 @@
+"""A plan made into cells with an identity, and those cells trained, whatever happens to one."""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from study.config.configuration import (
+    Config,
+    directory_name,
+    flatten,
+    named_levels,
+    signature,
+    with_fingerprint,
+)
+from study.config.labels import cell_words
+from study.config.level_source import check_unchanged
+from study.config.sweep import PlannedCell
+from study.data import read_images, split_indices
+from study.data.split import subset_indices
+from study.errors import InputError
+from study.launch.cell import train_cell
+from study.launch.memory import (
+    check_memory,
+    check_pretraining_memory,
+    check_probing_memory,
+    num_replicas,
+)
+from study.launch.progress import SweepProgress
+from study.launch.sharing import Sharing, Tick
+from study.networks import needs_sample
+from study.outputs.failures import Failure, Outcome, all_alike
+from study.outputs.records import CellRecord, LedgerCell, read_cell
+from study.probes.moments import check_steps
+from study.training.build import check_network
+from study.training.pretraining.cache import cache_directory, pretraining_signature, weights_path
+from study.training.pretraining.checks import check_pretraining
+from study.training.pretraining.stage import epochs_of, is_pretrained
+from study.training.trainer import check_precision, device_of
+
+
+@dataclass(frozen=True)
+class LaunchCell:
+    """One cell of a launch: what to train, where, under what name in the ledger and in print.
+
+    `pretraining` are the files, below the study's directory, of the weights that its seeds start
+    from.
+    """
+
+    planned: PlannedCell
+    entry: LedgerCell
+    words: str
+    epochs: int
+    pretraining_epochs: int = 0
+    pretraining: tuple[Path, ...] = ()
+
+    @property
+    def config(self) -> Config:
+        return self.planned.config
+
+    @property
+    def replica_epochs(self) -> int:
+        """Epochs of all replicas, and of their pretraining: the unit of the progress bar."""
+        seeds = len(self.config["seeds"])
+        return num_replicas(self.config) * self.epochs + seeds * self.pretraining_epochs
+
+
+def identify(cells: Sequence[PlannedCell]) -> list[LaunchCell]:
+    """Gives each planned cell its signature and directory, so that mistakes show here.
+
+    Reads the data's fingerprint, splits them, and checks one network a cell: its names, shapes
+    and rules, and that its replicas fit into memory. What then raises `InputError`, before
+    anything is written, names the cell if there are several. What depends on the data themselves
+    (an `init=lsuv` that finds no variance) is left to training, where one cell stops no other.
+    """
+    launched = []
+    for cell, words in zip(cells, cell_words([cell.factors for cell in cells]), strict=True):
+        try:
+            launched.append(_identified(cell, words))
+        except InputError as error:
+            raise InputError(f"{words}: {error}" if len(cells) > 1 else str(error)) from None
+    return launched
+
+
+def _identified(cell: PlannedCell, words: str) -> LaunchCell:
+    config, data = cell.config, cell.config["data"]
+    for key, name in (("data.name", data["name"]), *named_levels(dict(flatten(config)))):
+        check_unchanged(key, name)
+    device = device_of(config["trainer"]["accelerator"])
+    check_precision(config["trainer"]["precision"], device)
+    shape, num_classes, sizes, fingerprint = _checked_data(
+        *(data[name] for name in ("name", "root", "val_size", "train_size")),
+        *(data[name] for name in ("test_size", "split_seed")),
+        data.get("cache"),
+    )
+    if data["crop"] > min(shape[1:]):
+        side = min(shape[1:])
+        raise InputError(f"data.crop={data['crop']} is above the side of the images, {side} pixels")
+    num_whole, num_train, num_val = sizes
+    check_memory(config, device, shape, num_classes)
+    check_probing_memory(config, device, shape, num_classes)
+    try:
+        network = check_network(_without_measuring(config), shape, num_classes)
+        check_pretraining(config, network)
+    except RuntimeError as error:
+        reason = str(error).split("\n")[0]
+        raise InputError(f"the network cannot be built: {reason}") from None
+    check_pretraining_memory(config, device, shape, num_classes, num_whole + 2 * num_val)
+    digest = signature(config, fingerprint)
+    factors = with_fingerprint(cell.factors, config, fingerprint)
+    family = signature(config, fingerprint, without_seeds=True)
+    name, seeds = directory_name(cell.choices, digest), tuple(config["seeds"])
+    entry = LedgerCell(name, digest, factors, family=family, seeds=seeds)
+    epochs = epochs_of(config, network, num_train=num_train, num_whole=num_whole)
+    batch = min(config["batch_size"], num_train)
+    check_steps(config["probes"], last=num_train // batch * epochs[0])
+    return LaunchCell(cell, entry, words, *epochs, _starting_weights(config, fingerprint))
+
+
+def _starting_weights(config: Config, fingerprint: str) -> tuple[Path, ...]:
+    if not is_pretrained(config):
+        return ()
+    digest = pretraining_signature(config, fingerprint)
+    directory = cache_directory(Path(), config["pretraining"]["name"], digest)
+    return tuple(weights_path(directory, seed) for seed in config["seeds"])
+
+
+def _without_measuring(config: Config) -> Config:
+    """The configuration with an initialization that looks at no data in place of one that does."""
+    if not needs_sample(config["init"]):
+        return config
+    return config | {"init": config["init"] | {"name": "orthogonal"}}
+
+
+@functools.lru_cache(maxsize=64)
+def _checked_data(
+    name: str,
+    root: str | None,
+    val_size: float,
+    train_size: Any,
+    test_size: Any,
+    seed: int,
+    cache: str | None,
+) -> tuple[tuple[int, int, int], int, tuple[int, int, int], str]:
+    """What a data set whose sizes can be had is: image shape, number of classes, fingerprint.
+
+    And before the last the sizes of the training split, of what is trained on, of validation.
+    """
+    images = read_images(name, root, cache)
+    whole, subset, val = split_indices(
+        images.train_labels, val_size=val_size, train_size=train_size, split_seed=seed
+    )
+    subset_indices(images.test_labels, test_size, split_seed=seed)
+    channels, height, width = images.train_images.shape[1:]
+    sizes = len(whole), len(subset), len(val)
+    return (channels, height, width), len(images.classes), sizes, images.fingerprint
+
+
+def status_of(study: Path, cell: LaunchCell) -> CellRecord:
+    """What the cell's directory holds."""
+    return read_cell(study / cell.entry.directory, cell.entry)
+
+
+def run(
+    study: Path,
+    cells: Sequence[LaunchCell],
+    *,
+    threads: int,
+    max_failures: int,
+    progress: SweepProgress | None = None,
+) -> Outcome:
+    """Trains the cells that are not finished, in turn; returns those that failed.
+
+    Any number of processes may run the same cells: each cell is trained by one of them. One that
+    another process owns is passed over and looked at again, until it is finished or its owner dead;
+    one that another process has failed at meanwhile counts as failed here as well. Stops early when
+    `max_failures` cells failed, none succeeded, and all with the same error.
+    """
+    progress = progress or SweepProgress(len(cells), sum(cell.replica_epochs for cell in cells))
+
+    def train(cell: LaunchCell, directory: Path, tick: Tick) -> dict[str, Any]:
+        own = cell.config["trainer"]["threads"] or threads
+        return train_cell(
+            cell.config, directory, factors=cell.entry.factors, threads=own, tick=tick
+        )
+
+    failures: list[Failure] = []
+    done, num_left = 0, len(cells)
+    with progress:
+        for failure in Sharing(study, progress, train).each(cells):
+            done += failure is None
+            failures += [failure] if failure else []
+            num_left -= 1
+            if num_left and not done and all_alike(failures, max_failures):
+                progress.say(f"stopped: {_first(max_failures)} failed alike")
+                return Outcome(failures, num_left)
+    return Outcome(failures)
+
+
+def _first(number: int) -> str:
+    return "the first cell" if number == 1 else f"the first {number} cells all"

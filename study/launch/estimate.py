@@ -1,0 +1,199 @@
+"""What a launch would cost, before it starts: time, memory and disk."""
+
+import json
+import math
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import torch
+
+from study.config.labels import counted, span
+from study.data import Data, Split
+from study.launch.attempt import needs_weights
+from study.launch.cell import data_of
+from study.launch.cells import LaunchCell
+from study.launch.memory import at_once, cell_bytes, network_bytes, num_replicas
+from study.outputs.results import ReplicaResult
+from study.outputs.reuse import finished_replicas
+from study.training import Replica, Settings
+from study.training.build import build_population, replicas_of
+from study.training.engine import Engine
+from study.training.pretraining.stage import training_data
+
+WARM_UP = 3
+MEASURED_UPDATES = 10
+
+DEPENDS_ON = (
+    *("data", "model", "activation", "norm", "optimizer", "loss", "batch_size", "input_noise"),
+    *("population", "seeds", "trainer"),
+)
+"""The groups and keys that the time of an update depends on."""
+
+
+def describe(
+    study: Path,
+    cells: Sequence[LaunchCell],
+    statuses: Sequence[str],
+    todo: Sequence[LaunchCell],
+    *,
+    threads: int,
+) -> str:
+    """The cells, each one's status, and the estimates on `threads` threads, as text.
+
+    Replicas that a launch copies from other cells of the study cost nothing.
+    """
+    count = counted(len(cells), "cell")
+    lines = [f"{study}: {count}, {len(todo)} to train; nothing is written"]
+    left = {cell.entry.directory: _left_to_train(study, cell) for cell in todo}
+    for cell, status in zip(cells, statuses, strict=True):
+        whole = num_replicas(cell.config)
+        copied = whole - len(left.get(cell.entry.directory, range(whole)))
+        words = f"; {copied} of {counted(whole, 'replica')} copied" if copied else ""
+        lines.append(f"  {status:9}{cell.words}{words}")
+    if todo:
+        needed = [(cell, found) for cell in todo if (found := left[cell.entry.directory])]
+        populations = {_population(cell): cell for cell, _ in needed}
+        seconds = {key: update_seconds(cell, threads) for key, cell in populations.items()}
+        total = sum(
+            _updates(cell, len(replicas)) * seconds[_population(cell)] for cell, replicas in needed
+        )
+        total += sum(
+            len(seeds) * _pretraining_updates(cell) * seconds[_population(cell)]
+            for cell, seeds in _pretrainings(study, needed)
+        )
+        memory = max(cell_bytes(cell.config, data_of(cell.config)) for cell in todo)
+        lines += [
+            f"time    about {span(total)} on this machine, from {MEASURED_UPDATES} updates of "
+            f"each of {counted(len(seconds), 'kind')} of population",
+            f"memory  about {memory / 1e9:.1f} GB at once",
+            f"disk    about {sum(_disk(cell) for cell in todo) / 1e6:.0f} MB",
+        ]
+    return "\n".join(lines)
+
+
+def _left_to_train(study: Path, cell: LaunchCell) -> list[Replica]:
+    """The replicas of a cell that other cells of the study do not hold with what is to be kept.
+
+    Which of those are needed with their predictions shows when the learning rate is chosen.
+    """
+    config = cell.config
+    found: list[ReplicaResult] = []
+    if study.is_dir():
+        family, keeps = str(cell.entry.family), needs_weights(config)
+        found = finished_replicas(study, family, config["seeds"], with_weights=keeps)
+    every = config["outputs"]["weights"] == "all"
+    copied = {(each.seed, each.lr) for each in found if not (every and each.lacks_weights)}
+    return [each for each in replicas_of(config) if (each.seed, each.lr) not in copied]
+
+
+def _population(cell: LaunchCell) -> str:
+    """What the time of an update depends on; neither epochs nor how weights are drawn."""
+    config = cell.config
+    trainer = {key: value for key, value in config["trainer"].items() if key != "max_epochs"}
+    return json.dumps([(config | {"trainer": trainer})[key] for key in DEPENDS_ON])
+
+
+def update_seconds(cell: LaunchCell, threads: int) -> float:
+    """Seconds of one update of one replica, with all that trains at the same time.
+
+    Trains as many groups of the cell's own population as train side by side, on the study's
+    threads and in the cell's precision, with its noise and augmentation, at learning rate 0.
+    """
+    data = data_of(cell.config)
+    device = data.train.inputs.device
+    before = torch.get_num_threads()
+    torch.set_num_threads(cell.config["trainer"]["threads"] or threads)
+    try:
+        with _precision(cell, device):
+            engine = _side_by_side(cell, data, device)
+            _train(engine, cell, data, WARM_UP)
+            _wait(device)
+            started = time.perf_counter()
+            updates = _train(engine, cell, data, MEASURED_UPDATES)
+            _wait(device)
+            return (time.perf_counter() - started) / (updates * len(engine.replicas))
+    finally:
+        torch.set_num_threads(before)
+
+
+def _side_by_side(cell: LaunchCell, data: Data, device: torch.device) -> Engine:
+    """The first groups of a cell's population, one for each worker."""
+    replicas = replicas_of(cell.config)[: at_once(cell.config)]
+    population = build_population(cell.config, data, replicas).to(device)
+    workers = population.engine.num_workers
+    engine = Engine(population.engine.groups[:workers], num_workers=workers)
+    engine.start()
+    return engine
+
+
+def _precision(cell: LaunchCell, device: torch.device) -> AbstractContextManager[object]:
+    """What Lightning's precision plugin surrounds a training step with."""
+    if cell.config["trainer"]["precision"] == "bf16-mixed":
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return nullcontext()
+
+
+def _train(engine: Engine, cell: LaunchCell, data: Data, num_updates: int) -> int:
+    """At least `num_updates` updates of every replica, in epochs; returns how many they were."""
+    batch = Settings.of(cell.config).batch_of(len(data.train))
+    num_examples = min(len(data.train), num_updates * batch)
+    split = Split(data.train.inputs[:num_examples], data.train.labels[:num_examples])
+    per_epoch = num_examples // batch
+    epochs = math.ceil(num_updates / per_epoch)
+    for epoch in range(epochs):
+        engine.train_epoch(split, epoch=epoch, factors=[0.0] * per_epoch, tick=lambda count: None)
+    return epochs * per_epoch
+
+
+def _wait(device: torch.device) -> None:
+    """Until a GPU has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _updates(cell: LaunchCell, num_trained: int) -> float:
+    """Updates of so many replicas, evaluation counted as a third of an update an example."""
+    data = data_of(cell.config)
+    batch = Settings.of(cell.config).batch_of(len(data.train.labels))
+    per_epoch = len(data.train.labels) // batch + len(data.val.labels) / batch / 3
+    final = 2 * (len(data.train.labels) + len(data.val.labels) + len(data.test.labels)) / batch / 3
+    return num_trained * (per_epoch * cell.epochs + final)
+
+
+def _pretrainings(
+    study: Path, needed: Sequence[tuple[LaunchCell, Sequence[Replica]]]
+) -> list[tuple[LaunchCell, set[int]]]:
+    """A cell for each pretraining that is to be done, and its seeds; several may share one.
+
+    Seeds whose replicas are copied need none, nor those whose weights the study has.
+    """
+    cells: dict[Path, LaunchCell] = {}
+    seeds: dict[Path, set[int]] = {}
+    for cell, replicas in needed:
+        trained = {replica.seed for replica in replicas}
+        for seed, path in zip(cell.config["seeds"], cell.pretraining, strict=False):
+            if seed in trained and not (study / path).exists():
+                cells[path.parent] = cell
+                seeds.setdefault(path.parent, set()).add(seed)
+    return [(cell, seeds[place]) for place, cell in cells.items()]
+
+
+def _pretraining_updates(cell: LaunchCell) -> float:
+    """Updates of one seed, an update of one layer counted as one of the whole network."""
+    data = training_data(cell.config, data_of(cell.config))
+    per_epoch = len(data.train) / Settings.of(cell.config).batch_of(len(data.train))
+    return cell.pretraining_epochs * per_epoch
+
+
+def _disk(cell: LaunchCell) -> float:
+    """Bytes of weights, predictions, curves and events."""
+    num_seeds, num_rates = len(cell.config["seeds"]), len(cell.config["optimizer"]["lr"])
+    best_and_last = 2 * num_seeds
+    kept = {"none": 0, "chosen": best_and_last, "all": best_and_last * num_rates}
+    curves = 120 * num_seeds * num_rates * (cell.epochs + 1)
+    data = data_of(cell.config)
+    size = network_bytes(cell.config, data.input_shape, data.num_classes)
+    weights = kept[cell.config["outputs"]["weights"]] * size
+    return weights + curves + 5_000 * num_seeds + 60_000

@@ -1,0 +1,1 @@
+"""Saved cells trained again, and compared with what they say."""

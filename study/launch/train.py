@@ -1,0 +1,206 @@
+"""`study train`: a command line made into a study on disk.
+
+Help needs neither Hydra nor PyTorch, and a mistake in the command line not PyTorch, which takes
+seconds to import: each is imported where it is needed first.
+"""
+
+from __future__ import annotations
+
+import itertools
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from study.analysis.claims import check_claims
+from study.analysis.requests import parse_settings
+from study.config.compose import asks_for_page, hydra_page
+from study.config.configuration import CONF
+from study.config.labels import counted
+from study.config.refused import check_flags
+from study.console import Parser, command, importing, run_as_command
+from study.files import writable_directory
+from study.outputs.failures import Outcome, summary
+from study.outputs.ledger import FILE, record_launch, with_launch
+from study.outputs.provenance import available_threads
+from study.outputs.records import FINISHED, Ledger, read_cell, read_cells, read_ledger
+from study.outputs.series import with_files_checked
+from study.outputs.unlisted import listed_again, unlisted_cells
+
+if TYPE_CHECKING:
+    from study.launch.cells import LaunchCell
+    from study.launch.place import Launch
+
+DESCRIPTION = """Trains cells: every seed at every learning rate.
+
+  study train activation=tanh                          one cell
+  study train -m activation=relu,tanh norm=none,batch  a sweep
+  study train experiment=quickstart                    a study; its file defines the sweep
+
+`study list` prints every experiment, level and key."""
+
+EPILOG = """Hydra's own pages, for one cell:
+
+  study train --cfg job [KEY=VALUE ...]                the composed configuration
+  study train --info                                   where it comes from
+  study train --hydra-help                             Hydra's flags"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the command; returns its exit status: 0, or 1 if a cell failed."""
+    if asks_for_page(arguments) and not {"-h", "--help"} & set(arguments):
+        return hydra_page(arguments)
+    check_flags(arguments)
+    options = _parser().parse_intermixed_args(list(arguments))
+
+    from study.config.compose import hydra_ready
+    from study.config.sweep import plan
+
+    with hydra_ready():
+        planned = plan(options.overrides, multirun=options.multirun)
+        with importing():  # PyTorch takes seconds, and the command line is right by now
+            from study.launch.estimate import describe
+            from study.launch.place import prepared
+        launch = prepared(planned)
+        config = launch.planned.base.config
+        parse_settings(config["report"])
+        for line in check_claims(config["claims"], launch.of_claims, launch.planned.base.axes):
+            print(f"warning: {line}", file=sys.stderr)
+        cells, study = launch.cells, launch.study
+        statuses = [_checked_status(study, cell) for cell in cells]
+        wanted = (_wanted(status, options) for status in statuses)
+        todo = list(itertools.compress(cells, wanted))
+        for line in _of_the_list(launch, is_dry=options.dry_run):
+            print(line)
+        if options.dry_run:
+            print(describe(study, cells, statuses, todo, threads=_threads(launch)))
+            return 0
+        threads = _recorded(launch)
+        print(f"{study}: {counted(len(cells), 'cell')}, {_to_train(todo, options)}")
+        return _train(launch, todo, threads)
+
+
+def _parser() -> Parser:
+    parser = Parser("study train", DESCRIPTION, EPILOG)
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="Hydra overrides")
+    parser.add_argument("-m", "--multirun", action="store_true", help="sweep over KEY=A,B,C")
+    parser.add_argument("--dry-run", action="store_true", help="list the cells and estimate")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--failed", action="store_true", help="run the failed cells alone")
+    only.add_argument("--missing", action="store_true", help="run the missing cells alone")
+    return parser
+
+
+def _threads(launch: Launch) -> int:
+    """The study's thread count: that of its first launch, as a new one would set it."""
+    asked: int | None = launch.planned.base.config["trainer"]["threads"]
+    if (old := _ledger(launch.study)) is not None:
+        return old.threads or available_threads()
+    return asked or available_threads()
+
+
+def _ledger(study: Path) -> Ledger | None:
+    return read_ledger(study) if (study / FILE).exists() else None
+
+
+def _of_the_list(launch: Launch, *, is_dry: bool) -> Iterator[str]:
+    """Where a launch goes, and what else its study lists, or lists no longer (would, if dry)."""
+    if launch.remark:
+        yield launch.remark
+    if (old := _ledger(launch.study)) is None:
+        return
+    new = with_launch(old, [cell.entry for cell in launch.cells], replaces=launch.replaces)
+    if others := len(new.cells) - len(launch.cells):
+        yield f"{launch.study} also lists {counted(others, 'cell')} of earlier launches"
+    gone = {cell.directory for cell in old.cells} - {cell.directory for cell in new.cells}
+    unlisted = unlisted_cells(new, read_cells(new)) if gone else ()
+    lost = [cell for cell in unlisted if cell.is_left_out and cell.record.directory in gone]
+    if lost:
+        lists = "would no longer list" if is_dry else "no longer lists"
+        yield (
+            f"{launch.study} {lists} {counted(len(lost), 'finished cell')}, kept beside the "
+            f"others; {listed_again(lost)}"
+        )
+
+
+def _checked_status(study: Path, cell: LaunchCell) -> str:
+    """A cell's status; files of it that are not what its record says are named."""
+    record = with_files_checked(read_cell(study / cell.entry.directory, cell.entry))
+    for problem in record.problems:
+        print(f"warning: {study / problem}", file=sys.stderr)
+    return record.status
+
+
+def _wanted(status: str, options: object) -> bool:
+    if getattr(options, "failed", False):
+        return status == "failed"
+    if getattr(options, "missing", False):
+        return status == "missing"
+    return status not in FINISHED
+
+
+def _to_train(todo: Sequence[LaunchCell], options: object) -> str:
+    for name in ("failed", "missing"):
+        if getattr(options, name) and not todo:
+            return f"none {name}"
+    return f"{len(todo)} to train"
+
+
+def _recorded(launch: Launch) -> int:
+    """The study's thread count, once the launch stands in its ledger."""
+    study, planned = launch.study, launch.planned
+    writable_directory(study, within=study.parent)
+    experiment = CONF / "experiment" / f"{planned.experiment}.yaml" if planned.experiment else None
+    ledger = record_launch(
+        study,
+        study=study.name,
+        threads=_threads(launch),
+        cells=[cell.entry for cell in launch.cells],
+        experiment=experiment,
+        claims=planned.base.config["claims"],
+        replaces=launch.replaces,
+        accepts=launch.accepts,
+    )
+    return ledger.threads or available_threads()
+
+
+def _train(launch: Launch, todo: list[LaunchCell], threads: int) -> int:
+    study = launch.study
+    print(f"watch:  {command('tensorboard', study)}", flush=True)
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        outcome = _run(launch, todo, threads)
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if outcome.failures:
+        print(summary(study, outcome), file=sys.stderr)
+        return 1
+    print(f"table:  {command('table', study)}")
+    print(f"report: {command('report', study)}")
+    return 0
+
+
+def _interrupt(*_: object) -> None:
+    """SIGTERM ends a launch as Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+def _run(launch: Launch, todo: list[LaunchCell], threads: int) -> Outcome:
+    """Trains in this process, or on the launcher that was asked for."""
+    planned = launch.planned
+    if any(text.startswith("hydra/launcher=") for text in planned.hydra_overrides):
+        from study.launch.launchers import run_on_launcher
+
+        return run_on_launcher(launch.study, todo, planned.hydra_overrides)
+    from study.launch.cells import run
+
+    limit = planned.base.config["sweep"]["max_failures"]
+    return run(launch.study, todo, threads=threads, max_failures=limit)
+
+
+if __name__ == "__main__":
+    run_as_command("train")

@@ -1,5 +1,0 @@
-"""The lecture's claims: each with the verdicts of the published studies that decide it.
-
-docs/claims/lecture.yaml lists the claims; `study.refresh` makes their pages, an index and the
-README's list of verdicts from it. PyTorch is not imported.
-"""

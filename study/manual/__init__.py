@@ -1,1 +1,0 @@
-"""What docs/configuration.md and docs/metrics.md list: every key, every metric, every probe."""

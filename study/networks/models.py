@@ -1,0 +1,202 @@
+"""From a configuration to a network."""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import nn
+
+from study.config.keys import parse_one
+from study.errors import InputError
+from study.networks.network import Block, BlockMaker, Network
+from study.networks.registry import keywords, only_keys, split_level
+
+# The multilayer perceptron.
+
+
+class MLP(Network):
+    """A multilayer perceptron: one dense block per width, then the output layer.
+
+    Takes [N, C, H, W] with C H W = in_features, or [N, in_features]; returns [N, num_classes].
+    No widths at all is logistic (softmax) regression.
+
+    >>> MLP(784, 10, widths=[]).output
+    Linear(in_features=784, out_features=10, bias=True)
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        num_classes: int,
+        *,
+        widths: Sequence[int] = (128, 128, 128),
+        dropout: float = 0.0,
+        activation: Mapping[str, Any] | str = "relu",
+        norm: Mapping[str, Any] | str = "none",
+    ) -> None:
+        make = BlockMaker(activation, norm, dropout)
+        sizes = [in_features, *parse_one("model.widths", widths)]
+        super().__init__(make.dense_blocks(sizes), nn.Linear(sizes[-1], num_classes))
+
+
+# The convolutional network.
+
+
+POOLS: dict[str, Callable[[int], nn.Module]] = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
+POOLINGS = (nn.Identity, nn.MaxPool2d, nn.AvgPool2d)
+"""What pools each channel by itself."""
+
+
+class CNN(Network):
+    """A convolutional network: stages of convolutions, each ended by 2x2 pooling, a dense head.
+
+    `channels` has one inner list per stage: `[[32, 32], [64]]` is two convolutions, pooling, one
+    convolution, pooling. Convolutions have an odd `kernel_size` and keep the image's size;
+    pooling halves it, rounding down. Then one dense block per entry of `head`, then the output.
+    Takes [N, C, H, W] of `input_shape` (C, H, W); returns [N, num_classes].
+    """
+
+    def __init__(
+        self,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        *,
+        channels: Sequence[Sequence[int]] = ((16,), (32,), (32,)),
+        kernel_size: int = 3,
+        pool: str = "max",
+        head: Sequence[int] = (64,),
+        dropout: float = 0.0,
+        activation: Mapping[str, Any] | str = "relu",
+        norm: Mapping[str, Any] | str = "none",
+    ) -> None:
+        make = BlockMaker(activation, norm, dropout)
+        stages = parse_one("model.channels", channels)
+        height, width = _pooled_size(input_shape, len(stages))
+        pooling = POOLS[parse_one("model.pool", pool)]
+        blocks = _convolutions(make, input_shape[0], stages, _odd(kernel_size), pooling)
+        sizes = [stages[-1][-1] * height * width, *parse_one("model.head", head)]
+        for index, (fed, units) in enumerate(pairwise(sizes)):
+            blocks.append(make.dense(fed, units, flattens=index == 0))
+        super().__init__(blocks, nn.Linear(sizes[-1], num_classes))
+
+
+def _convolutions(
+    make: BlockMaker,
+    in_channels: int,
+    stages: list[list[int]],
+    kernel_size: int,
+    pooling: Callable[[int], nn.Module],
+) -> list[Block]:
+    blocks = []
+    for stage in stages:
+        for index, channels in enumerate(stage, start=1):
+            pool = pooling(2) if index == len(stage) else None
+            blocks.append(make.convolution(in_channels, channels, kernel_size, pool))
+            in_channels = channels
+    return blocks
+
+
+def _odd(kernel_size: object) -> int:
+    size: int = parse_one("model.kernel_size", kernel_size)
+    if size % 2 == 0:
+        raise InputError(
+            f"model.kernel_size is {size}; it must be odd, so that padding keeps the image's size"
+        )
+    return size
+
+
+def _pooled_size(input_shape: tuple[int, int, int], num_poolings: int) -> tuple[int, int]:
+    """Height and width after halving `num_poolings` times."""
+    _, height, width = input_shape
+    left = min(height, width) >> num_poolings
+    if left < 1:
+        most = min(height, width).bit_length() - 1
+        raise InputError(
+            f"model.channels has {num_poolings} inner lists, each ended by 2x2 pooling, but an "
+            f"image of {height}x{width} can be halved {most} times; use at most {most} inner lists"
+        )
+    return height >> num_poolings, width >> num_poolings
+
+
+# The deep autoencoder.
+
+
+class Autoencoder(Network):
+    """A deep autoencoder: dense blocks down to a linear code, the same widths back up, an output.
+
+    As Hinton & Salakhutdinov 2006, with `in_features`-1000-500-250-30 and its mirror image. Takes
+    [N, C, H, W] with C H W = in_features, or [N, in_features]; returns [N, in_features]: the
+    reconstruction, or its logits where cross-entropy is minimized. The block of the code is its
+    linear layer alone, without activation, norm and dropout. The first `num_encoder_blocks` blocks
+    are the encoder.
+
+    >>> Autoencoder(784, widths=[], code=30).output
+    Linear(in_features=30, out_features=784, bias=True)
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        *,
+        widths: Sequence[int] = (1000, 500, 250),
+        code: int = 30,
+        dropout: float = 0.0,
+        activation: Mapping[str, Any] | str = "relu",
+        norm: Mapping[str, Any] | str = "none",
+    ) -> None:
+        make = BlockMaker(activation, norm, dropout)
+        down = [in_features, *parse_one("model.widths", widths)]
+        up = [parse_one("model.code", code), *reversed(down[1:])]
+        encoder = make.dense_blocks(down)
+        linear = Block(nn.Linear(down[-1], up[0]), flattens=not encoder)
+        decoder = make.dense_blocks(up, flattens=False)
+        super().__init__([*encoder, linear, *decoder], nn.Linear(up[-1], in_features))
+        self.num_encoder_blocks = len(encoder) + 1
+
+
+GROUPS = ("activation", "norm")
+
+
+def build_mlp(input_shape: tuple[int, int, int], num_classes: int, **keys: Any) -> Network:
+    """An MLP for images of (C, H, W)."""
+    channels, height, width = input_shape
+    return MLP(channels * height * width, num_classes, **keys)
+
+
+def build_autoencoder(input_shape: tuple[int, int, int], num_classes: int, **keys: Any) -> Network:
+    """An autoencoder of images of (C, H, W): the number of classes means nothing to it."""
+    channels, height, width = input_shape
+    return Autoencoder(channels * height * width, **keys)
+
+
+MODELS: dict[str, tuple[Callable[..., Network], type[Network]]] = {
+    "mlp": (build_mlp, MLP),
+    "cnn": (CNN, CNN),
+    "autoencoder": (build_autoencoder, Autoencoder),
+}
+"""Name -> (what builds it from an input shape, the class whose keywords are its keys)."""
+
+
+def build_network(
+    config: Mapping[str, Any], input_shape: tuple[int, int, int], num_classes: int
+) -> Network:
+    """The network of `config["model"]`, `config["activation"]` and `config["norm"]`.
+
+    For images (C, H, W) and `num_classes` scores (an autoencoder: C H W outputs). The global random
+    generator is left as it was; the weights are torch's defaults until `initialize` sets them.
+    Raises InputError for an unknown name or key, a value out of range, or an image too small for
+    the poolings.
+    """
+    name, keys = split_level("model", config["model"], MODELS)
+    build, network_class = MODELS[name]
+    own = [key for key in keywords(network_class) if key not in GROUPS]
+    only_keys(f"model {name}", keys, own)
+    with torch.random.fork_rng(devices=[]):
+        return build(
+            input_shape,
+            num_classes,
+            activation=config["activation"],
+            norm=config["norm"],
+            **keys,
+        )

@@ -1,0 +1,56 @@
+"""What a level of a group says: its name, and the keys that its function takes.
+
+What a value may be is said once, in `study.config.keys`.
+"""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from study.config.keys import parse_one
+from study.errors import InputError, unknown
+
+
+def split_level(
+    group: str, config: Mapping[str, Any] | str, registry: Iterable[str]
+) -> tuple[str, dict[str, Any]]:
+    """The level's name, which must be in `registry`, and its keys, not yet checked.
+
+    A name alone is a level without keys.
+    """
+    keys = {"name": config} if isinstance(config, str) else dict(config)
+    name = keys.pop("name", None)
+    names = list(registry)
+    if not isinstance(name, str) or name not in names:
+        raise unknown(group, name, names)
+    return name, keys
+
+
+def keywords(function: Callable[..., Any]) -> dict[str, Any]:
+    """A function's keyword-only parameters with their defaults: the keys that a level may set."""
+    parameters = inspect.signature(function).parameters.values()
+    return {
+        item.name: item.default
+        for item in parameters
+        if item.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+
+
+def only_keys(what: str, keys: Iterable[str], allowed: Iterable[str]) -> None:
+    """Raises InputError if one of `keys` is not `allowed`."""
+    names = list(allowed)
+    for key in keys:
+        if key in names:
+            continue
+        if not names:
+            raise InputError(f"{what} takes no parameters; leave {key!r} out")
+        raise unknown(f"key of {what}", key, names)
+
+
+def canonical(group: str, keys: Mapping[str, Any]) -> dict[str, Any]:
+    """The canonical values of a group's keys; raises InputError for a value out of range.
+
+    >>> canonical("norm", {"momentum": 1})
+    {'momentum': 1.0}
+    """
+    return {key: parse_one(f"{group}.{key}", value) for key, value in keys.items()}

@@ -1,0 +1,180 @@
+"""What the heat map and the list of cells show: every metric of every cell, as the tables have it.
+
+The numbers are made by the entries, and written by the words, that make and write the tables, so
+that a cell reads the same in both.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from study.analysis.caption import ABSENT_MARK, marks, number_text
+from study.analysis.factors import (
+    all_levels,
+    cell_level,
+    shared_parts,
+    varying_factors,
+    without_parts,
+)
+from study.analysis.frames import Frames
+from study.analysis.lookup import SUMMARIES, find_metric, metric_of
+from study.analysis.origins import by_origin, origin_of
+from study.analysis.pivot import Entry, Pivot, Source, Table, make_entry
+from study.config.configuration import recorded_task
+from study.outputs.metrics import METRICS, OF_TASK, PROBES, Metric, depends_on_task
+from study.outputs.records import CellRecord
+from study.report.page.packing import rounded
+
+LISTED = (
+    "test_error",
+    "val_error",
+    "train_error",
+    "chosen_lr",
+    "best_epoch",
+    "wall_seconds",
+)
+"""The metrics of the list of cells."""
+_GROUPS = {
+    "start": "Inside the network, at initialization",
+    "end": "Inside the network, at the end",
+}
+_OUTCOMES = "Outcome"
+_LAYERS = "Mean over layers and seeds."
+
+
+def explorer(frames: Frames) -> dict[str, Any]:
+    """Factors, cells and metrics as plain data, for the page's script."""
+    cells = frames.cells
+    origins = list(by_origin(cells))
+    varying = varying_factors(cells)
+    levels = {factor: all_levels(cells, factor) for factor in varying}
+    found = [*_metrics(cells), *_probes(cells)]
+    names = {metric["name"] for metric in found}
+    return {
+        "factors": [_factor(factor, levels[factor]) for factor in varying],
+        "cells": [
+            {
+                "name": cell.directory,
+                "at": [levels[factor].index(cell_level(cell, factor)) for factor in varying],
+                "status": cell.status,
+                "origin": origins.index(origin_of(cell)) if cell.result else None,
+            }
+            for cell in cells
+        ],
+        "metrics": found,
+        "listed": [name for name in LISTED if name in names],
+    }
+
+
+def _factor(name: str, levels: Sequence[str]) -> dict[str, Any]:
+    parts = shared_parts(levels)
+    return {"name": name, "levels": [without_parts(level, parts) for level in levels]}
+
+
+def _metrics(cells: Sequence[CellRecord]) -> Iterator[dict[str, Any]]:
+    """The metrics of result.json that some cell has; one that means two things comes twice."""
+    tasks = list(dict.fromkeys(recorded_task(cell.result) for cell in cells if cell.result))
+    for name, metric in METRICS.items():
+        if not depends_on_task(metric):
+            yield from _shown(name, metric, cells, cells)
+            continue
+        for task in tasks:
+            own = [cell for cell in cells if recorded_task(cell.result or {}) == task]
+            title = name if task == tasks[0] else f"{name} ({task})"
+            yield from _shown(title, OF_TASK.get(task, {}).get(name, metric), cells, own)
+
+
+def _shown(
+    name: str, metric: Metric, cells: Sequence[CellRecord], own: Sequence[CellRecord]
+) -> Iterator[dict[str, Any]]:
+    """The metric over all cells, empty where a cell is not one of its `own`."""
+    entries = {(cell.directory, ""): _entry(cell, metric) for cell in own}
+    values = [_value(entry) for entry in entries.values()]
+    if not any(values):
+        return  # Nothing was measured, or nothing was done, as where nothing is pretrained.
+    table = Table({}, [row for row, _ in entries], [""], entries)
+    pivot = Pivot(metric, None, None, {}, {}, [table], own)
+    shown = [entries.get((cell.directory, "")) for cell in cells]
+    yield {
+        **_heading(name, metric, _OUTCOMES, metric.help),
+        "texts": [ABSENT_MARK if entry is None else number_text(pivot, entry) for entry in shown],
+        "values": [None if entry is None else _value(entry) for entry in shown],
+        "marks": [[] if entry is None else marks(pivot, entry) for entry in shown],
+    }
+
+
+def _heading(name: str, metric: Metric, group: str, help: str) -> dict[str, Any]:
+    label = metric.label.removesuffix(f", {SUMMARIES['mean']}")
+    return {
+        "name": name,
+        "label": label[0].upper() + label[1:],
+        "unit": metric.unit,
+        "better": metric.direction,
+        "of_data": depends_on_task(metric),
+        "group": group,
+        "help": f"{help[0].upper()}{help[1:]}.",
+    }
+
+
+def _entry(cell: CellRecord, metric: Metric) -> Entry:
+    """The cell's entry in a table of its own, at its chosen learning rate."""
+    replicas: tuple[Mapping[str, Any], ...] = ()
+    if cell.result:
+        chosen = cell.result["chosen_lr"]
+        replicas = tuple(r for r in cell.result["replicas"] if r["lr"] == chosen)
+    return make_entry([Source(cell, replicas)], {()}, metric)
+
+
+def _value(entry: Entry) -> float | None:
+    return rounded(entry.mean if entry.mean is not None else entry.median)
+
+
+def _probes(cells: Sequence[CellRecord]) -> Iterator[dict[str, Any]]:
+    """The probes that result.json sums up, at start and end."""
+    lost = [cell.num_diverged for cell in cells]
+    for moment, group in _GROUPS.items():
+        for probe in PROBES:
+            metric = metric_of(find_metric(f"{probe}@{moment}"), cells)
+            numbers = [
+                None if num and moment == "end" else _mean_over_layers(cell, probe, moment)
+                for cell, num in zip(cells, lost, strict=True)
+            ]
+            if all(number is None for number in numbers):
+                continue
+            yield {
+                **_heading(metric.name, metric, group, f"{metric.help}. {_LAYERS}"[:-1]),
+                "texts": [
+                    _probe_text(cell, metric, number)
+                    for cell, number in zip(cells, numbers, strict=True)
+                ],
+                "values": [rounded(number) for number in numbers],
+                "marks": [
+                    _lost_text(cell, num) if num and moment == "end" else []
+                    for cell, num in zip(cells, lost, strict=True)
+                ],
+            }
+
+
+def _mean_over_layers(cell: CellRecord, probe: str, moment: str) -> float | None:
+    """The mean over layers of the means over seeds, if all of them are numbers."""
+    if not cell.result:
+        return None
+    summary = cell.result.get("probes", {}).get(moment, {})
+    layers = [number for number in summary.get(probe, ()) if number is not None]
+    if not layers or len(layers) < len(summary[probe]):
+        return None
+    mean = math.fsum(layers) / len(layers)
+    return mean if math.isfinite(mean) else None
+
+
+def _probe_text(cell: CellRecord, metric: Metric, number: float | None) -> str:
+    if number is not None:
+        return metric.text(number)
+    return ABSENT_MARK if cell.result else cell.status
+
+
+def _lost_text(cell: CellRecord, num: int) -> list[str]:
+    """What stands in place of a mean, where a table has a median."""
+    assert cell.result is not None
+    rates = [replica["lr"] for replica in cell.result["replicas"]]
+    return [f"({num}/{rates.count(cell.result['chosen_lr'])} diverged)"]

@@ -1,0 +1,99 @@
+"""The page `HParams`: a cell is one session, its factors are columns, its final numbers metrics."""
+
+import json
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
+
+from study.config.configuration import notable
+from study.config.labels import level_words
+
+Value = float | bool | str
+
+
+def session(
+    factors: Mapping[str, Any],
+    study: Sequence[Mapping[str, Any]],
+    metrics: Sequence[str],
+    varying: Collection[str] = (),
+) -> list[Summary.Value]:
+    """What makes a run a session, once, with its columns.
+
+    TensorBoard takes the columns from any one cell and shows the first five that vary: every cell
+    names all factors, and which of them vary in `study`, the factors of its cells; those in
+    `varying` do so anyway. `metrics` are tags of scalars, the first five of which are shown.
+    """
+    every = [*study, factors]
+    kinds = {name: column_type([cell[name] for cell in every if name in cell]) for name in factors}
+    differing = {*varying, *_differing(factors, study)}
+    infos = [
+        api_pb2.HParamInfo(name=name, type=kind, differs=name in differing)
+        for name, kind in kinds.items()
+    ]
+    experiment = api_pb2.Experiment(
+        hparam_infos=infos,
+        metric_infos=[
+            api_pb2.MetricInfo(
+                name=api_pb2.MetricName(tag=tag),
+                display_name=tag.rpartition("/")[2].replace("_", " "),
+            )
+            for tag in metrics
+        ],
+    )
+    start = plugin_data_pb2.SessionStartInfo()
+    for name, kind in kinds.items():
+        _set(start.hparams[name], typed(level_words(name, factors[name])), kind)
+    end = plugin_data_pb2.SessionEndInfo(status=api_pb2.STATUS_SUCCESS)
+    contents = {
+        metadata.EXPERIMENT_TAG: {"experiment": experiment},
+        metadata.SESSION_START_INFO_TAG: {"session_start_info": start},
+        metadata.SESSION_END_INFO_TAG: {"session_end_info": end},
+    }
+    return [_entry(tag, content) for tag, content in contents.items()]
+
+
+def typed(level: Any) -> Value:
+    """A level as TensorBoard sorts and filters it: numbers and booleans are not texts."""
+    if isinstance(level, bool | int | float):
+        return level
+    if level in ("true", "false"):
+        return bool(json.loads(level))
+    return str(level)
+
+
+def column_type(levels: Sequence[Any]) -> int:
+    """One type for all levels of a factor: text where they are not of one."""
+    values = [typed(level) for level in levels]
+    if all(isinstance(value, bool) for value in values):
+        return int(api_pb2.DATA_TYPE_BOOL)
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        return int(api_pb2.DATA_TYPE_FLOAT64)
+    return int(api_pb2.DATA_TYPE_STRING)
+
+
+def _differing(factors: Mapping[str, Any], study: Sequence[Mapping[str, Any]]) -> list[str]:
+    """In which factors the study's cells differ; without other cells, which are to be named."""
+    if len(study) < 2:
+        return list(notable(factors))
+    return [name for name in factors if len({json.dumps(cell.get(name)) for cell in study}) > 1]
+
+
+def _set(place: Any, value: Value, kind: int) -> None:
+    if kind == api_pb2.DATA_TYPE_BOOL:
+        place.bool_value = value
+    elif kind == api_pb2.DATA_TYPE_FLOAT64 and math.isfinite(float(value)):
+        place.number_value = value
+    else:
+        place.string_value = str(value)
+
+
+def _entry(tag: str, content: Mapping[str, Any]) -> Summary.Value:
+    data = plugin_data_pb2.HParamsPluginData(version=metadata.PLUGIN_DATA_VERSION, **content)
+    plugin = SummaryMetadata.PluginData(
+        plugin_name=metadata.PLUGIN_NAME, content=data.SerializeToString(deterministic=True)
+    )
+    tensor = metadata.NULL_TENSOR
+    return Summary.Value(tag=tag, metadata=SummaryMetadata(plugin_data=plugin), tensor=tensor)

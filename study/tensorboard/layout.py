@@ -1,0 +1,99 @@
+"""The page `Custom Scalars`: which curves stand in one chart."""
+
+from collections.abc import Collection, Mapping
+
+from tensorboard.plugins.custom_scalar import layout_pb2
+
+from study.outputs.metrics import label_among
+from study.tensorboard.curves import RATES, band
+from study.tensorboard.layers import SLOPE, SLOPE_TAG
+
+ORDER = ("error/val", "error/train", "loss/val", "loss/train")
+SEEDS = "error and loss, with their range over seeds"
+CATEGORIES = {
+    "signals": (
+        "activation_mean",
+        "activation_variance",
+        "activation_sparsity",
+        "preactivation_mean",
+        "preactivation_variance",
+        "preactivation_p15",
+        "preactivation_p50",
+        "preactivation_p85",
+        "input_shift",
+    ),
+    "gradients": (
+        SLOPE,
+        "gradient_variance",
+        "weight_gradient_variance",
+        "jacobian_singular_value",
+        "sign_agreement",
+    ),
+    "units": (
+        "dead_fraction",
+        "dead_fraction_train",
+        "saturated_fraction",
+        "linear_fraction",
+        "distinct_units",
+    ),
+    "weights": ("update_ratio", "weight_norm", "effective_rank"),
+    "BatchNorm": ("gamma_mean", "gamma_std", "beta_mean", "beta_std"),
+}
+"""The probes, each in one chart with all layers, by category."""
+NUM_OPEN = 1
+"""TensorBoard asks for each chart and run at once: with 100 cells the whole page takes a minute."""
+_SPLITS = {"train": "training", "val": "validation"}
+
+
+def layout(measured: Collection[str]) -> bytes:
+    """The page's layout, serialized, of the categories that have a probe in `measured`.
+
+    TensorBoard merges the layouts of the runs and keeps a chart for each that differs, so those of
+    two cells differ in whole categories at most: layers are told by a regular expression.
+    """
+    categories = [
+        # TensorBoard shows the charts of a category that have margins from the last to the first.
+        _category(SEEDS, {_title(tag): _margin(tag) for tag in reversed(ORDER)}),
+        _category(RATES, {_title(tag): _lines(_every_rate(tag)) for tag in ORDER}),
+    ]
+    for title, names in CATEGORIES.items():
+        if set(names) & set(measured):
+            categories.append(_category(title, {_label(name): _layers(name) for name in names}))
+    for category in categories[NUM_OPEN:]:
+        category.closed = True
+    return bytes(layout_pb2.Layout(category=categories).SerializeToString(deterministic=True))
+
+
+def _category(title: str, charts: Mapping[str, layout_pb2.Chart]) -> layout_pb2.Category:
+    for name, chart in charts.items():
+        chart.title = name
+    return layout_pb2.Category(title=title, chart=charts.values())
+
+
+def _title(tag: str) -> str:
+    kind, _, split = tag.partition("/")
+    return f"{_SPLITS[split]} {kind}"
+
+
+def _margin(tag: str) -> layout_pb2.Chart:
+    lower, value, upper = band(tag)
+    series = layout_pb2.MarginChartContent.Series(value=value, lower=lower, upper=upper)
+    return layout_pb2.Chart(margin=layout_pb2.MarginChartContent(series=[series]))
+
+
+def _lines(pattern: str) -> layout_pb2.Chart:
+    return layout_pb2.Chart(multiline=layout_pb2.MultilineChartContent(tag=[pattern]))
+
+
+def _every_rate(tag: str) -> str:
+    return rf"{RATES}/{tag.replace('/', ' ')} lr=.*$"
+
+
+def _label(name: str) -> str:
+    if name == SLOPE:
+        return "slope of the gradients' variance over depth"
+    return label_among(name, ())
+
+
+def _layers(name: str) -> layout_pb2.Chart:
+    return _lines(f"{SLOPE_TAG}$" if name == SLOPE else rf"layer \d+/{name}$")

@@ -1,0 +1,71 @@
+"""TensorBoard's page of a pretraining: monitors, reconstructions beside inputs, filters."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from study.outputs.cell import filter_images
+from study.tensorboard.images import beside, grid
+from study.training.pretraining.autoencoder import LayerAutoencoder
+from study.training.pretraining.gradient import GradientTrainee
+from study.training.pretraining.greedy import Row, Watch
+from study.training.pretraining.rbm_training import RbmTrainee
+from study.training.pretraining.trainee import Trainee
+
+NUM_IMAGES = 16
+
+
+def watch_on(
+    writer: SummaryWriter | None, input_shape: tuple[int, int, int], tick: Callable[[int], None]
+) -> Watch:
+    """Writes each epoch's monitors, means over seeds, and images of the first layer's learning.
+
+    Those are, for the first seed, validation images above their reconstructions, and filters.
+    """
+    if writer is None:
+        return Watch(tick=tick)
+
+    def report(layer: int, epoch: int, numbers: Row) -> None:
+        for name, value in numbers.items():
+            if name != "epoch":
+                writer.add_scalar(f"pretraining layer {layer}/{_tag(name)}", value, epoch)
+
+    def finished(layer: int, trainee: Trainee, val: Tensor) -> None:
+        if layer > 1:
+            return
+        images = val[:NUM_IMAGES]
+        shown = reconstructions(trainee, images)
+        if shown is not None:
+            page = beside(images.view(-1, *input_shape), shown.view(-1, *input_shape))
+            writer.add_image("pretraining/inputs above their reconstructions", page, 0)
+        weight = learned_weight(trainee).cpu().numpy()
+        filters = torch.from_numpy(filter_images(weight, input_shape))
+        writer.add_image("pretraining/first-layer filters", grid(filters), 0)
+
+    return Watch(report, finished, tick)
+
+
+def _tag(name: str) -> str:
+    """`val_free_energy` as `free energy val`, so that both splits of a monitor stand together."""
+    split, _, rest = name.partition("_")
+    ordered = f"{rest} {split}" if split in ("train", "val") else name
+    return ordered.replace("_", " ")
+
+
+def reconstructions(trainee: Trainee, images: Tensor) -> Tensor | None:
+    """What the first layer makes of images, in their shape; None where it has no decoder."""
+    if isinstance(trainee, LayerAutoencoder):
+        return trainee.reconstruct(images)
+    if isinstance(trainee, RbmTrainee):
+        return trainee.rbm.reconstruct(images.flatten(1)).view(images.shape)
+    return None
+
+
+def learned_weight(trainee: Trainee) -> Tensor:
+    """The weight of the layer, written back or not."""
+    if isinstance(trainee, RbmTrainee):
+        return trainee.rbm.weight.detach()
+    assert isinstance(trainee, GradientTrainee), "no other kind"
+    return trainee.block.layer.weight.detach()

@@ -1,0 +1,1 @@
+"""What mathematics says before training: preflight and the activation sheet."""

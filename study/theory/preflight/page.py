@@ -1,0 +1,230 @@
+"""The page that `study preflight` prints: a line a cell, its layers on demand, the rules."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from study.analysis.factors import DEFAULT_LEVEL, shown_level
+from study.config.labels import counted
+from study.theory.preflight.rules import RULES
+
+if TYPE_CHECKING:
+    from study.theory.preflight.flight import Flight
+    from study.theory.preflight.shapes import LayerShape
+
+ENDS = {"activation_variance": "activation variance", "gradient_variance": "gradient variance"}
+BY_LAYER = {"preactivation_variance": "pre-activation variance", **ENDS}
+"""The probes of the two tables, under their titles."""
+LONGEST_LEVEL = 24
+CLOSE = 2.0
+UNKNOWN = "-"
+WIDTH = 100
+COLUMNS = (
+    "first, last: hidden layers. measured: mean over seeds. seeds: the largest over the smallest. "
+    "Flags are predicted and measured (at half of the seeds or more), or marked (p) or (m). "
+    "-: no prediction, or not measured."
+)
+
+Factors = Mapping[str, Any]
+Column = tuple[Sequence[str], list[str]]
+"""The lines of a heading, and the texts below it."""
+
+
+def overview(cells: Sequence[Factors], flights: Sequence[Flight]) -> list[str]:
+    """A line a cell: the levels that vary, variances in the first and last layer, flags."""
+    columns: list[Column] = [
+        (
+            ("", "", name),
+            [_short(shown_level(name, cell.get(name, DEFAULT_LEVEL))) for cell in cells],
+        )
+        for name in varying(cells)
+    ]
+    num_left = len(columns)
+    for probe, title in ENDS.items():
+        for layer, end in ((0, "first"), (-1, "last")):
+            texts = [_predicted(flight, probe, layer) for flight in flights]
+            columns.append(((title if layer == 0 else "", "predicted" * (layer == 0), end), texts))
+        for layer, end in ((0, "first"), (-1, "last")):
+            texts = [_mean(flight, probe, layer) for flight in flights]
+            columns.append((("", "measured" * (layer == 0), end), texts))
+    columns.append((("", "", "seeds"), [_largest_spread(flight) for flight in flights]))
+    return _table(columns, [*range(num_left)], [marks(flight) for flight in flights])
+
+
+def by_layer(flight: Flight) -> list[str]:
+    """A line a layer: every variance predicted and measured, dead units, distinct units."""
+    places = range(len(flight.layers))
+    names = [f"{place + 1} {_shape(flight.layers[place])}" for place in places]
+    columns: list[Column] = [(("", "", "layer"), names)]
+    for probe, title in BY_LAYER.items():
+        columns += [
+            ((title, "", "predicted"), [_predicted(flight, probe, place) for place in places]),
+            (("", "", "measured"), [_mean(flight, probe, place) for place in places]),
+            (("", "", "seeds"), [_spread(flight, probe, place) for place in places]),
+        ]
+    predicted = [_percent([flight.predicted["dead_fraction"][place]]) for place in places]
+    measured = [_percent(flight.spread("dead_fraction", place)) for place in places]
+    distinct = [_distinct(flight, place) for place in places]
+    columns += [(("dead units", "", "pred."), predicted), (("", "", "meas."), measured)]
+    columns += [(("distinct", "", "units"), distinct)]
+    return _table(columns, [0], None)
+
+
+def marks(flight: Flight) -> str:
+    """The flags: both predicted and measured, or marked (p) or (m); why it was not measured."""
+    if flight.error:
+        return f"{' '.join(flight.predicted_flags)} cannot start".strip()
+    found = []
+    for rule in RULES:
+        sides = rule.code in flight.predicted_flags, rule.code in flight.measured_flags
+        if any(sides):
+            found.append(rule.code + ("" if all(sides) else "(p)" if sides[0] else "(m)"))
+    return " ".join(found)
+
+
+def legend(flights: Sequence[Flight]) -> list[str]:
+    """What the columns mean, and every rule with its threshold, its count and its reason."""
+    predicted = [flight.predicted_flags for flight in flights]
+    measured = [flight.measured_flags for flight in flights]
+    columns: list[Column] = [
+        (("", "", "rule"), [f"{rule.code:2} {rule.name}" for rule in RULES]),
+        (("", "", "pred."), [_count(predicted, rule.code) for rule in RULES]),
+        (("", "", "meas."), [_count(measured, rule.code) for rule in RULES]),
+        (("", "", "holds where"), [rule.statement for rule in RULES]),
+    ]
+    reasons = dict.fromkeys(rule.reason for rule in RULES)
+    codes = {why: " ".join(rule.code for rule in RULES if rule.reason == why) for why in reasons}
+    return [
+        *textwrap.wrap(COLUMNS, WIDTH),
+        "",
+        *_table(columns, [0, 3], None),
+        *(line for why in reasons for line in textwrap.wrap(f"{codes[why]}: {why}", WIDTH)),
+    ]
+
+
+def _count(found: Iterable[Sequence[str]], code: str) -> str:
+    return str(sum(code in codes for codes in found))
+
+
+def agreement(flights: Sequence[Flight]) -> str:
+    """In how many layers a prediction is within a factor of 2 of the mean over seeds."""
+    parts = []
+    for probe, words in ENDS.items():
+        pairs = [
+            (flight.predicted[probe][place], _average(flight.spread(probe, place)))
+            for flight in flights
+            if flight.measured
+            for place in range(len(flight.layers))
+        ]
+        known = [(p, m) for p, m in pairs if not math.isnan(p)]
+        close = sum(p == m or (m > 0 and p > 0 and max(p / m, m / p) <= CLOSE) for p, m in known)
+        parts.append(f"{words} in {close} of {counted(len(known), 'layer')}")
+    return f"predicted within a factor of {CLOSE:g} of measured: {', '.join(parts)}"
+
+
+def varying(cells: Sequence[Factors]) -> list[str]:
+    """The factors that tell the cells apart."""
+    names = dict.fromkeys(name for cell in cells for name in cell)
+    return [name for name in names if len({str(cell.get(name)) for cell in cells}) > 1]
+
+
+def _shape(shape: LayerShape) -> str:
+    kind = f" {shape.kernel}x{shape.kernel}" if shape.convolves else ""
+    return f"{shape.inputs}-{shape.units}{kind}"
+
+
+def _predicted(flight: Flight, probe: str, layer: int) -> str:
+    return number(flight.predicted[probe][layer]) if flight.layers else UNKNOWN
+
+
+def _mean(flight: Flight, probe: str, layer: int) -> str:
+    if not flight.layers or not flight.measured:
+        return UNKNOWN
+    return number(_average(flight.spread(probe, layer)))
+
+
+def _average(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _spread(flight: Flight, probe: str, layer: int) -> str:
+    return _times(_ratio(flight.spread(probe, layer))) if flight.measured else UNKNOWN
+
+
+def _largest_spread(flight: Flight) -> str:
+    if not flight.layers or len(flight.measured) < 2:
+        return UNKNOWN
+    return _times(max(_ratio(flight.spread(probe, end)) for probe in ENDS for end in (0, -1)))
+
+
+def _ratio(values: Sequence[float]) -> float:
+    """Largest over smallest; 1 if all are 0, inf if some are or one is no number."""
+    low, high = min(values), max(values)
+    if not all(map(math.isfinite, values)):
+        return math.inf
+    return 1.0 if low == high else high / low if low > 0 else math.inf
+
+
+def _times(ratio: float) -> str:
+    return f"x{number(ratio)}" if math.isfinite(ratio) else UNKNOWN
+
+
+def _percent(values: Sequence[float]) -> str:
+    average = _average(values) if values else math.nan
+    return f"{100 * average:.1f}%" if math.isfinite(average) else UNKNOWN
+
+
+def _distinct(flight: Flight, place: int) -> str:
+    values = flight.spread("distinct_units", place)
+    fewest = f"{min(values):.0f}" if values else UNKNOWN
+    return f"{fewest}/{flight.layers[place].units}"
+
+
+def number(value: float) -> str:
+    """Two digits, as short as they go: 0, 0.39, 12, 130, 2.1e4, 3.5e-20; - for none."""
+    if not math.isfinite(value):
+        return UNKNOWN if math.isnan(value) else "inf"
+    if value == 0:
+        return "0"
+    mantissa, _, exponent = f"{value:.1e}".partition("e")
+    power = int(exponent)
+    if -3 < power < 3:
+        return f"{float(f'{value:.1e}'):.{max(0, 1 - power)}f}"
+    return f"{mantissa}e{power}"
+
+
+def _short(level: str) -> str:
+    return level if len(level) <= LONGEST_LEVEL else f"{level[: LONGEST_LEVEL - 2]}.."
+
+
+def _table(columns: Sequence[Column], left: Sequence[int], last: list[str] | None) -> list[str]:
+    """Columns under headings of three lines; a group's title may run over those of its columns."""
+    widths = [
+        max(len(heading[-1]), *(len(text) for text in texts)) if texts else len(heading[-1])
+        for heading, texts in columns
+    ]
+    starts = [sum(widths[:place]) + 2 * place for place in range(len(widths))]
+    lines = []
+    for row in range(2):
+        titles = {starts[place]: heading[row] for place, (heading, _) in enumerate(columns)}
+        lines.append(_at(titles))
+    rows = [[heading[-1] for heading, _ in columns]]
+    rows += [list(texts) for texts in zip(*(texts for _, texts in columns), strict=True)]
+    ends = ["flags", *last] if last is not None else [""] * len(rows)
+    for texts, end in zip(rows, ends, strict=True):
+        padded = [
+            text.ljust(width) if place in left else text.rjust(width)
+            for place, (text, width) in enumerate(zip(texts, widths, strict=True))
+        ]
+        lines.append("  ".join([*padded, end]).rstrip())
+    return [line for line in lines if line]
+
+
+def _at(titles: Mapping[int, str]) -> str:
+    line = ""
+    for start, title in titles.items():
+        line = line.ljust(start) + title if title else line
+    return line.rstrip()

@@ -1,0 +1,105 @@
+"""preflight.json: what was predicted and measured before training, for a report to score."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from study.files import write_json
+from study.locks import while_owned
+from study.outputs.schema import SCHEMA, read_sealed, seal
+from study.theory.preflight.rules import RULES
+
+if TYPE_CHECKING:
+    from study.launch.cells import LaunchCell
+    from study.theory.preflight.flight import Flight
+    from study.theory.preflight.shapes import LayerShape
+
+FILE = "preflight.json"
+
+
+def write_flights(
+    directory: Path, cells: Sequence[LaunchCell], flights: Sequence[Flight], *, replace: bool
+) -> Path:
+    """Writes preflight.json into a study's directory, sealed; returns its path.
+
+    `replace` starts a new list of cells; else these are added to the file's, each in the place of
+    one of its signature. A file that is damaged, or of another version's rules, is replaced.
+    """
+    path = directory / FILE
+
+    def record() -> None:
+        kept = {} if replace else _recorded(path)
+        for cell, flight in zip(cells, flights, strict=True):
+            kept[cell.entry.signature] = entry(cell, flight)
+        content = {"schema": SCHEMA, "rules": _rules(), "cells": list(kept.values())}
+        write_json(path, seal(content))
+
+    while_owned(directory, record, files=(FILE,))
+    return path
+
+
+def read_flights(path: Path) -> list[dict[str, Any]]:
+    """The cells of a preflight.json; ValueError says what is wrong with it."""
+    content = read_sealed(path)
+    if content["rules"] != _rules():
+        raise ValueError("its flags come from other rules than this version's")
+    return list(content["cells"])
+
+
+def _recorded(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        return {cell["signature"]: cell for cell in read_flights(path)}
+    except (OSError, ValueError):
+        return {}
+
+
+def _rules() -> list[dict[str, str]]:
+    return [{"code": rule.code, "name": rule.name, "rule": rule.statement} for rule in RULES]
+
+
+def entry(cell: LaunchCell, flight: Flight) -> dict[str, Any]:
+    """A cell's entry: by probe a list over layers, predicted once and measured for each seed.
+
+    A number that is not known or not finite is null. `flags` are those of the prediction, and of
+    each seed's measurement.
+    """
+    return {
+        "directory": cell.entry.directory,
+        "signature": cell.entry.signature,
+        "factors": cell.entry.factors,
+        "pretrained": cell.config["pretraining"]["name"] != "none",
+        "num_examples": flight.num_examples,
+        "inputs": flight.inputs,
+        "layers": [_layer(shape) for shape in flight.layers],
+        "predicted": _finite(flight.predicted),
+        "measured": [
+            {"seed": seed, "probes": _finite(numbers)} for seed, numbers in flight.measured.items()
+        ],
+        "flags": {
+            "predicted": flight.predicted_flags,
+            "measured": flight.measured_flags,
+            "seeds": [
+                {"seed": seed, "codes": codes} for seed, codes in flight.flags_of_seeds.items()
+            ],
+        },
+        "error": flight.error,
+    }
+
+
+def _layer(shape: LayerShape) -> dict[str, Any]:
+    return {
+        "kind": "convolution" if shape.convolves else "dense",
+        "fan_in": shape.fan_in,
+        "fan_out": shape.fan_out,
+        "units": shape.units,
+    }
+
+
+def _finite(numbers: Mapping[str, Sequence[float]]) -> dict[str, list[float | None]]:
+    return {
+        name: [value if math.isfinite(value) else None for value in values]
+        for name, values in numbers.items()
+    }

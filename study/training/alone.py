@@ -1,0 +1,112 @@
+"""One replica as its plain module."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from study.data import Split
+from study.networks import Network, set_generators
+from study.training.batches import SeedBatches, evaluation_batches
+from study.training.group import NO_PAUSES, EpochSums, Evaluation, Pauses, State, Tally
+from study.training.optimizers import is_elementwise, make_optimizer
+from study.training.settings import Replica, Settings
+from study.training.state import restore_training, training_state
+from study.training.symmetry import Symmetry
+
+BROKEN = "symmetry.broken"
+"""Of a training state: the first layer whose equal units rounding told apart."""
+
+
+class Alone:
+    """One plain network with an optimizer of its own.
+
+    The reference for every other group: what it does to a network is what a hand-written training
+    loop would do.
+    """
+
+    def __init__(self, network: nn.Module, replica: Replica, settings: Settings) -> None:
+        self.network = network
+        self.replicas = [replica]
+        self.settings = settings
+        hold = is_elementwise(settings.optimizer["name"])
+        self.symmetry = Symmetry.of(network, hold=hold)
+
+    def start(self) -> None:
+        lr = self.replicas[0].lr
+        self.optimizer = make_optimizer(self.network, lr, self.settings.optimizer)
+        self.symmetry.start()
+        self._forward = self.settings.prepared(self.network)
+
+    def train_epoch(
+        self, data: Split, *, epoch: int, factors: Sequence[float], pauses: Pauses = NO_PAUSES
+    ) -> EpochSums:
+        network, optimizer, replica = self.network, self.optimizer, self.replicas[0]
+        batches = SeedBatches(replica.seed, data, self.settings, epoch)
+        set_generators(network, dropout=batches.dropout, noise=batches.noise)
+        network.train()
+        task = self.settings.task
+        tally = Tally(1, task, data.inputs.device)
+        for update, (inputs, labels) in enumerate(batches):
+            if update in pauses:
+                pauses[update](self)
+            for group in optimizer.param_groups:
+                group["lr"] = replica.lr * factors[update]
+            outputs = self._forward(laid_out(network, inputs)).to(inputs.dtype)
+            targets = task.target(inputs, labels)
+            loss = task.loss(outputs, targets).mean()
+            loss.backward()
+            optimizer.step()
+            self.symmetry.after_update()
+            optimizer.zero_grad()
+            tally.add(loss.view(1), outputs, targets)
+        if len(batches) in pauses:
+            pauses[len(batches)](self)
+        return tally.means()
+
+    @torch.no_grad()
+    def evaluate(self, data: Split) -> Evaluation:
+        self.network.eval()
+        task = self.settings.task
+        losses, errors, predictions = [], [], torch.empty_like(data.labels)
+        for batch in evaluation_batches(data, self.settings):
+            inputs = data.inputs[batch]
+            targets = task.target(inputs, data.labels[batch])
+            outputs: Tensor = self.network(laid_out(self.network, inputs)).to(inputs.dtype)
+            losses.append(task.loss(outputs, targets).double().sum())
+            errors.append(task.error(outputs, targets).sum(dtype=torch.float64))
+            predictions[batch] = task.predicted(outputs)
+        count = len(data.labels)
+        loss, error = torch.stack(losses).sum() / count, torch.stack(errors).sum() / count
+        return Evaluation(loss.unsqueeze(0), error.unsqueeze(0), predictions.unsqueeze(0))
+
+    def broken_symmetry(self, index: int) -> int | None:
+        return self.symmetry.broken
+
+    def snapshot(self, index: int) -> State:
+        state = self.network.state_dict()
+        return {name: value.detach().clone() for name, value in state.items()}
+
+    def restore(self, index: int, state: State) -> None:
+        self.network.load_state_dict(state)
+
+    def training_state(self, index: int) -> State:
+        state = training_state(self.network, self.optimizer)
+        broken = self.symmetry.broken
+        return state if broken is None else state | {BROKEN: torch.tensor(broken)}
+
+    def restore_training(self, states: Sequence[State]) -> None:
+        restore_training(self.network, self.optimizer, states[0])
+        if BROKEN in states[0]:
+            self.symmetry.broken = int(states[0][BROKEN])
+
+
+def laid_out(network: nn.Module, inputs: Tensor) -> Tensor:
+    """The inputs in the memory format in which the network is fastest.
+
+    On a CPU convolutions are given images with their channels last, in which max pooling is
+    several times as fast (benchmarks/layouts.py).
+    """
+    if inputs.device.type == "cpu" and isinstance(network, Network) and network.convolves:
+        return inputs.contiguous(memory_format=torch.channels_last)
+    return inputs

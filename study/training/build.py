@@ -1,0 +1,233 @@
+"""A configuration and its data, made into a population."""
+
+import copy
+import math
+from collections.abc import Iterable, Mapping, Sequence, Sized
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import nn
+
+from study.data import Data
+from study.errors import InputError
+from study.networks import Network, build_network, initialize, needs_sample
+from study.probes.moments import moments_of, probe_batch
+from study.probes.recorder import Recorder
+from study.training.alone import Alone
+from study.training.engine import Engine
+from study.training.group import Group, State
+from study.training.optimizers import is_elementwise
+from study.training.population import Population
+from study.training.settings import Replica, Settings, Streams
+from study.training.stack import Stack
+from study.training.stacking import unstackable
+from study.training.symmetry import Symmetry
+
+# The stated rule of which replicas are trained as one.
+#
+# It reads the network, the device, the number of replicas and of threads, never a clock, so that a
+# record says all that a repetition needs.
+
+
+Populations = Sequence[Sequence[Sequence[Replica]]]
+"""Replicas that are trained side by side, in the groups that are trained as one."""
+STACK_BYTES = 3_000_000
+"""Parameters of one stack on a CPU.
+
+Measured (benchmarks/packing.py): stacking 20 MLPs of 3x32 doubles their speed, of 3x128 adds a
+fifth, of 3x256 nothing.
+"""
+
+
+def pack(
+    replicas: Sequence[Replica],
+    network: nn.Module,
+    device: torch.device,
+    *,
+    engine: str,
+    num_workers: int,
+    alone: str | None = None,
+) -> list[list[Replica]]:
+    """The groups of replicas that are trained as one.
+
+    `sequential` has each replica alone and `stacked` as few groups as there are workers. `auto`
+    stacks on a GPU; on a CPU it stacks dense networks, up to STACK_BYTES of parameters a group,
+    and leaves convolutions alone, whose grouped form is slower there than a loop. The number of
+    stacks is a multiple of the workers', so that none of them waits for another; they are filled
+    in the order of the learning rates: where a stack has whole rates, its seeds' batches are
+    shared. Whatever is asked for, replicas that have a reason to be `alone` are (`why_alone`).
+    """
+    most = 1 if alone else _largest_group(network, device, engine, len(replicas))
+    if most == 1:
+        return [[replica] for replica in replicas]
+    rounds = math.ceil(len(replicas) / most / num_workers)
+    num_groups = min(len(replicas), rounds * num_workers)
+    ordered = sorted(replicas, key=lambda replica: replica.lr)
+    bounds = [len(ordered) * part // num_groups for part in range(num_groups + 1)]
+    return [ordered[first:last] for first, last in pairwise(bounds)]
+
+
+def why_alone(networks: Iterable[nn.Module], optimizer: Mapping[str, Any]) -> str | None:
+    """What keeps replicas of these networks from being stacked, in words; `None` if nothing does.
+
+    `networks` are of one form, one a seed, as they start; `optimizer` has the keys of its level.
+    """
+    networks = list(networks)
+    if form := unstackable(networks[0]):
+        return form
+    if not is_elementwise(optimizer["name"]):
+        return (
+            f"optimizer={optimizer['name']} is not declared elementwise "
+            "(study/training/optimizers.py)"
+        )
+    if any(Symmetry.of(network) for network in networks):
+        return "units start equal, and a stack could tell them apart by rounding"
+    return None
+
+
+def check_engine(engine: str, alone: str | None) -> None:
+    """`InputError` where stacks are asked for and cannot be had."""
+    if engine == "stacked" and alone:
+        raise InputError(
+            f"population.engine=stacked: {alone}; leave population.engine at auto, "
+            "which trains each replica alone"
+        )
+
+
+def _largest_group(network: nn.Module, device: torch.device, engine: str, count: int) -> int:
+    if engine == "sequential":
+        return 1
+    if engine == "stacked" or device.type != "cpu":
+        return count
+    if any(isinstance(module, nn.Conv2d) for module in network.modules()):
+        return 1
+    num_bytes = sum(parameter.nbytes for parameter in network.parameters())
+    return max(1, STACK_BYTES // num_bytes)
+
+
+def sizes(populations: Iterable[Iterable[Sized]]) -> list[int]:
+    """How many replicas each group of each population has."""
+    return [len(group) for groups in populations for group in groups]
+
+
+def workers(device: torch.device, threads: int) -> int:
+    """How many groups are trained side by side: one for each thread of a CPU, one on a GPU."""
+    return threads if device.type == "cpu" else 1
+
+
+DTYPES = {
+    "32-true": torch.float32,
+    "64-true": torch.float64,
+    "bf16-mixed": torch.float32,
+    "tf32": torch.float32,
+}
+"""The type of parameters and inputs for each `trainer.precision`."""
+SAMPLE_SIZE = 1024
+
+
+def replicas_of(config: Mapping[str, Any]) -> list[Replica]:
+    """Every replica of a cell: its seeds at its learning rates, seed by seed."""
+    return [Replica(seed, lr) for seed in config["seeds"] for lr in config["optimizer"]["lr"]]
+
+
+def build_population(
+    config: Mapping[str, Any],
+    data: Data,
+    replicas: Sequence[Replica],
+    starts: Mapping[int, State] | None = None,
+    groups: Sequence[Sequence[Replica]] = (),
+) -> Population:
+    """The population of `replicas`, initialized.
+
+    Each seed is initialized once, on the plain module in float32 on the CPU, and copied to its
+    learning rates; a seed in `starts` begins in that state of the plain module instead. The
+    replicas are packed by the stated rule, or as `groups` has them if they can be stacked.
+    """
+    seeds = dict.fromkeys(replica.seed for replica in replicas)
+    starts = starts or {}
+    first = {seed: _first_network(config, data, seed, starts.get(seed)) for seed in seeds}
+    device = data.train.inputs.device
+    num_workers = workers(device, torch.get_num_threads())
+    engine, alone = config["population"]["engine"], why_alone(first.values(), config["optimizer"])
+    if alone or not groups:
+        check_engine(engine, alone)
+        groups = pack(
+            replicas,
+            first[replicas[0].seed],
+            device,
+            engine=engine,
+            num_workers=num_workers,
+            alone=alone,
+        )
+    settings = Settings.of(config)
+    trained = Engine([_group(first, group, settings) for group in groups], num_workers=num_workers)
+    recorder = _recorder(config, data, settings, first)
+    return Population(trained, data, config, recorder, alone=alone)
+
+
+def _recorder(
+    config: Mapping[str, Any], data: Data, settings: Settings, first: Mapping[int, Network]
+) -> Recorder | None:
+    """What takes the probes that a configuration asks for; `first` are the seeds' networks."""
+    num_examples = len(data.train)
+    moments = moments_of(
+        config["probes"],
+        updates_per_epoch=num_examples // settings.batch_of(num_examples),
+        num_epochs=config["trainer"]["max_epochs"],
+    )
+    if not moments:
+        return None
+    batch = probe_batch(data.val, config["probes"]["num_examples"])
+    return Recorder(moments, batch, settings.task, first)
+
+
+def _group(first: Mapping[int, Network], replicas: Sequence[Replica], settings: Settings) -> Group:
+    """Replicas as one: a stack, or a plain network where there is but one."""
+    if len(replicas) == 1:
+        return Alone(copy.deepcopy(first[replicas[0].seed]), replicas[0], settings)
+    return Stack([first[replica.seed] for replica in replicas], replicas, settings)
+
+
+def _first_network(
+    config: Mapping[str, Any], data: Data, seed: int, start: State | None
+) -> Network:
+    """The plain network of `seed` in the state `start`, or initialized."""
+    dtype = DTYPES[config["trainer"]["precision"]]
+    if start is None:
+        return initial_network(config, data, seed).to(dtype)
+    network = build_network(config, data.input_shape, data.num_classes).to(dtype)
+    network.load_state_dict(start)
+    return network
+
+
+def initial_network(config: Mapping[str, Any], data: Data, seed: int) -> Network:
+    """The plain network that every replica of `seed` starts from."""
+    network = build_network(config, data.input_shape, data.num_classes)
+    generator = Streams(config["streams"]).generator(seed, "initialization")
+    sample = None
+    if needs_sample(config["init"]):
+        order = torch.randperm(len(data.train.labels), generator=generator)[:SAMPLE_SIZE]
+        sample = data.train.inputs[order.to(data.train.inputs.device)].float().cpu()
+    initialize(network, config["init"], config["activation"], generator, sample)
+    return network
+
+
+def check_network(
+    config: Mapping[str, Any], input_shape: tuple[int, int, int], num_classes: int
+) -> Network:
+    """Builds and initializes a network on made-up inputs; raises `InputError` where that fails.
+
+    And where the configuration asks for a task that its inputs cannot have, or for stacks of what
+    cannot be stacked.
+    """
+    Settings.of(config)
+    network = build_network(config, input_shape, num_classes)
+    generator = torch.Generator().manual_seed(0)
+    sample = None
+    if needs_sample(config["init"]):
+        sample = torch.empty(64, *input_shape).normal_(generator=generator)
+    initialize(network, config["init"], config["activation"], generator, sample)
+    if (engine := config["population"]["engine"]) == "stacked":
+        check_engine(engine, why_alone([network], config["optimizer"]))
+    return network

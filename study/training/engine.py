@@ -1,0 +1,103 @@
+"""The engine: groups of replicas, trained side by side on the threads of the machine."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import nn
+
+from study.data import Split
+from study.training.group import NO_PAUSES, EpochSums, Evaluation, Group, Pauses, State
+from study.training.settings import Replica
+from study.training.workers import on_workers
+
+
+class Engine:
+    """Trains every group of a population, an epoch at a time.
+
+    On a CPU the groups are shared out over `num_workers` threads with an equal part of PyTorch's
+    threads each: small matrix products leave most of a second thread idle, a second replica does
+    not. Groups that are too few for another round come last and share all threads. A group's
+    result depends on the others by its number of threads alone, which changes rounding.
+    """
+
+    def __init__(self, groups: Sequence[Group], *, num_workers: int = 1) -> None:
+        self.groups = list(groups)
+        self.num_workers = min(num_workers, len(self.groups))
+        self.networks = nn.ModuleList(group.network for group in self.groups)
+        self._places = [
+            (group, index) for group in self.groups for index in range(len(group.replicas))
+        ]
+
+    @property
+    def replicas(self) -> list[Replica]:
+        """Every replica, in the order of all results."""
+        return [group.replicas[index] for group, index in self._places]
+
+    def start(self) -> None:
+        """Makes the optimizers, once the networks are on their device."""
+        for group in self.groups:
+            group.start()
+
+    def train_epoch(
+        self,
+        data: Split,
+        *,
+        epoch: int,
+        factors: Sequence[float],
+        tick: Callable[[int], None],
+        pauses: Pauses = NO_PAUSES,
+    ) -> EpochSums:
+        """One epoch of every replica; `factors` holds each update's learning-rate factor.
+
+        Calls `tick` with the number of replicas that have just ended theirs, and each pause with
+        every group as it gets there.
+        """
+
+        def train(group: Group) -> EpochSums:
+            sums = group.train_epoch(data, epoch=epoch, factors=factors, pauses=pauses)
+            tick(len(group.replicas))
+            return sums
+
+        sums = on_workers(train, self.groups, self.num_workers)
+        return EpochSums(
+            torch.cat([each.loss for each in sums]),
+            torch.cat([each.error for each in sums]),
+            torch.cat([each.first_loss for each in sums]),
+        )
+
+    def evaluate(self, data: Split) -> Evaluation:
+        """Every replica in evaluation mode over a whole split."""
+        results = on_workers(lambda group: group.evaluate(data), self.groups, self.num_workers)
+        return Evaluation(
+            torch.cat([each.loss for each in results]),
+            torch.cat([each.error for each in results]),
+            torch.cat([each.predictions for each in results]),
+        )
+
+    def broken_symmetry(self, index: int) -> int | None:
+        """The first layer, from 1, whose equal units rounding told apart in one replica."""
+        group, place = self._places[index]
+        return group.broken_symmetry(place)
+
+    def snapshot(self, index: int) -> State:
+        """A copy of the parameters and buffers of one replica, by the plain network's names."""
+        group, place = self._places[index]
+        return group.snapshot(place)
+
+    def restore(self, index: int, state: State) -> None:
+        """Puts a snapshot back."""
+        group, place = self._places[index]
+        group.restore(place, state)
+
+    def training_state(self, index: int) -> State:
+        """All that the next epoch of one replica depends on, as it is until then."""
+        group, place = self._places[index]
+        return group.training_state(place)
+
+    def restore_training(self, states: Sequence[State]) -> None:
+        """Takes up the training of every replica, in the order of `replicas`."""
+        first = 0
+        for group in self.groups:
+            last = first + len(group.replicas)
+            group.restore_training(states[first:last])
+            first = last

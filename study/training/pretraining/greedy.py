@@ -1,0 +1,384 @@
+"""Greedy layerwise pretraining: each layer on the outputs of those below, which stay as they are.
+
+Hinton, Osindero & Teh 2006 (with RBMs); Bengio et al. 2007 (with autoencoders, and supervised).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor, nn
+
+from study.data import Data, Split
+from study.networks import Autoencoder, Block, Network, weight_filler
+from study.outputs.checkpoint import fitting
+from study.training.population import WholeEpochs
+from study.training.pretraining.autoencoder import LayerAutoencoder, make_corruption
+from study.training.pretraining.decoders import TiedDecoder, make_decoder
+from study.training.pretraining.gradient import SupervisedLayer, temporary_classifier
+from study.training.pretraining.rbm_training import RbmSettings, RbmTrainee
+from study.training.pretraining.settings import LayerSettings, blocks_to_pretrain, layer_settings
+from study.training.pretraining.trainee import GeneratorFactory, Labelled, Trainee
+from study.training.settings import Streams, stream_seed
+from study.training.task import make_reconstruction
+from study.training.workers import on_workers
+
+# An autoencoder's decoder, set to what its encoder's layers were pretrained with.
+#
+# Hinton & Salakhutdinov 2006 unroll a stack of RBMs so: the encoder's weights transposed, with the
+# visible biases.
+
+
+@torch.no_grad()
+def unroll(network: Autoencoder, trainees: Sequence[Trainee]) -> None:
+    """Copies each trained layer's decoder into the layer that mirrors it.
+
+    `trainees` are those of the first layers, in forward order, their blocks written back.
+    """
+    mirrored = [block.layer for block in network.hidden_blocks()][network.num_encoder_blocks :]
+    layers = [*mirrored, network.output]
+    for trainee, layer in zip(trainees, reversed(layers), strict=False):
+        weight, bias = _decoder(trainee)
+        layer.weight.copy_(weight)
+        if layer.bias is not None:
+            layer.bias.copy_(bias)
+
+
+def _decoder(trainee: Trainee) -> tuple[Tensor, Tensor]:
+    """The weight [inputs, units] and bias [inputs] that lead from a layer's code to its inputs."""
+    if isinstance(trainee, RbmTrainee):
+        return trainee.rbm.weight.T, trainee.visible_bias
+    assert isinstance(trainee, LayerAutoencoder), "no other kind has a decoder"
+    decoder = trainee.top
+    if isinstance(decoder, TiedDecoder):
+        return decoder.layer.weight.T, decoder.bias
+    assert isinstance(decoder, torch.nn.Linear), "an autoencoder's layers are dense"
+    return decoder.weight, decoder.bias
+
+
+# The kinds of pretraining: what trains one layer of one seed.
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of one seed that is to be pretrained: `blocks[index]`, on its device.
+
+    `blocks` are all that are pretrained; `inputs` are what the layer is fed, [N, ...].
+    """
+
+    config: Mapping[str, Any]
+    blocks: Sequence[Block]
+    index: int
+    settings: LayerSettings
+    generator: GeneratorFactory
+    inputs: Tensor
+    num_classes: int
+
+    @property
+    def block(self) -> Block:
+        return self.blocks[self.index]
+
+    def fill(self, values: Tensor) -> object:
+        """Initializes a weight that stands beside the network while the layer is trained."""
+        generator = self.generator("decoder", 0)
+        return weight_filler(self.config["init"], self.config["activation"], generator)(values)
+
+
+def _autoencoder(layer: Layer) -> Trainee:
+    keys = layer.config["pretraining"]
+    corruption = make_corruption(keys.get("corruption", "none"), keys.get("corruption_level", 0.0))
+    return LayerAutoencoder(
+        layer.block,
+        make_decoder(keys["decoder"], layer.block, layer.fill),
+        reconstruction=make_reconstruction(keys["loss"]),
+        corruption=corruption,
+        optimizer=layer.settings.optimizer,
+        lr=layer.settings.lr,
+        batch_size=layer.settings.batch_size,
+        generator=layer.generator,
+    )
+
+
+def _rbm(layer: Layer) -> Trainee:
+    keys = layer.config["pretraining"]
+    names = ("cd_steps", "persistent", "momentum", "final_momentum", "momentum_switch")
+    settings = RbmSettings(
+        lr=layer.settings.lr,
+        batch_size=layer.settings.batch_size,
+        weight_cost=keys["weight_cost"],
+        **{name: keys[name] for name in names},
+    )
+    return RbmTrainee(
+        layer.block,
+        layer.generator,
+        settings,
+        visible=visible_units(keys, layer.blocks, layer.index),
+        hidden=keys["hidden"],
+        mean_field=keys["mean_field"],
+        where=where(layer.index),
+    )
+
+
+def visible_units(keys: Mapping[str, Any], blocks: Sequence[Block], index: int) -> str:
+    """Higher layers see probabilities as Bernoulli units, and anything else as Gaussian ones."""
+    if not index:
+        return str(keys["visible"])
+    below = blocks[index - 1]
+    probabilities = isinstance(below.activation, nn.Sigmoid) and not below.output_is_normalized
+    return "bernoulli" if probabilities else "gaussian"
+
+
+def _supervised(layer: Layer) -> Trainee:
+    return SupervisedLayer(
+        layer.block,
+        temporary_classifier(layer.block, layer.inputs, layer.num_classes, layer.fill),
+        optimizer=layer.settings.optimizer,
+        lr=layer.settings.lr,
+        batch_size=layer.settings.batch_size,
+        generator=layer.generator,
+    )
+
+
+def where(index: int) -> str:
+    """How errors name a layer, counted from 0 here and from 1 there."""
+    return f"layer {index + 1}"
+
+
+KINDS: dict[str, Callable[[Layer], Trainee]] = {
+    "autoencoder": _autoencoder,
+    "denoising_autoencoder": _autoencoder,
+    "rbm": _rbm,
+    "supervised": _supervised,
+}
+
+
+# One layer of every seed, pretrained together as one LightningModule.
+
+
+Row = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Fed:
+    """What a layer of one seed is fed: all training inputs, some of them to measure on, validation.
+
+    Each is (inputs [N, ...], labels [N]).
+    """
+
+    train: Labelled
+    measured: Labelled
+    val: Labelled
+
+    def through(self, layer: Callable[[Tensor], Tensor]) -> "Fed":
+        """What the next layer is fed."""
+        train, measured, val = (
+            (layer(inputs), labels) for inputs, labels in (self.train, self.measured, self.val)
+        )
+        return Fed(train, measured, val)
+
+
+class LayerPhase(WholeEpochs):
+    """Trains one layer of every seed, an epoch per `training_step`, on the machine's workers.
+
+    After `trainer.fit`, `curves` holds for each seed a row per epoch: `epoch` from 1, the running
+    mean `loss`, and the trainee's monitors. `report` is called with each epoch and the mean of its
+    rows over seeds, `tick` with 1 after an epoch of one seed.
+    """
+
+    def __init__(
+        self,
+        trainees: Mapping[int, Trainee],
+        fed: Mapping[int, Fed],
+        *,
+        num_workers: int,
+        report: Callable[[int, Row], None],
+        tick: Callable[[int], None],
+    ) -> None:
+        super().__init__()
+        self.trainees, self.fed, self.num_workers = trainees, fed, num_workers
+        self.report, self.tick = report, tick
+        self.seeds = list(trainees)
+        self.curves: dict[int, list[Row]] = {seed: [] for seed in self.seeds}
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> None:
+        """One epoch of the layer of every seed."""
+        epoch = self.epoch
+
+        def train(seed: int) -> float:
+            inputs, labels = self.fed[seed].train
+            trainee = self.trainees[seed]
+            loss = trainee.train_epoch(inputs, labels, epoch=epoch, tick=lambda: None)
+            self.tick(1)
+            return loss
+
+        losses = on_workers(train, self.seeds, self.num_workers)
+        for seed, loss in zip(self.seeds, losses, strict=True):
+            self.curves[seed].append({"epoch": epoch + 1, "loss": loss})
+
+    def validation_step(self, batch: Tensor, batch_idx: int) -> None:
+        """The monitors of every seed."""
+        epoch = self.epoch
+
+        def measure(seed: int) -> Row:
+            fed = self.fed[seed]
+            return self.trainees[seed].measure(fed.measured, fed.val, epoch=epoch)
+
+        monitors = on_workers(measure, self.seeds, self.num_workers)
+        for seed, row in zip(self.seeds, monitors, strict=True):
+            self.curves[seed][-1] |= row
+        self._report(epoch)
+
+    def _report(self, epoch: int) -> None:
+        rows = [self.curves[seed][epoch] for seed in self.seeds]
+        means = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
+        self.report(epoch + 1, means)
+
+    def training_state(self) -> dict[str, Any]:
+        """All that the layer has come to after as many epochs as its curves have, for `take_up`."""
+        return {
+            "curves": {str(seed): rows for seed, rows in self.curves.items()},
+            "trainees": {str(seed): each.state_dict() for seed, each in self.trainees.items()},
+        }
+
+    def take_up(self, state: Mapping[str, Any]) -> None:
+        """Goes on from a `training_state` of the same seeds; reports its epochs."""
+        for seed in self.seeds:
+            self.trainees[seed].load_state_dict(state["trainees"][str(seed)])
+            self.curves[seed] = list(state["curves"][str(seed)])
+        self.epochs_done = len(self.curves[self.seeds[0]])
+        for epoch in range(self.epochs_done):
+            self._report(epoch)
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who is told of what happens while layers are trained.
+
+    `report(layer, epoch, numbers)`: the mean over seeds of an epoch's monitors; `finished(layer,
+    trainee, val)`: a layer of the first seed and what it is fed on validation; `tick(1)`: an epoch
+    of a layer of one seed. Layers and epochs count from 1.
+    """
+
+    report: Callable[[int, int, Row], None] = lambda layer, epoch, numbers: None
+    finished: Callable[[int, Trainee, torch.Tensor], None] = lambda layer, trainee, val: None
+    tick: Callable[[int], None] = lambda count: None
+
+
+class Course:
+    """How far a pretraining is: the state of each layer so far, as `LayerPhase` gives it.
+
+    Starts from the `layers` of an earlier attempt, the last of which may be unfinished. `save` is
+    called after every epoch with what gives the layers by then.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Mapping[str, Any]] = (),
+        save: Callable[[Callable[[], list[Any]]], None] = lambda layers: None,
+    ) -> None:
+        self._earlier, self._save = list(layers), save
+        self._passed: list[Mapping[str, Any]] = []
+
+    def follow(self, phase: LayerPhase, index: int) -> None:
+        """Has the phase of layer `index` go on from its state, and saved while it trains.
+
+        `UnfitCheckpoint` if the state is not one of such a phase.
+        """
+        if index < len(self._earlier):
+            with fitting():
+                phase.take_up(self._earlier[index])
+        phase.after_epoch = lambda: self._save(lambda: [*self._passed, phase.training_state()])
+
+    def passed(self, phase: LayerPhase) -> None:
+        """The phase is at its end."""
+        self._passed.append(phase.training_state())
+
+
+def pretrain(
+    config: Mapping[str, Any],
+    data: Data,
+    networks: Mapping[int, Network],
+    *,
+    trainer: Callable[[int], lightning.Trainer],
+    num_workers: int,
+    watch: Watch,
+    course: Course | None = None,
+) -> dict[int, list[Row]]:
+    """Pretrains `networks`, one a seed, on their device, in place.
+
+    Returns for each seed a row per layer and epoch. `data` are normalized, `data.train` what the
+    layers are trained on; labels are looked at by `supervised` alone. `trainer` makes a Trainer
+    for a number of epochs. `course` says from where to go on, and is told how far it is.
+    """
+    course = course or Course()
+    keys = config["pretraining"]
+    blocks = {seed: blocks_to_pretrain(config, network) for seed, network in networks.items()}
+    depth = len(next(iter(blocks.values())))
+    start = Fed(_labelled(data.train), _measured(data), _labelled(data.val))
+    fed = dict.fromkeys(networks, start)
+    rows: dict[int, list[Row]] = {seed: [] for seed in networks}
+    trained: dict[int, list[Trainee]] = {seed: [] for seed in networks}
+    for index, settings in enumerate(layer_settings(keys, depth)):
+        trainees = {
+            seed: KINDS[keys["name"]](
+                Layer(
+                    config,
+                    blocks[seed],
+                    index,
+                    settings,
+                    generators(config, seed, index),
+                    fed[seed].train[0],
+                    data.num_classes,
+                )
+            )
+            for seed in networks
+        }
+
+        def report(epoch: int, row: Row, layer: int = index + 1) -> None:
+            watch.report(layer, epoch, row)
+
+        phase = LayerPhase(trainees, fed, num_workers=num_workers, report=report, tick=watch.tick)
+        course.follow(phase, index)
+        if left := settings.epochs - phase.epochs_done:
+            trainer(left).fit(phase)
+        course.passed(phase)
+        first = next(iter(networks))
+        watch.finished(index + 1, trainees[first], fed[first].val[0])
+        for seed, trainee in trainees.items():
+            trainee.write_back()
+            trained[seed].append(trainee)
+            rows[seed] += [{"layer": index + 1, **row} for row in phase.curves[seed]]
+            if index + 1 < depth:
+                fed[seed] = fed[seed].through(trainee.hidden)
+    for seed, network in networks.items():
+        if isinstance(network, Autoencoder):
+            unroll(network, trained[seed])
+    return rows
+
+
+def _labelled(split: Split) -> tuple[torch.Tensor, torch.Tensor]:
+    return split.inputs, split.labels
+
+
+def _measured(data: Data) -> tuple[torch.Tensor, torch.Tensor]:
+    """Training examples to measure on, spread over the split: as many as validation has."""
+    total = len(data.train)
+    count = min(total, len(data.val))
+    indices = torch.arange(count, device=data.train.labels.device) * total // count
+    return data.train.inputs[indices], data.train.labels[indices]
+
+
+def generators(config: Mapping[str, Any], seed: int, index: int) -> GeneratorFactory:
+    """The streams of one layer of one seed, pinned as the initialization is, of which it is part.
+
+    Drawn on the CPU, so that they are the same on each device.
+    """
+    own = Streams(config["streams"]).seed(seed, "initialization")
+
+    def generator(purpose: str, epoch: int) -> torch.Generator:
+        name = f"pretraining layer {index + 1} {purpose}"
+        return torch.Generator().manual_seed(stream_seed(own, name, epoch))
+
+    return generator

@@ -1,0 +1,210 @@
+"""Pretraining as a stage of a cell: the weights that its seeds start from, trained once, kept."""
+
+import json
+import logging
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from study.config.configuration import Config
+from study.data import Data, prepare
+from study.files import remove
+from study.networks import Network, build_network
+from study.outputs.checkpoint import Checkpoint, Checkpoints
+from study.outputs.provenance import code_and_machine
+from study.tensorboard import CellWriter, open_writer
+from study.tensorboard.pretraining import watch_on
+from study.training.build import DTYPES, initial_network, workers
+from study.training.pretraining.cache import (
+    Pretrained,
+    Result,
+    State,
+    cache_directory,
+    kept,
+    pretrained,
+    pretraining_signature,
+)
+from study.training.pretraining.greedy import Course, pretrain
+from study.training.pretraining.settings import blocks_to_pretrain, num_epochs, num_updates
+from study.training.trainer import make_trainer
+
+_log = logging.getLogger(__name__)
+
+
+def is_pretrained(config: Mapping[str, Any]) -> bool:
+    """Whether the networks of a configuration start from pretrained weights."""
+    keys = config["pretraining"]
+    return keys["name"] != "none" and not keys["equal_budget"]
+
+
+def epochs_of(
+    config: Mapping[str, Any], network: Network, *, num_train: int, num_whole: int
+) -> tuple[int, int]:
+    """Epochs of training of each replica, and of pretraining of each seed.
+
+    With `pretraining.equal_budget` training has as many epochs more as hold the updates that
+    pretraining would have had, rounded up. `num_train` images are trained on, and `num_whole` are
+    pretrained on where no labels are needed.
+    """
+    keys, epochs = config["pretraining"], config["trainer"]["max_epochs"]
+    if keys["name"] == "none":
+        return epochs, 0
+    num_layers = len(blocks_to_pretrain(config, network))
+    if not keys["equal_budget"]:
+        return epochs, num_epochs(keys, num_layers)
+    examples = num_train if keys["name"] == "supervised" else num_whole
+    updates = num_updates(keys, num_layers, examples)
+    per_epoch = num_train // min(config["batch_size"], num_train)
+    return epochs + math.ceil(updates / per_epoch), 0
+
+
+def with_equal_budget(config: Config, data: Data) -> Config:
+    """The configuration with the epochs that `epochs_of` gives it."""
+    if not config["pretraining"].get("equal_budget", False):
+        return config
+    network = build_network(config, data.input_shape, data.num_classes)
+    whole = len(training_data(config, data).train)
+    epochs, _ = epochs_of(config, network, num_train=len(data.train), num_whole=whole)
+    return config | {"trainer": config["trainer"] | {"max_epochs": epochs}}
+
+
+def training_data(config: Mapping[str, Any], data: Data) -> Data:
+    """What layers are pretrained on: the whole training split where no labels are needed."""
+    if config["pretraining"]["name"] == "supervised" or config["data"]["train_size"] is None:
+        return data
+    dtype = DTYPES[config["trainer"]["precision"]]
+    whole = config["data"] | {"train_size": None}
+    return prepare(whole, dtype=dtype, device=data.train.inputs.device)
+
+
+class StartingWeights:
+    """The weights that a cell's seeds start from, where they are pretrained.
+
+    `study` is the directory whose cells share them. `elapsed` is the time that this process spent
+    on them.
+    """
+
+    def __init__(
+        self, config: Config, data: Data, study: Path, tick: Callable[[int], None]
+    ) -> None:
+        self.config, self.data, self.study, self.tick = config, data, study, tick
+        self.elapsed = 0.0
+        self._found: dict[int, Pretrained] = {}
+
+    def of(self, seeds: Iterable[int]) -> dict[int, State]:
+        """The state of each seed's plain network; empty where nothing is pretrained."""
+        if not is_pretrained(self.config):
+            return {}
+        started = time.perf_counter()
+        if lacking := [seed for seed in seeds if seed not in self._found]:
+            found = pretrained(self._directory, self._signature, lacking, self._train)
+            self._found |= found
+            for seed, one in found.items():
+                if not one.is_finite:
+                    _log.warning("the pretraining of seed %s diverged: lower pretraining.lr", seed)
+        self.elapsed += time.perf_counter() - started
+        return {seed: self._found[seed].state for seed in seeds}
+
+    @property
+    def _signature(self) -> str:
+        return pretraining_signature(self.config, self.data.fingerprint)
+
+    @property
+    def _directory(self) -> Path:
+        kind = self.config["pretraining"]["name"]
+        return cache_directory(self.study, kind, self._signature)
+
+    def record(self) -> dict[str, Any]:
+        """What a cell's record says of them: seconds of all seeds, updates of each, and hashes.
+
+        Of all its seeds, copied ones too, as far as their weights are kept.
+        """
+        found = dict(self._found)
+        if is_pretrained(self.config):
+            for seed in self.config["seeds"]:
+                one = found.get(seed) or kept(self._directory, self._signature, seed)
+                found |= {seed: one} if one else {}
+        numbers: dict[str, Any] = {
+            "pretraining_seconds": round(sum(one.seconds for one in found.values()), 3),
+            "pretraining_updates": max((one.updates for one in found.values()), default=0),
+        }
+        if found:
+            numbers["pretraining"] = {
+                "signature": self._signature,
+                "sha256": {str(seed): found[seed].header["sha256"] for seed in sorted(found)},
+                "weights_sha256": {str(seed): found[seed].weights_sha256 for seed in sorted(found)},
+            }
+        return numbers
+
+    def _train(self, seeds: list[int], checkpoint: Checkpoint | None) -> Result:
+        """Pretrains those seeds together, on the data's device, from the checkpoint on."""
+        config, data = self.config, training_data(self.config, self.data)
+        dtype, device = DTYPES[config["trainer"]["precision"]], data.train.inputs.device
+        networks = {
+            seed: initial_network(config, self.data, seed).to(device=device, dtype=dtype)
+            for seed in seeds
+        }
+        earlier = checkpoint.state["seconds"] if checkpoint else 0.0
+        with ExitStack() as stack:
+            writer = self._writer(stack, seeds)
+            rows = pretrain(
+                config,
+                data,
+                networks,
+                trainer=lambda epochs: make_trainer(config, max_epochs=epochs),
+                num_workers=workers(device, torch.get_num_threads()),
+                watch=watch_on(writer, data.input_shape, self.tick),
+                course=self._course(seeds, checkpoint, earlier),
+            )
+        states = {
+            seed: {name: value.cpu() for name, value in network.state_dict().items()}
+            for seed, network in networks.items()
+        }
+        depth = len(blocks_to_pretrain(config, networks[seeds[0]]))
+        made = self._made | {"seeds": ",".join(map(str, seeds))}
+        if checkpoint:
+            made["resumed"] = json.dumps(_resumed(checkpoint))
+        updates = num_updates(config["pretraining"], depth, len(data.train))
+        return Result(states, rows, updates, made, earlier)
+
+    @property
+    def _made(self) -> dict[str, str]:
+        """Where pretraining takes place, as far as it can change last bits."""
+        return {
+            "device": str(self.data.train.inputs.device),
+            "threads": str(torch.get_num_threads()),
+            "torch": str(code_and_machine()["packages"]["torch"]),
+        }
+
+    def _writer(self, stack: ExitStack, seeds: list[int]) -> CellWriter | None:
+        """TensorBoard's, on a run of its own; what an earlier attempt wrote is written again."""
+        if self.config["outputs"]["tensorboard"] == "none":
+            return None
+        run = self._directory / f"seeds={'-'.join(map(str, seeds[:8]))}"
+        for left in run.glob("events.out.tfevents.*"):
+            remove(left)
+        return stack.enter_context(open_writer(run))
+
+    def _course(self, seeds: list[int], checkpoint: Checkpoint | None, earlier: float) -> Course:
+        """Where to go on, and how to keep what is reached."""
+        seconds = self.config["trainer"].get("checkpoint_seconds")
+        checkpoints = Checkpoints(self._directory, self._signature, seconds)
+        resumed = _resumed(checkpoint) if checkpoint else []
+        record = {"seeds": seeds, "made": self._made, "resumed": resumed}
+        started = time.perf_counter()
+
+        def save(layers: Callable[[], list[Any]]) -> None:
+            spent = earlier + time.perf_counter() - started
+            checkpoints.offer(lambda: (record, {"layers": layers(), "seconds": spent}))
+
+        return Course(checkpoint.state["layers"] if checkpoint else (), save)
+
+
+def _resumed(checkpoint: Checkpoint) -> list[dict[str, str]]:
+    """Where each part of a pretraining was made that an attempt went on from."""
+    return [*checkpoint.record["resumed"], checkpoint.record["made"]]

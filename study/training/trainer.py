@@ -1,0 +1,89 @@
+"""Lightning's Trainer as every training here uses it, and the device it trains on."""
+
+import logging
+import warnings
+from collections.abc import Sequence
+
+import lightning
+import torch
+from lightning.pytorch.plugins.environments import LightningEnvironment
+
+from study.config.configuration import Config
+from study.errors import InputError
+
+
+def device_of(accelerator: str) -> torch.device:
+    """The device that `trainer.accelerator` means: `auto` is CUDA where there is one, else CPU.
+
+    Of several GPUs it is the process's current one, the first unless `own_gpu` chose another.
+    """
+    if accelerator == "auto":
+        accelerator = "cuda" if torch.cuda.is_available() else "cpu"
+    available = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not available[accelerator]:
+        here = ", ".join(name for name, there in available.items() if there)
+        raise InputError(f"trainer.accelerator={accelerator}: this machine has none; it has {here}")
+    if accelerator == "cuda":
+        return torch.device("cuda", torch.cuda.current_device())
+    return torch.device(accelerator)
+
+
+def make_trainer(
+    config: Config, *, max_epochs: int, callbacks: Sequence[lightning.Callback] = ()
+) -> lightning.Trainer:
+    """Lightning's Trainer with all that it would write or guess turned off.
+
+    The environment is given, or a Slurm allocation would be taken for distributed training.
+    """
+    _quieten_lightning()
+    device = device_of(config["trainer"]["accelerator"])
+    precision = config["trainer"]["precision"]
+    set_tf32(precision == "tf32")
+    return lightning.Trainer(
+        accelerator="gpu" if device.type == "cuda" else device.type,
+        devices=[device.index] if device.type == "cuda" else 1,
+        max_epochs=max_epochs,
+        precision="32-true" if precision == "tf32" else precision,
+        deterministic=True,
+        plugins=[LightningEnvironment()],
+        callbacks=list(callbacks),
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        inference_mode=False,
+    )
+
+
+def check_precision(precision: str, device: torch.device) -> None:
+    """Raises `InputError` for TF32 elsewhere than on a CUDA device, which alone has it."""
+    if precision == "tf32" and device.type != "cuda":
+        raise InputError(
+            f"trainer.precision=tf32 is for CUDA devices, and this cell trains on {device.type}; "
+            "use trainer.precision=32-true"
+        )
+
+
+def set_tf32(allowed: bool) -> None:
+    """Whether CUDA multiplies float32 matrices, and convolves, with 10 bits of mantissa.
+
+    PyTorch would by default convolve so and not multiply: here `32-true` is float32 throughout.
+    """
+    kind = "tf32" if allowed else "ieee"
+    torch.backends.cuda.matmul.fp32_precision = kind
+    torch.backends.cudnn.conv.fp32_precision = kind  # type: ignore[attr-defined]
+
+
+def _quieten_lightning() -> None:
+    """Lightning says what it found and what it uses, and that it was not started by Slurm's `srun`.
+
+    It also calls PyTorch's old pytree names.
+    """
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", "The `srun` command is available")
+    warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)", FutureWarning)

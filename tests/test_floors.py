@@ -1,0 +1,68 @@
+"""The house: its wings in order, each of which imports lower ones only, and no loose files."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+FLOORS = """
+errors locks files console networks config data outputs training analysis probes tensorboard report
+launch theory
+""".split()  # noqa: SIM905
+"""From the ground up. Above them stand `__main__` and the packages beside this one."""
+FILES = {"__init__.py", "__main__.py", "console.py", "errors.py", "files.py", "locks.py"}
+BESIDE = ("benchmarks", "clusters", "docs", "faults", "tests")
+"""What no room of the package may know."""
+NOT_YET = {
+    "study/analysis/claims/partners.py imports theory",
+    "study/config/completion.py imports data",
+    "study/console.py imports config",
+    "study/networks/models.py imports config",
+    "study/networks/network.py imports config",
+    "study/networks/registry.py imports config",
+    "study/outputs/load.py imports analysis",
+    "study/outputs/verify.py imports launch",
+    "study/report/command.py imports docs",
+    "study/training/build.py imports probes",
+    "study/training/population.py imports probes",
+    "study/training/pretraining/stage.py imports tensorboard",
+}
+
+
+def upward(path: Path) -> Iterator[str]:
+    """The imports of a module, lazy ones too, that go to its own floor's wings above."""
+    name = path.relative_to(ROOT).as_posix()
+    floor = FLOORS.index(path.relative_to(ROOT / "study").parts[0].removesuffix(".py"))
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        match node:
+            case ast.ImportFrom(module="study", names=names):
+                modules = [f"study.{alias.name}" for alias in names]
+            case ast.ImportFrom(module=str(module)):
+                modules = [module]
+            case ast.Import(names=names):
+                modules = [alias.name for alias in names]
+            case _:
+                continue
+        for module in modules:
+            package, _, rest = module.partition(".")
+            wing = rest.partition(".")[0]
+            above = package == "study" and wing in FLOORS and FLOORS.index(wing) > floor
+            if above or package in BESIDE:
+                yield f"{name} imports {wing if above else package}"
+
+
+def test_every_room_imports_lower_floors_only() -> None:
+    paths = [path for wing in FLOORS for path in (ROOT / "study" / wing).rglob("*.py")]
+    paths += [ROOT / "study" / f"{wing}.py" for wing in FLOORS]
+    found = {line for path in paths if path.exists() for line in upward(path)}
+    assert found == NOT_YET
+
+
+def test_no_file_is_loose() -> None:
+    assert {path.name for path in (ROOT / "study").glob("*.py")} - {
+        "environment.py",
+        "installation.py",
+    } == FILES
+    assert {
+        path.name for path in (ROOT / "study").iterdir() if (path / "__init__.py").exists()
+    } == (set(FLOORS) - {name.removesuffix(".py") for name in FILES})
