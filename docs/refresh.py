@@ -24,8 +24,8 @@ from docs.lecture.verdicts import inconsistencies, published_findings, stated_cl
 from study.console import Parser
 from study.errors import InputError
 from study.report.figures.style import save_figure
-from study.theory.activations.checklist import check
 from study.theory.activations.command import chosen_levels, printed
+from study.theory.activations.facts import check
 from study.theory.activations.figure import draw
 
 RUN = (

@@ -14,7 +14,6 @@ FILES = {"__init__.py", "__main__.py", "console.py", "errors.py", "files.py", "l
 BESIDE = ("benchmarks", "clusters", "docs", "faults", "tests")
 """What no room of the package may know."""
 NOT_YET = {
-    "study/analysis/claims/partners.py imports theory",
     "study/config/completion.py imports data",
     "study/console.py imports config",
     "study/networks/models.py imports config",

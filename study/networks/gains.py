@@ -52,6 +52,11 @@ def second_moment(activation: Mapping[str, Any] | str | nn.Module) -> float:
     return expectation(Tensor.square, activation)
 
 
+def mean_output(activation: Mapping[str, Any] | str | nn.Module) -> float:
+    """E f(z) for z as in `second_moment`: 0 of an activation that is zero-centred."""
+    return expectation(lambda values: values, activation)
+
+
 def expectation(
     function: Callable[[Tensor], Tensor], activation: Mapping[str, Any] | str | nn.Module
 ) -> float:

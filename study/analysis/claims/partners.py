@@ -15,7 +15,7 @@ from study.files import parse_json
 from study.outputs.records import CellRecord
 
 SHEET = ("mean_output", "gain")
-"""What `study activations` says of an activation, as `sheet.NAME`."""
+"""What `study activations` computes of an activation, as `sheet.NAME`."""
 FLAGS = "preflight.flags"
 
 
@@ -90,15 +90,15 @@ def _of_sheet(name: str, frames: Frames, cell: CellRecord) -> float:
 @lru_cache(maxsize=256)
 def _checked(level: str) -> dict[str, float]:
     from study.config.configuration import level_defaults
-    from study.theory.activations.checklist import check
+    from study.networks.gains import gain, mean_output
 
     try:
         name, *parts = level.split()
         changes = {key: parse_json(text) for key, text in (part.split("=", 1) for part in parts)}
-        facts = check(level_defaults("activation", name) | changes)
+        config = level_defaults("activation", name) | changes
+        return {"mean_output": mean_output(config), "gain": gain(config)}
     except (OSError, ValueError):
         raise NotDecidableError(f"activation={level} is not known to this version") from None
-    return {name: float(getattr(facts, name)) for name in SHEET}
 
 
 OWN: dict[str, Callable[[str, Frames, CellRecord], float]] = {

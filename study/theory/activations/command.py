@@ -13,7 +13,7 @@ from study.errors import InputError, unknown
 from study.files import parse_json, write_text
 
 if TYPE_CHECKING:
-    from study.theory.activations.checklist import Checklist
+    from study.theory.activations.facts import Checklist
     from study.theory.activations.table import Sheet
 
 Levels = dict[str, dict[str, Any]]
@@ -22,8 +22,8 @@ Levels = dict[str, dict[str, Any]]
 OUTPUT = Path("outputs/activation_sheet")
 
 _EPILOG = """\
-Nothing is trained. Every property is computed from the function itself, in float64; only the time
-needs a clock, and without it the same files come out each time.
+Nothing is trained. Mean and gain are computed, in float64; the other properties are facts that the
+tests check. Only the time needs a clock, and without it the same files come out each time.
 
 examples:
   study activations
@@ -75,7 +75,7 @@ def printed(arguments: Sequence[str]) -> str:
 def _checked(chosen: Levels) -> dict[str, Checklist]:
     """The checklist of each level; it needs PyTorch, which takes seconds to import."""
     with importing():
-        from study.theory.activations.checklist import check
+        from study.theory.activations.facts import check
     return {name: check(config) for name, config in chosen.items()}
 
 

@@ -9,12 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from torch import Tensor
 
 from study.networks.activations import make_activation
+from study.probes.slopes import slope_of
 from study.report.figures.style import styled
-from study.theory.activations.checklist import BESIDE, Checklist
-from study.theory.activations.lines import Line, in_float64, lines_of
+from study.theory.activations.facts import Checklist, Facts
 
 COLUMNS = 4
 WIDTH = 7.0
@@ -22,6 +21,9 @@ EDGE = 10.0
 """Panels show -EDGE to EDGE: softsign, the slowest of the levels, saturates at 9."""
 
 BOTTOM, TOP = -2.2, 3.2
+
+BESIDE = 1e-9
+"""How far from a kink both sides are drawn."""
 
 _F: dict[str, Any] = {"color": "C0", "label": "f(z)"}
 _SLOPE: dict[str, Any] = {"color": "C1", "linestyle": (0, (3, 1.2)), "label": "f'(z)"}
@@ -35,7 +37,7 @@ _SHADE: dict[str, Any] = {
 def draw(levels: Mapping[str, Mapping[str, Any]], sheet: Mapping[str, Checklist]) -> Figure:
     """A panel for every level, with f and f'; it is shaded where the activation saturates.
 
-    Maxout is drawn as a function of one of its linear pieces, with the others at 0.
+    Maxout is drawn as a function of one of its linear pieces, with the others at 0: as a ReLU.
     """
     columns = min(COLUMNS, len(levels))
     rows = math.ceil(len(levels) / columns)
@@ -44,7 +46,7 @@ def draw(levels: Mapping[str, Mapping[str, Any]], sheet: Mapping[str, Checklist]
         grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         panels = list(grid.flat)
         for (name, config), axes in zip(levels.items(), panels, strict=False):
-            _fill(axes, config, sheet[name])
+            _fill(axes, config, sheet[name].facts or Facts())
             axes.set_title(f"{name}, one piece" if config["name"] == "maxout" else name)
         for axes in panels[len(levels) :]:
             axes.remove()
@@ -58,27 +60,20 @@ def draw(levels: Mapping[str, Mapping[str, Any]], sheet: Mapping[str, Checklist]
     return figure
 
 
-def _fill(axes: Axes, config: Mapping[str, Any], facts: Checklist) -> None:
-    line = lines_of(in_float64(make_activation(config)))[0]
-    z = _points(facts)
-    for region in facts.saturated:
-        axes.axvspan(max(region.low, -EDGE), min(region.high, EDGE), zorder=0, **_SHADE)
-    axes.plot(z.tolist(), line.value(z).tolist(), zorder=3, **_F)
-    axes.plot(z.tolist(), _slopes(line, z, facts).tolist(), zorder=4, **_SLOPE)
-    axes.set(xlim=(-EDGE, EDGE), ylim=(BOTTOM, TOP), xticks=(-8, -4, 0, 4, 8), yticks=range(-2, 4))
-
-
-def _points(facts: Checklist) -> Tensor:
-    """Every tenth of a unit, every kink, and what is just beside it."""
-    breaks = [kink.place for kink in facts.kinks] + list(facts.jumps)
-    sides = [place + side for place in breaks for side in (-BESIDE, 0, BESIDE)]
+def _fill(axes: Axes, config: Mapping[str, Any], facts: Facts) -> None:
+    if config["name"] == "maxout":
+        config = {"name": "relu" if config["pieces"] > 1 else "identity"}
+    module = make_activation(config).double()
+    kinks = [kink.place for kink in facts.kinks]
+    sides = [place + side for place in (*kinks, *facts.jumps) for side in (-BESIDE, 0, BESIDE)]
     even = torch.arange(-10 * EDGE, 10 * EDGE + 1, dtype=torch.float64) / 10
-    return torch.cat([even, torch.tensor(sides, dtype=torch.float64)]).round(decimals=12).unique()
-
-
-def _slopes(line: Line, z: Tensor, facts: Checklist) -> Tensor:
-    """The slopes, with a gap at every kink, so that no stroke joins its two sides."""
-    slopes = line.slope(z)
-    for kink in facts.kinks:
-        slopes[(z - kink.place).abs() < BESIDE / 2] = math.nan
-    return slopes
+    z = torch.cat([even, torch.tensor(sides, dtype=torch.float64)]).round(decimals=12).unique()
+    slopes = slope_of(module, z)
+    for place in kinks:  # A gap, so that no stroke joins its two sides.
+        slopes[(z - place).abs() < BESIDE / 2] = math.nan
+    for low, high in facts.saturated:
+        axes.axvspan(max(low, -EDGE), min(high, EDGE), zorder=0, **_SHADE)
+    with torch.no_grad():
+        axes.plot(z.tolist(), module(z).tolist(), zorder=3, **_F)
+    axes.plot(z.tolist(), slopes.tolist(), zorder=4, **_SLOPE)
+    axes.set(xlim=(-EDGE, EDGE), ylim=(BOTTOM, TOP), xticks=(-8, -4, 0, 4, 8), yticks=range(-2, 4))

@@ -4,11 +4,10 @@ import csv
 import io
 import math
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from study.analysis.formats import align
-from study.theory.activations.checklist import Checklist, Kink
-from study.theory.activations.search import Interval
+from study.theory.activations.facts import Checklist, Facts, Interval, Kink
 
 Sheet = Mapping[str, Checklist]
 """The checklist of each level, by name."""
@@ -24,7 +23,17 @@ _MAXOUT = (
     "maxout: one linear piece varies and the others are 0, or all are equal. Its mean and gain are "
     "those of the largest of independent normals, its slope is the one along its largest piece."
 )
+_NOT_STATED = "not stated: FACTS in study/theory/activations/facts.py has no row of it."
 WIDTH = 108
+
+_CHECKS = ("continuous", "differentiable", "non-decreasing", "bounded", "zero-centred")
+_NUMBERS = ("saturated", "largest slope", "gain")
+_COLUMNS = (
+    *("continuous", "jumps", "differentiable", "kinks", "slopes_left", "slopes_right"),
+    *("non_decreasing", "turns", "lower_bound", "lower_attained", "upper_bound", "upper_attained"),
+    *("mean_output", "zero_centred", "saturated_from", "saturated_to", "largest_slope"),
+    *("largest_slope_attained", "largest_slope_from", "largest_slope_to", "gain", "relative_time"),
+)
 
 
 def write_markdown(
@@ -34,14 +43,26 @@ def write_markdown(
 
     `times` are relative to ReLU, `conditions` says how they were measured.
     """
-    checks, numbers = dict(_CHECKS), dict(_NUMBERS)
-    blocks = [_grid(sheet, checks), _grid(sheet, numbers)]
-    legend = [*_LEGEND, *([_MAXOUT] if any(name.split()[0] == "maxout" for name in sheet) else [])]
+    rows = {name: _texts(checklist) for name, checklist in sheet.items()}
+    legend = list(_LEGEND)
+    if any(name.split()[0] == "maxout" for name in sheet):
+        legend.append(_MAXOUT)
+    if any(checklist.facts is None for checklist in sheet.values()):
+        legend.append(_NOT_STATED)
     if times:
-        blocks[1][0].append("time")
-        for row in blocks[1][1:]:
-            row.append(f"{times[row[0]]:.2f}")
+        for name, row in rows.items():
+            row["time"] = f"{times[name]:.2f}"
         legend.append(f"time: {conditions}.")
+    blocks = [
+        [
+            ["activation", *columns],
+            *(
+                [name, *(row.get(column, "not stated") for column in columns)]
+                for name, row in rows.items()
+            ),
+        ]
+        for columns in (_CHECKS, (*_NUMBERS, *(["time"] if times else [])))
+    ]
     lines = (textwrap.fill(f"- {line}", WIDTH, subsequent_indent="  ") for line in legend)
     return "\n\n".join([*map(align, blocks), "\n".join(lines)]) + "\n"
 
@@ -49,14 +70,14 @@ def write_markdown(
 def write_csv(sheet: Sheet, times: Mapping[str, float] | None = None) -> str:
     """A line for each activation. Places and intervals stand apart by `;`.
 
-    A bound that does not exist is `inf` or `-inf`; `relative_time` is empty if not measured.
+    A bound that does not exist is `inf` or `-inf`; what is not stated or measured is empty.
     """
     stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["activation", *_COLUMNS, "relative_time"])
-    for name, facts in sheet.items():
-        row = [write(facts) for write in _COLUMNS.values()]
-        writer.writerow([name, *row, _digits(times[name]) if times else ""])
+    writer = csv.DictWriter(stream, ["activation", *_COLUMNS], lineterminator="\n")
+    writer.writeheader()
+    for name, checklist in sheet.items():
+        time = {"relative_time": _digits(times[name])} if times else {}
+        writer.writerow({"activation": name, **_values(checklist), **time})
     return stream.getvalue()
 
 
@@ -69,86 +90,68 @@ def number(value: float, digits: int = 4) -> str:
     return f"{round(value, 6) + 0.0:.{digits}g}".replace("inf", "∞")
 
 
-def _grid(sheet: Sheet, columns: Mapping[str, Callable[[Checklist], str]]) -> list[list[str]]:
-    rows = [[name, *(write(facts) for write in columns.values())] for name, facts in sheet.items()]
-    return [["activation", *columns], *rows]
+def _texts(checklist: Checklist) -> dict[str, str]:
+    """The cells of both tables."""
+    zero_centred, mean = _truth(_is_zero(checklist)), number(checklist.mean_output)
+    computed = {"zero-centred": f"{zero_centred}: {mean}", "gain": f"{checklist.gain:.4f}"}
+    facts = checklist.facts
+    if facts is None:
+        return computed
+    kinks = _some(
+        f"{number(at)} ({number(left)}, {number(right)})" for at, left, right in facts.kinks
+    )
+    turns = f"no: at {_some(map(number, facts.turns))}" if facts.turns else "no"
+    return computed | {
+        "continuous": f"no: at {_some(map(number, facts.jumps))}" if facts.jumps else "yes",
+        "differentiable": f"no: at {kinks}" if kinks else "no" if facts.jumps else "yes",
+        "non-decreasing": "yes" if facts.non_decreasing else turns,
+        "bounded": _bounded(facts),
+        "saturated": _some(map(_region, facts.saturated)) or "nowhere",
+        "largest slope": _largest_slope(facts),
+    }
 
 
-def _continuous(facts: Checklist) -> str:
-    return "yes" if facts.continuous else f"no: at {_places(facts.jumps)}"
-
-
-def _differentiable(facts: Checklist) -> str:
-    kinks = _some(map(_kink, facts.kinks))
-    if kinks:
-        return f"no: at {kinks}"
-    return "yes" if facts.differentiable else "no"
-
-
-def _kink(kink: Kink) -> str:
-    return f"{number(kink.place)} ({number(kink.left)}, {number(kink.right)})"
-
-
-def _non_decreasing(facts: Checklist) -> str:
-    if facts.non_decreasing:
-        return "yes"
-    return f"no: at {_places(facts.turns)}" if facts.turns else "no"
-
-
-def _bounded(facts: Checklist) -> str:
-    below, above = math.isfinite(facts.lower.value), math.isfinite(facts.upper.value)
+def _bounded(facts: Facts) -> str:
+    below, above = math.isfinite(facts.lower), math.isfinite(facts.upper)
     if not below and not above:
         return "no"
     side = "yes" if below and above else "below" if below else "above"
-    opening = "[" if facts.lower.attained else "("
-    closing = "]" if facts.upper.attained else ")"
-    return f"{side}: {opening}{number(facts.lower.value)}, {number(facts.upper.value)}{closing}"
-
-
-def _zero_centred(facts: Checklist) -> str:
-    return "yes: 0" if facts.zero_centred else f"no: {number(facts.mean_output)}"
-
-
-def _saturated(facts: Checklist) -> str:
-    return _some(map(_region, facts.saturated)) or "nowhere"
+    opening = "[" if facts.lower_attained else "("
+    closing = "]" if facts.upper_attained else ")"
+    return f"{side}: {opening}{number(facts.lower)}, {number(facts.upper)}{closing}"
 
 
 def _region(region: Interval) -> str:
-    if region == Interval(-math.inf, math.inf):
+    low, high = region
+    if math.isinf(low) and math.isinf(high):
         return "everywhere"
-    if math.isinf(region.low):
-        return f"z < {number(region.high)}"
-    if math.isinf(region.high):
-        return f"z > {number(region.low)}"
-    return f"{number(region.low)} < z < {number(region.high)}"
+    if math.isinf(low):
+        return f"z < {number(high)}"
+    if math.isinf(high):
+        return f"z > {number(low)}"
+    return f"{number(low)} < z < {number(high)}"
 
 
-def _largest_slope(facts: Checklist) -> str:
-    steepest = facts.steepest
-    if math.isinf(steepest.value):
+def _largest_slope(facts: Facts) -> str:
+    if math.isinf(facts.largest_slope):
         return "no bound"
-    if steepest.attained:
-        where = _some(_place(region, facts.kinks) for region in steepest.where)
+    if facts.slope_attained:
+        where = _some(_place(region, facts.kinks) for region in facts.steepest)
     else:
-        ends = [end for region in steepest.where for end in (region.low, region.high)]
-        where = "as z to " + ", ".join(number(end) for end in ends if math.isinf(end))
-    return f"{number(steepest.value)} {where}"
+        where = "as z to " + ", ".join(number(end) for end, _ in facts.steepest)
+    return f"{number(facts.largest_slope)} {where}"
 
 
 def _place(region: Interval, kinks: Sequence[Kink]) -> str:
     """`at 1.414`, `for z > 0`, or the side of a kink on which the slope is the larger one."""
-    if region.low < region.high:
+    low, high = region
+    if low < high:
         text = _region(region)
         return text if text == "everywhere" else f"for {text}"
-    for kink in kinks:
-        if abs(region.low - kink.place) < 1e-5 and abs(kink.left) != abs(kink.right):
-            side = "left" if abs(kink.left) > abs(kink.right) else "right"
-            return f"{side} of {number(kink.place)}"
-    return f"at {number(region.low)}"
-
-
-def _places(places: Iterable[float]) -> str:
-    return _some(map(number, places))
+    for place, left, right in kinks:
+        if low == place and abs(left) != abs(right):
+            return f"{'left' if abs(left) > abs(right) else 'right'} of {number(place)}"
+    return f"at {number(low)}"
 
 
 def _some(texts: Iterable[str]) -> str:
@@ -157,18 +160,40 @@ def _some(texts: Iterable[str]) -> str:
     return ", ".join(texts if len(texts) <= 4 else [*texts[:3], "..."])
 
 
-_CHECKS: dict[str, Callable[[Checklist], str]] = {
-    "continuous": _continuous,
-    "differentiable": _differentiable,
-    "non-decreasing": _non_decreasing,
-    "bounded": _bounded,
-    "zero-centred": _zero_centred,
-}
-_NUMBERS: dict[str, Callable[[Checklist], str]] = {
-    "saturated": _saturated,
-    "largest slope": _largest_slope,
-    "gain": lambda facts: f"{facts.gain:.4f}",
-}
+def _values(checklist: Checklist) -> dict[str, str]:
+    """The cells of the CSV file."""
+    computed = {
+        "mean_output": _digits(checklist.mean_output),
+        "zero_centred": _truth(_is_zero(checklist)),
+        "gain": _digits(checklist.gain),
+    }
+    facts = checklist.facts
+    if facts is None:
+        return computed
+    return computed | {
+        "continuous": _truth(not facts.jumps),
+        "jumps": _list(facts.jumps),
+        "differentiable": _truth(not facts.jumps and not facts.kinks),
+        "kinks": _list(kink.place for kink in facts.kinks),
+        "slopes_left": _list(kink.left for kink in facts.kinks),
+        "slopes_right": _list(kink.right for kink in facts.kinks),
+        "non_decreasing": _truth(facts.non_decreasing),
+        "turns": _list(facts.turns),
+        "lower_bound": _digits(facts.lower),
+        "lower_attained": _truth(facts.lower_attained),
+        "upper_bound": _digits(facts.upper),
+        "upper_attained": _truth(facts.upper_attained),
+        "saturated_from": _list(low for low, _ in facts.saturated),
+        "saturated_to": _list(high for _, high in facts.saturated),
+        "largest_slope": _digits(facts.largest_slope),
+        "largest_slope_attained": _truth(facts.slope_attained),
+        "largest_slope_from": _list(low for low, _ in facts.steepest),
+        "largest_slope_to": _list(high for _, high in facts.steepest),
+    }
+
+
+def _is_zero(checklist: Checklist) -> bool:
+    return abs(checklist.mean_output) < 1e-6
 
 
 def _truth(value: bool) -> str:
@@ -181,28 +206,3 @@ def _digits(value: float) -> str:
 
 def _list(values: Iterable[float]) -> str:
     return ";".join(map(_digits, values))
-
-
-_COLUMNS: dict[str, Callable[[Checklist], str]] = {
-    "continuous": lambda facts: _truth(facts.continuous),
-    "jumps": lambda facts: _list(facts.jumps),
-    "differentiable": lambda facts: _truth(facts.differentiable),
-    "kinks": lambda facts: _list(kink.place for kink in facts.kinks),
-    "slopes_left": lambda facts: _list(kink.left for kink in facts.kinks),
-    "slopes_right": lambda facts: _list(kink.right for kink in facts.kinks),
-    "non_decreasing": lambda facts: _truth(facts.non_decreasing),
-    "turns": lambda facts: _list(facts.turns),
-    "lower_bound": lambda facts: _digits(facts.lower.value),
-    "lower_attained": lambda facts: _truth(facts.lower.attained),
-    "upper_bound": lambda facts: _digits(facts.upper.value),
-    "upper_attained": lambda facts: _truth(facts.upper.attained),
-    "mean_output": lambda facts: _digits(facts.mean_output),
-    "zero_centred": lambda facts: _truth(facts.zero_centred),
-    "saturated_from": lambda facts: _list(region.low for region in facts.saturated),
-    "saturated_to": lambda facts: _list(region.high for region in facts.saturated),
-    "largest_slope": lambda facts: _digits(facts.steepest.value),
-    "largest_slope_attained": lambda facts: _truth(facts.steepest.attained),
-    "largest_slope_from": lambda facts: _list(region.low for region in facts.steepest.where),
-    "largest_slope_to": lambda facts: _list(region.high for region in facts.steepest.where),
-    "gain": lambda facts: _digits(facts.gain),
-}

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from study.networks import Maxout
-from study.networks.gains import expectation
+from study.networks.gains import mean_output, second_moment
 from study.probes.slopes import SATURATED, largest_slope, slope_of
 
 # Integrals over normal distributions of any width, of functions that bend or have kinks near 0.
@@ -187,7 +187,7 @@ def _respond_maxout(pieces: int, field: Field) -> Response:
 def _largest_of(pieces: int) -> tuple[float, float]:
     """First and second moment of the largest of `pieces` standard normals."""
     module = Maxout(pieces)
-    return expectation(lambda z: z, module), expectation(Tensor.square, module)
+    return mean_output(module), second_moment(module)
 
 
 _SATURATED: WeakKeyDictionary[nn.Module, list[tuple[float, float]]] = WeakKeyDictionary()

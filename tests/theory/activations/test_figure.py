@@ -5,8 +5,8 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from study.theory.activations.checklist import check
 from study.theory.activations.command import chosen_levels
+from study.theory.activations.facts import check
 from study.theory.activations.figure import EDGE, draw
 
 

@@ -7,8 +7,7 @@ import pytest
 
 from study.config.level_source import OWN
 from study.networks import ACTIVATIONS
-from study.theory.activations.checklist import Checklist, Kink, check
-from study.theory.activations.search import Extreme, Interval
+from study.theory.activations.facts import Checklist, Facts, Kink, check
 from study.theory.activations.table import number, write_csv, write_markdown
 
 SHEET = {name: check(name) for name in ACTIVATIONS if name in OWN["activation.name"]}
@@ -62,7 +61,7 @@ def test_maxout_is_explained_where_it_is() -> None:
 def test_csv_is_for_scripts() -> None:
     rows = {row["activation"]: row for row in csv.DictReader(io.StringIO(write_csv(SHEET)))}
     assert list(rows) == list(SHEET)
-    assert float(rows["gelu"]["lower_bound"]) == pytest.approx(SHEET["gelu"].lower.value, abs=1e-6)
+    assert float(rows["gelu"]["lower_bound"]) == pytest.approx(check("gelu").facts.lower, abs=1e-6)
     assert float(rows["relu"]["upper_bound"]) == float("inf")
     assert rows["hard_tanh"]["kinks"].split(";") == ["-1", "1"]
     assert rows["hard_tanh"]["slopes_left"].split(";") == ["0", "1"]
@@ -71,19 +70,17 @@ def test_csv_is_for_scripts() -> None:
 
 
 def test_words_for_what_no_level_does() -> None:
-    nowhere = Extreme(float("inf"), False, ())
-    odd = Checklist(
+    facts = Facts(
         jumps=(0.5,),
         kinks=(Kink(0.0, 1.0, 2.0), Kink(3.0, 1.0, 0.5)),
         non_decreasing=False,
-        turns=(),
-        lower=Extreme(float("-inf"), False, ()),
-        upper=Extreme(2.0, True, (Interval(1.0, 1.0),)),
-        mean_output=0.0,
-        saturated=tuple(Interval(place, place + 0.1) for place in range(9)),
-        steepest=nowhere,
-        gain=1.0,
+        upper=2.0,
+        upper_attained=True,
+        largest_slope=float("inf"),
+        steepest=(),
+        saturated=tuple((place, place + 0.1) for place in range(9)),
     )
+    odd = Checklist(facts, mean_output=0.0, gain=1.0)
     found = cells(write_markdown({"odd": odd}), "odd")
     assert found[1:7] == [
         "no: at 0.5",
@@ -94,6 +91,18 @@ def test_words_for_what_no_level_does() -> None:
         "odd",
     ]
     assert found[7:9] == ["0 < z < 0.1, 1 < z < 1.1, 2 < z < 2.1, ...", "no bound"]
+
+
+def test_without_facts_it_says_so() -> None:
+    added = {"added": Checklist(None, mean_output=0.5, gain=2.0), "relu": SHEET["relu"]}
+    text = write_markdown(added)
+    assert cells(text, "added").count("not stated") == 6
+    assert {"no: 0.5", "2.0000"} < set(cells(text, "added"))
+    assert "- not stated: " in text
+    assert "not stated" not in write_markdown(SHEET)
+    (row, _) = csv.DictReader(io.StringIO(write_csv(added)))
+    told = {key: value for key, value in row.items() if value}
+    assert told == {"activation": "added", "mean_output": "0.5", "zero_centred": "no", "gain": "2"}
 
 
 def test_numbers() -> None:
