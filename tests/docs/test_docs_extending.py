@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,13 @@ def test_the_pages_commands_give_a_table(copy: Copy) -> None:
         overrides = TINY if arguments[0] == "train" else ()
         printed = copy.study(*arguments, *overrides)
     assert re.search(r"^\| squareplus +\|", printed, re.MULTILINE)
+
+
+def test_the_activations_row_of_facts_is_true(copy: Copy) -> None:
+    shutil.copy(ROOT / "tests/theory/activations/test_facts.py", copy.root)
+    test = "test_facts.py::test_a_row_says_what_the_function_does[squareplus]"
+    assert "1 passed" in copy.run("-m", "pytest", "-q", "-n", "0", test)
+    assert "below: (0, ∞)" in copy.study("activations", "squareplus", "--no-timing")
 
 
 def test_the_initialization_is_drawn_and_predicted(copy: Copy) -> None:

@@ -1,4 +1,4 @@
-"""The sheet as text: what is said of what was found."""
+"""The sheet as text: what is said of the facts."""
 
 import csv
 import io
