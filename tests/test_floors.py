@@ -22,9 +22,6 @@ NOT_YET = {
     "study/outputs/load.py imports analysis",
     "study/outputs/verify.py imports launch",
     "study/report/command.py imports docs",
-    "study/training/build.py imports probes",
-    "study/training/population.py imports probes",
-    "study/training/pretraining/stage.py imports tensorboard",
 }
 
 

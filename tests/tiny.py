@@ -15,6 +15,7 @@ from study.config.configuration import Config, factors
 from study.data import Data, Split, fit_normalization
 from study.launch.cell import train_cell
 from study.outputs.cell import read_result
+from study.probes.recorder import recorder_of
 from study.training import Population, Replica
 from study.training.build import DTYPES, build_population, replicas_of
 from study.training.trainer import make_trainer
@@ -115,7 +116,12 @@ def build(
     """A population of the configuration, not yet trained."""
     if tiny_data is None:
         tiny_data = data(dtype=DTYPES[configuration["trainer"]["precision"]])
-    return build_population(configuration, tiny_data, replicas or replicas_of(configuration))
+    return build_population(
+        configuration,
+        tiny_data,
+        replicas or replicas_of(configuration),
+        recorder=recorder_of,
+    )
 
 
 def trainer(configuration: Config) -> lightning.Trainer:

@@ -14,6 +14,7 @@ from study.data import Data
 from study.outputs.checkpoint import Checkpoint, Checkpoints, fitting, tensors_sha256
 from study.outputs.results import ReplicaResult, choose_lr
 from study.outputs.series import num_points
+from study.probes.recorder import recorder_of
 from study.tensorboard import CellWriter, EpochCurves
 from study.training import Population, Replica
 from study.training.build import Populations, build_population, replicas_of, sizes
@@ -153,7 +154,9 @@ class Attempt:
         seeds = dict.fromkeys(replica.seed for replica in part)
         with _interruptible():
             starts = self.starts.of(seeds)
-            population = build_population(config, self.data, part, starts, self._next_groups())
+            population = build_population(
+                config, self.data, part, starts, self._next_groups(), recorder=recorder_of
+            )
             population.tick = self.tick
             self.alone = population.alone
             population.after_epoch = lambda: self.checkpoints.offer(lambda: self._state(population))

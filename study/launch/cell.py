@@ -18,6 +18,7 @@ from study.outputs.provenance import code_and_machine
 from study.outputs.results import ReplicaResult
 from study.outputs.reuse import finished_replicas
 from study.tensorboard import open_writer, write_summary
+from study.tensorboard.pretraining import watched_run
 from study.training.build import DTYPES, Populations
 from study.training.interpolation import pair_rows
 from study.training.pretraining.stage import StartingWeights
@@ -102,7 +103,7 @@ def _attempt(
     attempt = Attempt(
         config,
         data,
-        StartingWeights(config, data, directory.parent, tick),
+        StartingWeights(config, data, directory.parent, tick, watched_run),
         copied=[]
         if checkpoint
         else finished_replicas(directory.parent, family, config["seeds"], with_weights=needed),

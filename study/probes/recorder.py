@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from study.data import Split
+from study.data import Data, Split
 from study.networks import Block, Network
 from study.probes.capture import (
     Probed,
@@ -22,12 +22,12 @@ from study.probes.capture import (
     signal,
 )
 from study.probes.measure import Distribution, input_distribution, measure
-from study.probes.moments import Moment
+from study.probes.moments import Moment, moments_of, probe_batch
 from study.probes.signals import input_shift
 from study.probes.slopes import dead_units, largest_slope, slope_of
 from study.training.engine import Engine
 from study.training.group import Group, Pause
-from study.training.settings import Replica
+from study.training.settings import Replica, Settings
 from study.training.task import Task
 from study.training.workers import on_workers
 
@@ -215,7 +215,7 @@ class Recorder:
                 self.samples[replica][place] = own
 
     def state_of(self, replica: Replica) -> dict[str, Any]:
-        """What was taken of a replica, and what the next moment compares with; for `take_up`."""
+        """What was taken of a replica, and what the next moment compares with; for `load_state`."""
         samples = [[*place, values] for place, values in self.samples[replica].items()]
         return {
             "rows": self.rows[replica],
@@ -223,7 +223,7 @@ class Recorder:
             "inputs": self._inputs.get(replica, []),
         }
 
-    def take_up(self, replica: Replica, state: Mapping[str, Any]) -> None:
+    def load_state(self, replica: Replica, state: Mapping[str, Any]) -> None:
         """Goes on from a `state_of` the replica, whose start was measured before it."""
         device = self.batch.inputs.device
         self.rows[replica] = state["rows"]
@@ -251,6 +251,22 @@ class Recorder:
                     row = self.rows[replica][layer - len(blocks)]
                     lost = math.isnan(row["dead_fraction"])
                     row["dead_fraction_train"] = math.nan if lost else shortened(fraction)
+
+
+def recorder_of(
+    config: Mapping[str, Any], data: Data, settings: Settings, starts: Mapping[int, Network]
+) -> Recorder | None:
+    """What takes the probes that a configuration asks for; `starts` are the seeds' networks."""
+    num_examples = len(data.train)
+    moments = moments_of(
+        config["probes"],
+        updates_per_epoch=num_examples // settings.batch_of(num_examples),
+        num_epochs=config["trainer"]["max_epochs"],
+    )
+    if not moments:
+        return None
+    batch = probe_batch(data.val, config["probes"]["num_examples"])
+    return Recorder(moments, batch, settings.task, starts)
 
 
 def probed(group: Group) -> Probed:

@@ -1,13 +1,17 @@
 """TensorBoard's page of a pretraining: monitors, reconstructions beside inputs, filters."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+from study.files import remove
 from study.outputs.cell import filter_images
 from study.tensorboard.images import beside, grid
+from study.tensorboard.writer import open_writer
 from study.training.pretraining.autoencoder import LayerAutoencoder
 from study.training.pretraining.gradient import GradientTrainee
 from study.training.pretraining.greedy import Row, Watch
@@ -17,15 +21,24 @@ from study.training.pretraining.trainee import Trainee
 NUM_IMAGES = 16
 
 
+@contextmanager
+def watched_run(
+    run: Path, input_shape: tuple[int, int, int], tick: Callable[[int], None]
+) -> Iterator[Watch]:
+    """A run of its own in the directory `run`; what an earlier attempt wrote is written again."""
+    for left in run.glob("events.out.tfevents.*"):
+        remove(left)
+    with open_writer(run) as writer:
+        yield watch_on(writer, input_shape, tick)
+
+
 def watch_on(
-    writer: SummaryWriter | None, input_shape: tuple[int, int, int], tick: Callable[[int], None]
+    writer: SummaryWriter, input_shape: tuple[int, int, int], tick: Callable[[int], None]
 ) -> Watch:
     """Writes each epoch's monitors, means over seeds, and images of the first layer's learning.
 
     Those are, for the first seed, validation images above their reconstructions, and filters.
     """
-    if writer is None:
-        return Watch(tick=tick)
 
     def report(layer: int, epoch: int, numbers: Row) -> None:
         for name, value in numbers.items():

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Iterable, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from itertools import pairwise
 from typing import Any
 
@@ -12,13 +12,11 @@ from torch import nn
 from study.data import Data
 from study.errors import InputError
 from study.networks import Network, build_network, initialize, needs_sample
-from study.probes.moments import moments_of, probe_batch
-from study.probes.recorder import Recorder
 from study.training.alone import Alone
 from study.training.engine import Engine
 from study.training.group import Group, State
 from study.training.optimizers import is_elementwise
-from study.training.population import Population
+from study.training.population import Population, Recorder
 from study.training.settings import Replica, Settings, Streams
 from study.training.stack import Stack
 from study.training.stacking import unstackable
@@ -124,6 +122,8 @@ DTYPES = {
 }
 """The type of parameters and inputs for each `trainer.precision`."""
 SAMPLE_SIZE = 1024
+MakeRecorder = Callable[[Mapping[str, Any], Data, Settings, Mapping[int, Network]], Recorder | None]
+"""What takes the probes of a configuration and its data; the last are the seeds' networks."""
 
 
 def replicas_of(config: Mapping[str, Any]) -> list[Replica]:
@@ -137,12 +137,15 @@ def build_population(
     replicas: Sequence[Replica],
     starts: Mapping[int, State] | None = None,
     groups: Sequence[Sequence[Replica]] = (),
+    *,
+    recorder: MakeRecorder | None = None,
 ) -> Population:
     """The population of `replicas`, initialized.
 
     Each seed is initialized once, on the plain module in float32 on the CPU, and copied to its
     learning rates; a seed in `starts` begins in that state of the plain module instead. The
-    replicas are packed by the stated rule, or as `groups` has them if they can be stacked.
+    replicas are packed by the stated rule, or as `groups` has them if they can be stacked. What
+    `recorder` makes of the seeds' networks takes the probes.
     """
     seeds = dict.fromkeys(replica.seed for replica in replicas)
     starts = starts or {}
@@ -162,24 +165,8 @@ def build_population(
         )
     settings = Settings.of(config)
     trained = Engine([_group(first, group, settings) for group in groups], num_workers=num_workers)
-    recorder = _recorder(config, data, settings, first)
-    return Population(trained, data, config, recorder, alone=alone)
-
-
-def _recorder(
-    config: Mapping[str, Any], data: Data, settings: Settings, first: Mapping[int, Network]
-) -> Recorder | None:
-    """What takes the probes that a configuration asks for; `first` are the seeds' networks."""
-    num_examples = len(data.train)
-    moments = moments_of(
-        config["probes"],
-        updates_per_epoch=num_examples // settings.batch_of(num_examples),
-        num_epochs=config["trainer"]["max_epochs"],
-    )
-    if not moments:
-        return None
-    batch = probe_batch(data.val, config["probes"]["num_examples"])
-    return Recorder(moments, batch, settings.task, first)
+    probes = recorder(config, data, settings, first) if recorder else None
+    return Population(trained, data, config, probes, alone=alone)
 
 
 def _group(first: Mapping[int, Network], replicas: Sequence[Replica], settings: Settings) -> Group:

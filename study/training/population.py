@@ -3,8 +3,9 @@
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import lightning
 import torch
@@ -17,9 +18,6 @@ from study.training.group import NO_PAUSES, Evaluation, Pauses, State
 from study.training.optimizers import learning_rate_factors
 from study.training.settings import Replica, Settings
 from study.training.state import parts_of
-
-if TYPE_CHECKING:
-    from study.probes.recorder import Recorder
 
 # LightningModules that train a whole epoch in one `training_step`.
 
@@ -85,6 +83,26 @@ class Progress:
         return not math.isfinite(last) or last > DIVERGED_FACTOR * self.first_loss
 
 
+class Recorder(Protocol):
+    """Who measures inside the networks while they are trained (`study.probes.recorder`)."""
+
+    @property
+    def rows(self) -> Mapping[Replica, list[dict[str, Any]]]: ...
+
+    @property
+    def samples(self) -> Mapping[Replica, dict[tuple[int, int, str], Any]]: ...
+
+    def start(self, engine: Engine) -> None: ...
+
+    def pauses(self, *, first: int, updates: int) -> Pauses: ...
+
+    def watching(self, engine: Engine) -> AbstractContextManager[None]: ...
+
+    def state_of(self, replica: Replica) -> State: ...
+
+    def load_state(self, replica: Replica, state: State) -> None: ...
+
+
 class Population(WholeEpochs):
     """Trains all replicas of a cell together, one epoch per `training_step`.
 
@@ -103,7 +121,7 @@ class Population(WholeEpochs):
         engine: Engine,
         data: Data,
         config: Mapping[str, Any],
-        recorder: "Recorder | None" = None,
+        recorder: Recorder | None = None,
         *,
         alone: str | None = None,
     ) -> None:
@@ -228,7 +246,7 @@ class Population(WholeEpochs):
             self.progress[index] = Progress.of(kept[replica]["progress"])
             self.engine.restore(index, parts_of(self._taken_up[index])[0])
             if self.recorder is not None:
-                self.recorder.take_up(replica, kept[replica]["probes"])
+                self.recorder.load_state(replica, kept[replica]["probes"])
 
     def on_train_end(self) -> None:
         self.end_training()

@@ -1,6 +1,7 @@
 """The probes of a population in training: what is recorded, and that nothing else changes."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def trained(*overrides: str) -> Population:
     return tiny.train(tiny.config(*GRID, *overrides, model=model))
 
 
-def rows_of(population: Population) -> dict[Replica, list[dict[str, Any]]]:
+def rows_of(population: Population) -> Mapping[Replica, list[dict[str, Any]]]:
     assert population.recorder is not None
     return population.recorder.rows
 

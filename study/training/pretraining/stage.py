@@ -5,7 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,9 @@ import torch
 
 from study.config.configuration import Config
 from study.data import Data, prepare
-from study.files import remove
 from study.networks import Network, build_network
 from study.outputs.checkpoint import Checkpoint, Checkpoints
 from study.outputs.provenance import code_and_machine
-from study.tensorboard import CellWriter, open_writer
-from study.tensorboard.pretraining import watch_on
 from study.training.build import DTYPES, initial_network, workers
 from study.training.pretraining.cache import (
     Pretrained,
@@ -29,7 +26,7 @@ from study.training.pretraining.cache import (
     pretrained,
     pretraining_signature,
 )
-from study.training.pretraining.greedy import Course, pretrain
+from study.training.pretraining.greedy import Course, Watch, pretrain
 from study.training.pretraining.settings import blocks_to_pretrain, num_epochs, num_updates
 from study.training.trainer import make_trainer
 
@@ -82,6 +79,12 @@ def training_data(config: Mapping[str, Any], data: Data) -> Data:
     return prepare(whole, dtype=dtype, device=data.train.inputs.device)
 
 
+WatchRun = Callable[
+    [Path, tuple[int, int, int], Callable[[int], None]], AbstractContextManager[Watch]
+]
+"""Makes of a run's directory, the shape of an image and `tick` who is told of a pretraining."""
+
+
 class StartingWeights:
     """The weights that a cell's seeds start from, where they are pretrained.
 
@@ -90,9 +93,15 @@ class StartingWeights:
     """
 
     def __init__(
-        self, config: Config, data: Data, study: Path, tick: Callable[[int], None]
+        self,
+        config: Config,
+        data: Data,
+        study: Path,
+        tick: Callable[[int], None],
+        watch: WatchRun | None = None,
     ) -> None:
         self.config, self.data, self.study, self.tick = config, data, study, tick
+        self._watch = watch
         self.elapsed = 0.0
         self._found: dict[int, Pretrained] = {}
 
@@ -150,15 +159,14 @@ class StartingWeights:
             for seed in seeds
         }
         earlier = checkpoint.state["seconds"] if checkpoint else 0.0
-        with ExitStack() as stack:
-            writer = self._writer(stack, seeds)
+        with self._watching(seeds) as watch:
             rows = pretrain(
                 config,
                 data,
                 networks,
                 trainer=lambda epochs: make_trainer(config, max_epochs=epochs),
                 num_workers=workers(device, torch.get_num_threads()),
-                watch=watch_on(writer, data.input_shape, self.tick),
+                watch=watch,
                 course=self._course(seeds, checkpoint, earlier),
             )
         states = {
@@ -181,14 +189,11 @@ class StartingWeights:
             "torch": str(code_and_machine()["packages"]["torch"]),
         }
 
-    def _writer(self, stack: ExitStack, seeds: list[int]) -> CellWriter | None:
-        """TensorBoard's, on a run of its own; what an earlier attempt wrote is written again."""
-        if self.config["outputs"]["tensorboard"] == "none":
-            return None
+    def _watching(self, seeds: list[int]) -> AbstractContextManager[Watch]:
+        if self._watch is None or self.config["outputs"]["tensorboard"] == "none":
+            return nullcontext(Watch(tick=self.tick))
         run = self._directory / f"seeds={'-'.join(map(str, seeds[:8]))}"
-        for left in run.glob("events.out.tfevents.*"):
-            remove(left)
-        return stack.enter_context(open_writer(run))
+        return self._watch(run, self.data.input_shape, self.tick)
 
     def _course(self, seeds: list[int], checkpoint: Checkpoint | None, earlier: float) -> Course:
         """Where to go on, and how to keep what is reached."""

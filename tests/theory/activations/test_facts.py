@@ -141,7 +141,10 @@ def _of_steepness(facts: Facts, steepness: Callable[[Tensor], Tensor]) -> Iterat
     if float(slopes.amax()) != pytest.approx(facts.largest_slope, rel=1e-7):
         yield "largest_slope"
 
-    steep, widened = slopes >= (1 - 1e-7) * facts.largest_slope, torch.zeros_like(z, dtype=bool)
+    steep, widened = (
+        slopes >= (1 - 1e-7) * facts.largest_slope,
+        torch.zeros_like(z, dtype=torch.bool),
+    )
     for low, high in facts.steepest:
         widened |= (z > min(low, 8 + 2e-3) - 2e-3) & (z < max(high, -8 - 2e-3) + 2e-3)
         at_all = bool(steep[(z > low + 1e-6) & (z < high - 1e-6)].all())
