@@ -26,7 +26,7 @@ from study.outputs import LedgerCell, read_cells, read_ledger
 from study.outputs.ledger import record_launch
 from study.outputs.provenance import code_and_machine
 from study.outputs.unlisted import unlisted_cells
-from study.theory.preflight.record import read_flights
+from study.theory.preflight.record import read_checks
 
 PAIR = """# @package _global_
 # {name}: relu or tanh?
@@ -451,9 +451,9 @@ def test_a_preflight_goes_where_its_launch_goes(outputs: Path, capsys: Output) -
     assert "a study of their own" in capsys.readouterr().out
     assert [path.name for path in outputs.iterdir()] == ["pair-2"]
     assert launch(*wide).study.name == "pair-2"
-    first = read_flights(outputs / "pair-2" / "preflight.json")
+    first = read_checks(outputs / "pair-2" / "preflight.json")
     assert main(["preflight", "experiment=pair", "model.widths=[10]", "activation=relu"]) == 0
-    (other,) = read_flights(outputs / "pair-2" / "preflight.json")
+    (other,) = read_checks(outputs / "pair-2" / "preflight.json")
     assert other["signature"] not in {cell["signature"] for cell in first}
 
 

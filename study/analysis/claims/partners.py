@@ -65,18 +65,18 @@ def _level(name: str, frames: Frames, cell: CellRecord) -> float:
 
 
 def _num_flags(name: str, frames: Frames, cell: CellRecord) -> float:
-    return float(len(flight_of(frames, cell)["flags"]["predicted"]))
+    return float(len(preflight_of(frames, cell)["flags"]["predicted"]))
 
 
-def flight_of(frames: Frames, cell: CellRecord) -> dict[str, Any]:
+def preflight_of(frames: Frames, cell: CellRecord) -> dict[str, Any]:
     """What preflight.json says of a cell; NotDecidableError if it says nothing."""
     try:
-        flights = (frames.preflight or {}).get("cells", [])
+        checks = (frames.preflight or {}).get("cells", [])
     except ValueError:
         raise NotDecidableError("preflight.json is damaged; run study preflight again") from None
-    for flight in flights:
-        if flight.get("signature") == cell.signature:
-            return dict(flight)
+    for check in checks:
+        if check.get("signature") == cell.signature:
+            return dict(check)
     raise NotDecidableError(
         f"preflight.json says nothing of {cell.directory}: run study preflight with the study's "
         "overrides"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from study.analysis.claims.cells import Key, Side, require_pairs, side_of
-from study.analysis.claims.partners import flight_of, reference_of
+from study.analysis.claims.partners import preflight_of, reference_of
 from study.analysis.claims.quantity import NotDecidableError, Numbers, Quantity, seeds_of
 from study.analysis.claims.schema import PREFLIGHT, Claim, Where
 from study.analysis.frames import Frames
@@ -167,7 +167,7 @@ def _prediction(question: Question, cell: CellRecord) -> float:
     if predicted != PREFLIGHT or metric is None:
         assert predicted is not None
         return reference_of(cell, predicted, question.quantity)
-    layers = flight_of(question.frames, cell)["predicted"].get(metric.probe) or []
+    layers = preflight_of(question.frames, cell)["predicted"].get(metric.probe) or []
     known = dict(enumerate(layers, 1))
     layer = metric.layer or "mean"
     if not known or (layer.isdecimal() and int(layer) not in known):

@@ -14,11 +14,11 @@ from study.errors import InputError
 from study.files import writable_directory
 from study.outputs.ledger import FILE as LEDGER
 from study.theory.preflight.page import agreement, by_layer, legend, marks, overview
-from study.theory.preflight.record import write_flights
+from study.theory.preflight.record import write_checks
 
 if TYPE_CHECKING:
     from study.launch.cells import LaunchCell
-    from study.theory.preflight.flight import Flight
+    from study.theory.preflight.signal_check import SignalCheck
 
 DESCRIPTION = """Predicts and measures signal propagation at initialization; trains nothing.
 
@@ -52,11 +52,11 @@ def main(arguments: Sequence[str]) -> int:
         study = writable_directory(launch.study, within=launch.study.parent)
         if launch.remark:
             show(launch.remark)
-        flights = list(_watched(cells))
-    # A directory without a ledger is taken for a study of its own, whatever flights it has.
+        checks = list(_watched(cells))
+    # A directory without a ledger is taken for a study of its own, whatever preflight it has.
     is_new = launch.remark is not None and not (study / LEDGER).exists()
-    path = write_flights(study, cells, flights, replace=launch.replaces or is_new)
-    show("\n".join(page(study, cells, flights, layers=options.layers or len(cells) == 1)))
+    path = write_checks(study, cells, checks, replace=launch.replaces or is_new)
+    show("\n".join(page(study, cells, checks, layers=options.layers or len(cells) == 1)))
     show(f"saved: {path}")
     return 0
 
@@ -69,15 +69,15 @@ def _parser() -> Parser:
     return parser
 
 
-def _watched(cells: Sequence[LaunchCell]) -> Iterator[Flight]:
-    """The flight of each cell, under a bar that leaves nothing behind."""
+def _watched(cells: Sequence[LaunchCell]) -> Iterator[SignalCheck]:
+    """The check of each cell, under a bar that leaves nothing behind."""
     from rich.console import Console
     from rich.progress import track
 
-    from study.theory.preflight.flight import fly
+    from study.theory.preflight.signal_check import predict_and_measure
 
     yield from track(
-        fly([cell.config for cell in cells]),
+        predict_and_measure([cell.config for cell in cells]),
         "before training",
         total=len(cells),
         console=Console(stderr=True),
@@ -87,35 +87,35 @@ def _watched(cells: Sequence[LaunchCell]) -> Iterator[Flight]:
 
 
 def page(
-    study: Path, cells: Sequence[LaunchCell], flights: Sequence[Flight], *, layers: bool
+    study: Path, cells: Sequence[LaunchCell], checks: Sequence[SignalCheck], *, layers: bool
 ) -> list[str]:
     """The lines of the page; with `layers` a table for each cell."""
     seeds = sorted({len(cell.config["seeds"]) for cell in cells})
-    examples = sorted({flight.num_examples for flight in flights})
+    examples = sorted({check.num_examples for check in checks})
     on = f"{_or(seeds)} seed{'' if seeds == [1] else 's'}, {_or(examples)} validation images"
     lines = [f"{study}: {counted(len(cells), 'cell')} before training; {on}", ""]
     if len(cells) > 1:
-        lines += [*overview([cell.entry.factors for cell in cells], flights), ""]
-    for cell, flight in zip(cells, flights, strict=True) if layers else ():
-        found = marks(flight)
+        lines += [*overview([cell.entry.factors for cell in cells], checks), ""]
+    for cell, check in zip(cells, checks, strict=True) if layers else ():
+        found = marks(check)
         lines += [f"{cell.words}{f'   flags: {found}' if found else ''}"]
-        lines += [*(by_layer(flight) if flight.layers else ["no hidden layer"]), ""]
-    return [*lines, *legend(flights), "", *remarks(cells, flights), agreement(flights)]
+        lines += [*(by_layer(check) if check.layers else ["no hidden layer"]), ""]
+    return [*lines, *legend(checks), "", *remarks(cells, checks), agreement(checks)]
 
 
-def remarks(cells: Sequence[LaunchCell], flights: Sequence[Flight]) -> Iterator[str]:
+def remarks(cells: Sequence[LaunchCell], checks: Sequence[SignalCheck]) -> Iterator[str]:
     """What a reader must know about some of the cells."""
     pretrained = sum(cell.config["pretraining"]["name"] != "none" for cell in cells)
     if pretrained:
         yield (
             f"{counted(pretrained, 'cell')} with pretraining: what is shown is the start before it"
         )
-    counts = Counter(remark for flight in flights for remark in flight.remarks)
+    counts = Counter(remark for check in checks for remark in check.remarks)
     for remark, number in counts.items():
         yield f"{counted(number, 'cell')} {remark}: go by what is measured"
-    for cell, flight in zip(cells, flights, strict=True):
-        if flight.error:
-            yield f"{cell.words}: {flight.error}"
+    for cell, check in zip(cells, checks, strict=True):
+        if check.error:
+            yield f"{cell.words}: {check.error}"
 
 
 def _or(numbers: Sequence[int]) -> str:

@@ -12,8 +12,8 @@ from study.config.labels import counted
 from study.theory.preflight.rules import RULES
 
 if TYPE_CHECKING:
-    from study.theory.preflight.flight import Flight
     from study.theory.preflight.shapes import LayerShape
+    from study.theory.preflight.signal_check import SignalCheck
 
 ENDS = {"activation_variance": "activation variance", "gradient_variance": "gradient variance"}
 BY_LAYER = {"preactivation_variance": "pre-activation variance", **ENDS}
@@ -33,7 +33,7 @@ Column = tuple[Sequence[str], list[str]]
 """The lines of a heading, and the texts below it."""
 
 
-def overview(cells: Sequence[Factors], flights: Sequence[Flight]) -> list[str]:
+def overview(cells: Sequence[Factors], checks: Sequence[SignalCheck]) -> list[str]:
     """A line a cell: the levels that vary, variances in the first and last layer, flags."""
     columns: list[Column] = [
         (
@@ -45,50 +45,50 @@ def overview(cells: Sequence[Factors], flights: Sequence[Flight]) -> list[str]:
     num_left = len(columns)
     for probe, title in ENDS.items():
         for layer, end in ((0, "first"), (-1, "last")):
-            texts = [_predicted(flight, probe, layer) for flight in flights]
+            texts = [_predicted(check, probe, layer) for check in checks]
             columns.append(((title if layer == 0 else "", "predicted" * (layer == 0), end), texts))
         for layer, end in ((0, "first"), (-1, "last")):
-            texts = [_mean(flight, probe, layer) for flight in flights]
+            texts = [_mean(check, probe, layer) for check in checks]
             columns.append((("", "measured" * (layer == 0), end), texts))
-    columns.append((("", "", "seeds"), [_largest_spread(flight) for flight in flights]))
-    return _table(columns, [*range(num_left)], [marks(flight) for flight in flights])
+    columns.append((("", "", "seeds"), [_largest_spread(check) for check in checks]))
+    return _table(columns, [*range(num_left)], [marks(check) for check in checks])
 
 
-def by_layer(flight: Flight) -> list[str]:
+def by_layer(check: SignalCheck) -> list[str]:
     """A line a layer: every variance predicted and measured, dead units, distinct units."""
-    places = range(len(flight.layers))
-    names = [f"{place + 1} {_shape(flight.layers[place])}" for place in places]
+    places = range(len(check.layers))
+    names = [f"{place + 1} {_shape(check.layers[place])}" for place in places]
     columns: list[Column] = [(("", "", "layer"), names)]
     for probe, title in BY_LAYER.items():
         columns += [
-            ((title, "", "predicted"), [_predicted(flight, probe, place) for place in places]),
-            (("", "", "measured"), [_mean(flight, probe, place) for place in places]),
-            (("", "", "seeds"), [_spread(flight, probe, place) for place in places]),
+            ((title, "", "predicted"), [_predicted(check, probe, place) for place in places]),
+            (("", "", "measured"), [_mean(check, probe, place) for place in places]),
+            (("", "", "seeds"), [_spread(check, probe, place) for place in places]),
         ]
-    predicted = [_percent([flight.predicted["dead_fraction"][place]]) for place in places]
-    measured = [_percent(flight.spread("dead_fraction", place)) for place in places]
-    distinct = [_distinct(flight, place) for place in places]
+    predicted = [_percent([check.predicted["dead_fraction"][place]]) for place in places]
+    measured = [_percent(check.spread("dead_fraction", place)) for place in places]
+    distinct = [_distinct(check, place) for place in places]
     columns += [(("dead units", "", "pred."), predicted), (("", "", "meas."), measured)]
     columns += [(("distinct", "", "units"), distinct)]
     return _table(columns, [0], None)
 
 
-def marks(flight: Flight) -> str:
+def marks(check: SignalCheck) -> str:
     """The flags: both predicted and measured, or marked (p) or (m); why it was not measured."""
-    if flight.error:
-        return f"{' '.join(flight.predicted_flags)} cannot start".strip()
+    if check.error:
+        return f"{' '.join(check.predicted_flags)} cannot start".strip()
     found = []
     for rule in RULES:
-        sides = rule.code in flight.predicted_flags, rule.code in flight.measured_flags
+        sides = rule.code in check.predicted_flags, rule.code in check.measured_flags
         if any(sides):
             found.append(rule.code + ("" if all(sides) else "(p)" if sides[0] else "(m)"))
     return " ".join(found)
 
 
-def legend(flights: Sequence[Flight]) -> list[str]:
+def legend(checks: Sequence[SignalCheck]) -> list[str]:
     """What the columns mean, and every rule with its threshold, its count and its reason."""
-    predicted = [flight.predicted_flags for flight in flights]
-    measured = [flight.measured_flags for flight in flights]
+    predicted = [check.predicted_flags for check in checks]
+    measured = [check.measured_flags for check in checks]
     columns: list[Column] = [
         (("", "", "rule"), [f"{rule.code:2} {rule.name}" for rule in RULES]),
         (("", "", "pred."), [_count(predicted, rule.code) for rule in RULES]),
@@ -109,15 +109,15 @@ def _count(found: Iterable[Sequence[str]], code: str) -> str:
     return str(sum(code in codes for codes in found))
 
 
-def agreement(flights: Sequence[Flight]) -> str:
+def agreement(checks: Sequence[SignalCheck]) -> str:
     """In how many layers a prediction is within a factor of 2 of the mean over seeds."""
     parts = []
     for probe, words in ENDS.items():
         pairs = [
-            (flight.predicted[probe][place], _average(flight.spread(probe, place)))
-            for flight in flights
-            if flight.measured
-            for place in range(len(flight.layers))
+            (check.predicted[probe][place], _average(check.spread(probe, place)))
+            for check in checks
+            if check.measured
+            for place in range(len(check.layers))
         ]
         known = [(p, m) for p, m in pairs if not math.isnan(p)]
         close = sum(p == m or (m > 0 and p > 0 and max(p / m, m / p) <= CLOSE) for p, m in known)
@@ -136,28 +136,28 @@ def _shape(shape: LayerShape) -> str:
     return f"{shape.inputs}-{shape.units}{kind}"
 
 
-def _predicted(flight: Flight, probe: str, layer: int) -> str:
-    return number(flight.predicted[probe][layer]) if flight.layers else UNKNOWN
+def _predicted(check: SignalCheck, probe: str, layer: int) -> str:
+    return number(check.predicted[probe][layer]) if check.layers else UNKNOWN
 
 
-def _mean(flight: Flight, probe: str, layer: int) -> str:
-    if not flight.layers or not flight.measured:
+def _mean(check: SignalCheck, probe: str, layer: int) -> str:
+    if not check.layers or not check.measured:
         return UNKNOWN
-    return number(_average(flight.spread(probe, layer)))
+    return number(_average(check.spread(probe, layer)))
 
 
 def _average(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def _spread(flight: Flight, probe: str, layer: int) -> str:
-    return _times(_ratio(flight.spread(probe, layer))) if flight.measured else UNKNOWN
+def _spread(check: SignalCheck, probe: str, layer: int) -> str:
+    return _times(_ratio(check.spread(probe, layer))) if check.measured else UNKNOWN
 
 
-def _largest_spread(flight: Flight) -> str:
-    if not flight.layers or len(flight.measured) < 2:
+def _largest_spread(check: SignalCheck) -> str:
+    if not check.layers or len(check.measured) < 2:
         return UNKNOWN
-    return _times(max(_ratio(flight.spread(probe, end)) for probe in ENDS for end in (0, -1)))
+    return _times(max(_ratio(check.spread(probe, end)) for probe in ENDS for end in (0, -1)))
 
 
 def _ratio(values: Sequence[float]) -> float:
@@ -177,10 +177,10 @@ def _percent(values: Sequence[float]) -> str:
     return f"{100 * average:.1f}%" if math.isfinite(average) else UNKNOWN
 
 
-def _distinct(flight: Flight, place: int) -> str:
-    values = flight.spread("distinct_units", place)
+def _distinct(check: SignalCheck, place: int) -> str:
+    values = check.spread("distinct_units", place)
     fewest = f"{min(values):.0f}" if values else UNKNOWN
-    return f"{fewest}/{flight.layers[place].units}"
+    return f"{fewest}/{check.layers[place].units}"
 
 
 def number(value: float) -> str:

@@ -14,14 +14,14 @@ from study.theory.preflight.rules import RULES
 
 if TYPE_CHECKING:
     from study.launch.cells import LaunchCell
-    from study.theory.preflight.flight import Flight
     from study.theory.preflight.shapes import LayerShape
+    from study.theory.preflight.signal_check import SignalCheck
 
 FILE = "preflight.json"
 
 
-def write_flights(
-    directory: Path, cells: Sequence[LaunchCell], flights: Sequence[Flight], *, replace: bool
+def write_checks(
+    directory: Path, cells: Sequence[LaunchCell], checks: Sequence[SignalCheck], *, replace: bool
 ) -> Path:
     """Writes preflight.json into a study's directory, sealed; returns its path.
 
@@ -32,8 +32,8 @@ def write_flights(
 
     def record() -> None:
         kept = {} if replace else _recorded(path)
-        for cell, flight in zip(cells, flights, strict=True):
-            kept[cell.entry.signature] = entry(cell, flight)
+        for cell, check in zip(cells, checks, strict=True):
+            kept[cell.entry.signature] = entry(cell, check)
         content = {"schema": SCHEMA, "rules": _rules(), "cells": list(kept.values())}
         write_json(path, seal(content))
 
@@ -41,7 +41,7 @@ def write_flights(
     return path
 
 
-def read_flights(path: Path) -> list[dict[str, Any]]:
+def read_checks(path: Path) -> list[dict[str, Any]]:
     """The cells of a preflight.json; ValueError says what is wrong with it."""
     content = read_sealed(path)
     if content["rules"] != _rules():
@@ -51,7 +51,7 @@ def read_flights(path: Path) -> list[dict[str, Any]]:
 
 def _recorded(path: Path) -> dict[str, dict[str, Any]]:
     try:
-        return {cell["signature"]: cell for cell in read_flights(path)}
+        return {cell["signature"]: cell for cell in read_checks(path)}
     except (OSError, ValueError):
         return {}
 
@@ -60,7 +60,7 @@ def _rules() -> list[dict[str, str]]:
     return [{"code": rule.code, "name": rule.name, "rule": rule.statement} for rule in RULES]
 
 
-def entry(cell: LaunchCell, flight: Flight) -> dict[str, Any]:
+def entry(cell: LaunchCell, check: SignalCheck) -> dict[str, Any]:
     """A cell's entry: by probe a list over layers, predicted once and measured for each seed.
 
     A number that is not known or not finite is null. `flags` are those of the prediction, and of
@@ -71,21 +71,21 @@ def entry(cell: LaunchCell, flight: Flight) -> dict[str, Any]:
         "signature": cell.entry.signature,
         "factors": cell.entry.factors,
         "pretrained": cell.config["pretraining"]["name"] != "none",
-        "num_examples": flight.num_examples,
-        "inputs": flight.inputs,
-        "layers": [_layer(shape) for shape in flight.layers],
-        "predicted": _finite(flight.predicted),
+        "num_examples": check.num_examples,
+        "inputs": check.inputs,
+        "layers": [_layer(shape) for shape in check.layers],
+        "predicted": _finite(check.predicted),
         "measured": [
-            {"seed": seed, "probes": _finite(numbers)} for seed, numbers in flight.measured.items()
+            {"seed": seed, "probes": _finite(numbers)} for seed, numbers in check.measured.items()
         ],
         "flags": {
-            "predicted": flight.predicted_flags,
-            "measured": flight.measured_flags,
+            "predicted": check.predicted_flags,
+            "measured": check.measured_flags,
             "seeds": [
-                {"seed": seed, "codes": codes} for seed, codes in flight.flags_of_seeds.items()
+                {"seed": seed, "codes": codes} for seed, codes in check.flags_of_seeds.items()
             ],
         },
-        "error": flight.error,
+        "error": check.error,
     }
 
 

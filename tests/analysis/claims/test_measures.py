@@ -190,7 +190,7 @@ def test_what_diverges_later_has_not_at_the_start(study: Path) -> None:
     assert "diverged" in end.reason
 
 
-def flights(study: Path, paths: list[Path]) -> None:
+def checks(study: Path, paths: list[Path]) -> None:
     cells = [
         {
             "signature": json.loads((path / "result.json").read_text())["signature"],
@@ -215,7 +215,7 @@ def test_the_pre_flight_predicts(study: Path) -> None:
     }
     missing = verdict(study, **predicted)
     assert missing.reason.startswith("preflight.json says nothing of")
-    flights(study, paths)
+    checks(study, paths)
     found = verdict(study, **predicted)
     expect_effect(found, 0.0)
     assert "(the pre-flight's)" in found.measure
@@ -234,7 +234,7 @@ def test_a_rank_correlation_over_cells(study: Path) -> None:
         at_every_rate(path, 3.0 - place, "test_loss")
     found = verdict(study, **RANKED, with_="test_loss", expect="lower by 0.5")
     expect_effect(found, 1.0)
-    flights(study, paths)
+    checks(study, paths)
     flagged = verdict(study, **RANKED, with_="preflight.flags", expect="higher by 0.5")
     expect_effect(flagged, 1.0)
 

@@ -15,10 +15,10 @@ from study.launch.cells import LaunchCell
 from study.outputs.metrics import PROBES
 from study.outputs.schema import check_seal
 from study.theory.preflight.command import main, page
-from study.theory.preflight.flight import Flight, predicted_flight
 from study.theory.preflight.page import WIDTH, legend, marks, number, overview
-from study.theory.preflight.record import read_flights, write_flights
+from study.theory.preflight.record import read_checks, write_checks
 from study.theory.preflight.rules import RULES
+from study.theory.preflight.signal_check import SignalCheck, predicted_check
 from tests import tiny
 from tests.tiny_launch import TINY, cells
 
@@ -61,7 +61,7 @@ def test_nothing_is_trained_and_the_record_is_sealed_and_whole(
     assert out.splitlines()[-1] == f"saved: {path}"
     assert [each.name for each in path.parent.iterdir() if each.suffix != ".lock"] == [path.name]
     assert check_seal(json.loads(path.read_text()))
-    (cell,) = read_flights(path)
+    (cell,) = read_checks(path)
     assert [layer["units"] for layer in cell["layers"]] == [8, 6]
     assert [each["seed"] for each in cell["measured"]] == [3, 5]
     assert len(cell["signature"]) == 64
@@ -86,66 +86,66 @@ def test_one_cell_is_shown_layer_by_layer(folder: Path, capsys: pytest.CaptureFi
 
 def test_an_ad_hoc_launch_adds_and_an_experiment_replaces(tmp_path: Path) -> None:
     first, second = cells("init=he_normal,zeros")
-    flights = [made(cell) for cell in (first, second)]
-    path = write_flights(tmp_path, [first], flights[:1], replace=False)
-    write_flights(tmp_path, [second], flights[1:], replace=False)
-    write_flights(tmp_path, [second], flights[1:], replace=False)
-    signatures = [cell["signature"] for cell in read_flights(path)]
+    checks = [made(cell) for cell in (first, second)]
+    path = write_checks(tmp_path, [first], checks[:1], replace=False)
+    write_checks(tmp_path, [second], checks[1:], replace=False)
+    write_checks(tmp_path, [second], checks[1:], replace=False)
+    signatures = [cell["signature"] for cell in read_checks(path)]
     assert signatures == [first.entry.signature, second.entry.signature]
-    write_flights(tmp_path, [second], flights[1:], replace=True)
-    assert [cell["signature"] for cell in read_flights(path)] == signatures[1:]
+    write_checks(tmp_path, [second], checks[1:], replace=True)
+    assert [cell["signature"] for cell in read_checks(path)] == signatures[1:]
     path.write_text(path.read_text().replace("zeros", "ones"))
     with pytest.raises(ValueError, match="altered"):
-        read_flights(path)
-    write_flights(tmp_path, [first], flights[:1], replace=False)
-    assert [cell["signature"] for cell in read_flights(path)] == signatures[:1]
+        read_checks(path)
+    write_checks(tmp_path, [first], checks[:1], replace=False)
+    assert [cell["signature"] for cell in read_checks(path)] == signatures[:1]
 
 
-def made(cell: LaunchCell) -> Flight:
-    """A flight that is predicted, and measured as predicted."""
+def made(cell: LaunchCell) -> SignalCheck:
+    """A check that is predicted, and measured as predicted."""
     data = tiny.data(shape=(1, 28, 28))
-    flight = predicted_flight(cell.config, data, data.val)
-    return replace(flight, measured={0: dict(flight.predicted)})
+    check = predicted_check(cell.config, data, data.val)
+    return replace(check, measured={0: dict(check.predicted)})
 
 
 def test_numbers_that_are_none_are_null_in_the_record_and_a_dash_on_the_page(
     tmp_path: Path,
 ) -> None:
     both = cells("init=he_normal,constant")
-    flights = [made(cell) for cell in both]
-    flights[0].measured[0]["gradient_variance"] = [math.inf]
-    path = write_flights(tmp_path, both, flights, replace=True)
-    good, constant = read_flights(path)
+    checks = [made(cell) for cell in both]
+    checks[0].measured[0]["gradient_variance"] = [math.inf]
+    path = write_checks(tmp_path, both, checks, replace=True)
+    good, constant = read_checks(path)
     assert good["measured"][0]["probes"]["gradient_variance"] == [None]
     assert constant["predicted"]["activation_variance"] == [None]
     factors = [cell.entry.factors for cell in both]
-    he, alike = overview(factors, flights)[-2:]
+    he, alike = overview(factors, checks)[-2:]
     assert he.split()[-4:] == ["inf", "inf", "-", "G+(m)"]
     assert alike.split()[1:5] == ["-"] * 4
 
 
 def test_flags_say_which_side_they_come_from() -> None:
     (cell,) = cells("init=zeros")
-    flight = made(cell)
-    assert marks(flight) == "A- G- D S"
-    sound = {name: [1.0] for name in flight.predicted} | {"dead_fraction": [0.0]}
-    assert marks(replace(flight, measured={0: sound})) == "A-(p) G-(p) D(p) S"
-    assert marks(replace(flight, measured={}, error="why")) == "A- G- D S cannot start"
+    check = made(cell)
+    assert marks(check) == "A- G- D S"
+    sound = {name: [1.0] for name in check.predicted} | {"dead_fraction": [0.0]}
+    assert marks(replace(check, measured={0: sound})) == "A-(p) G-(p) D(p) S"
+    assert marks(replace(check, measured={}, error="why")) == "A- G- D S cannot start"
 
 
 def test_remarks_tell_of_pretraining_and_of_what_could_not_start() -> None:
     both = cells("pretraining=none,autoencoder")
-    flights = [made(cell) for cell in both]
-    flights[0] = replace(flights[0], measured={}, error="init lsuv: no variance")
-    text = "\n".join(page(Path("outputs/x"), both, flights, layers=False))
+    checks = [made(cell) for cell in both]
+    checks[0] = replace(checks[0], measured={}, error="init lsuv: no variance")
+    text = "\n".join(page(Path("outputs/x"), both, checks, layers=False))
     assert "1 cell with pretraining: what is shown is the start before it" in text
     assert "pretraining=none: init lsuv: no variance" in text
 
 
 def test_remarks_count_the_cells_that_theory_knows_too_little_of() -> None:
     both = cells("init=he_normal,zeros")
-    flights = [replace(made(cell), remarks=("predicted as if",)) for cell in both]
-    text = "\n".join(page(Path("outputs/x"), both, flights, layers=False))
+    checks = [replace(made(cell), remarks=("predicted as if",)) for cell in both]
+    text = "\n".join(page(Path("outputs/x"), both, checks, layers=False))
     assert text.count("2 cells predicted as if: go by what is measured") == 1
 
 
@@ -154,9 +154,9 @@ def test_long_levels_are_cut_and_the_legend_stays_within_a_page() -> None:
     factors = [
         cell.entry.factors | {"long": f"{place} {'x' * 80}"} for place, cell in enumerate(both)
     ]
-    flights = [made(cell) for cell in both]
-    assert all("x" * 30 not in line for line in overview(factors, flights))
-    assert max(map(len, legend(flights))) <= WIDTH
+    checks = [made(cell) for cell in both]
+    assert all("x" * 30 not in line for line in overview(factors, checks))
+    assert max(map(len, legend(checks))) <= WIDTH
 
 
 @pytest.mark.parametrize(

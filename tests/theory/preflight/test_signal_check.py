@@ -10,9 +10,15 @@ from torch import nn
 
 from study.data import Data, Split
 from study.networks import INITIALIZERS, MLP, MODELS, NORMS
-from study.theory.preflight import flight as module
-from study.theory.preflight.flight import Flight, fly, measured_start, predicted_flight, start_of
+from study.theory.preflight import signal_check as module
 from study.theory.preflight.rules import RULES, flags
+from study.theory.preflight.signal_check import (
+    SignalCheck,
+    measured_start,
+    predict_and_measure,
+    predicted_check,
+    start_of,
+)
 from study.theory.preflight.weights import VARIANCES as VARIANCES_OF
 from tests import tiny
 
@@ -31,22 +37,22 @@ def random_data(shape: tuple[int, int, int] = (1, 12, 12), num: int = 200) -> Da
     return Data(split, split, split, tuple("abcdefghij"), "random", torch.nn.Identity())  # type: ignore[arg-type]
 
 
-def flown(
+def checked(
     *overrides: str, seeds: int = SEEDS, data: Data | None = None, model: str = "mlp"
-) -> Flight:
+) -> SignalCheck:
     own = [WIDE] if model == "mlp" else []
     config = tiny.config(*own, *overrides, f"seeds={seeds}", model=model)
     data = data or random_data()
-    flight = predicted_flight(config, data, data.val)
+    check = predicted_check(config, data, data.val)
     for seed in range(seeds):
-        flight.measured[seed] = measured_start(config, data, data.val, seed)
-    return flight
+        check.measured[seed] = measured_start(config, data, data.val, seed)
+    return check
 
 
-def agree(flight: Flight, tolerance: float) -> None:
+def agree(check: SignalCheck, tolerance: float) -> None:
     for probe in VARIANCES:
-        for layer, value in enumerate(flight.predicted[probe]):
-            assert value == pytest.approx(fmean(flight.spread(probe, layer)), rel=tolerance), probe
+        for layer, value in enumerate(check.predicted[probe]):
+            assert value == pytest.approx(fmean(check.spread(probe, layer)), rel=tolerance), probe
 
 
 @pytest.mark.parametrize(
@@ -68,26 +74,26 @@ def agree(flight: Flight, tolerance: float) -> None:
     ids=" ".join,
 )
 def test_measured_is_what_was_predicted(overrides: list[str]) -> None:
-    agree(flown(*overrides), tolerance=0.25)
+    agree(checked(*overrides), tolerance=0.25)
 
 
 @pytest.mark.parametrize("pool", ["max", "average"])
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 def test_convolutions_come_within_a_factor_of_one_and_a_half(pool: str, activation: str) -> None:
     keys = [f"model.pool={pool}", "model.channels=[[48],[48]]", "model.head=[64]"]
-    flight = flown(f"activation={activation}", *keys, model="cnn", seeds=4)
+    check = checked(f"activation={activation}", *keys, model="cnn", seeds=4)
     for probe in VARIANCES:
-        for layer, value in enumerate(flight.predicted[probe]):
-            assert 2 / 3 < fmean(flight.spread(probe, layer)) / value < 1.5, (probe, layer)
+        for layer, value in enumerate(check.predicted[probe]):
+            assert 2 / 3 < fmean(check.spread(probe, layer)) / value < 1.5, (probe, layer)
 
 
 def test_an_autoencoders_code_is_linear() -> None:
     keys = ["model.widths=[200,100]", "model.code=50", "data.normalize=unit", "activation=sigmoid"]
-    flight = flown(*keys, "init=xavier_normal", model="autoencoder", data=unit_data())
-    assert flight.predicted["activation_variance"][2] == pytest.approx(
-        flight.predicted["preactivation_variance"][2]
+    check = checked(*keys, "init=xavier_normal", model="autoencoder", data=unit_data())
+    assert check.predicted["activation_variance"][2] == pytest.approx(
+        check.predicted["preactivation_variance"][2]
     )
-    agree(flight, tolerance=0.35)
+    agree(check, tolerance=0.35)
 
 
 def unit_data() -> Data:
@@ -111,24 +117,24 @@ def unit_data() -> Data:
     ids=" ".join,
 )
 def test_flags_on_known_cases(overrides: list[str], codes: list[str]) -> None:
-    flight = flown(*overrides, seeds=2)
-    assert flight.measured_flags == codes
-    assert flight.predicted_flags == codes
+    check = checked(*overrides, seeds=2)
+    assert check.measured_flags == codes
+    assert check.predicted_flags == codes
 
 
 def test_constant_weights_are_measured_alone_but_never_break_symmetry() -> None:
-    flight = flown("init=constant", "activation=tanh", seeds=2)
-    assert flight.predicted_flags == ["S"]
-    assert "S" in flight.measured_flags
+    check = checked("init=constant", "activation=tanh", seeds=2)
+    assert check.predicted_flags == ["S"]
+    assert "S" in check.measured_flags
 
 
 def test_a_flag_needs_half_of_the_seeds() -> None:
-    flight = flown("init=he_normal", seeds=3)
-    flight.measured[0]["activation_variance"][-1] = math.nan
-    assert flight.measured_flags == []
-    assert flight.flags_of_seeds[0] == ["A+"]
-    flight.measured[2]["activation_variance"][-1] = math.inf
-    assert flight.measured_flags == ["A+"]
+    check = checked("init=he_normal", seeds=3)
+    check.measured[0]["activation_variance"][-1] = math.nan
+    assert check.measured_flags == []
+    assert check.flags_of_seeds[0] == ["A+"]
+    check.measured[2]["activation_variance"][-1] = math.inf
+    assert check.measured_flags == ["A+"]
 
 
 def test_thresholds_are_exclusive() -> None:
@@ -154,9 +160,13 @@ def test_cells_that_start_alike_are_measured_once(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(module, "measured_start", count)
     monkeypatch.setattr(module, "data_of", lambda config: tiny.data())
     keys = ["optimizer.lr=0.5", "optimizer=adam", "batch_size=8", "data.crop=1", "init=zeros"]
-    flights = list(fly([tiny.config("seeds=2"), *(tiny.config("seeds=2", key) for key in keys)]))
+    checks = list(
+        predict_and_measure(
+            [tiny.config("seeds=2"), *(tiny.config("seeds=2", key) for key in keys)]
+        )
+    )
     assert calls == [0, 1, 0, 1]
-    assert all(flight is flights[0] for flight in flights[:-1])
+    assert all(check is checks[0] for check in checks[:-1])
     other = [tiny.config(key) for key in ("seeds=[1]", "data.normalize=unit", "init.bias=0.1")]
     assert len({start_of(config) for config in [tiny.config(), *other]}) == 4
 
@@ -207,7 +217,7 @@ def test_what_theory_does_not_know_is_said_and_measured(
     monkeypatch.setitem(VARIANCES_OF, "own", lambda shape, keys: math.nan)
     config = tiny.config("model.widths=[8,8,8]")
     keys = {"widths": [8, 8, 8], "dropout": 0.0} if group == "model" else {}
-    plain, own = fly([config, config | {group: {"name": "own", **keys}}])
+    plain, own = predict_and_measure([config, config | {group: {"name": "own", **keys}}])
     assert own.remarks == (remark,)
     assert plain.remarks == ()
     assert own.measured[0]["activation_variance"] != plain.measured[0]["activation_variance"]
@@ -222,7 +232,7 @@ def test_a_start_that_cannot_be_made_is_told(monkeypatch: pytest.MonkeyPatch) ->
     black = Split(torch.zeros_like(data.val.inputs), data.val.labels)
     dark = Data(black, black, black, data.classes, "black", data.normalize)
     monkeypatch.setattr(module, "data_of", lambda config: dark)
-    (flight,) = fly([tiny.config("init=lsuv")])
-    assert flight.error is not None
-    assert "has variance 0" in flight.error
-    assert flight.measured == {}
+    (check,) = predict_and_measure([tiny.config("init=lsuv")])
+    assert check.error is not None
+    assert "has variance 0" in check.error
+    assert check.measured == {}

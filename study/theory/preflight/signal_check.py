@@ -28,7 +28,7 @@ DEPENDS_ON = ("model", "activation", "init", "norm", "seeds", "loss")
 
 
 @dataclass(frozen=True)
-class Flight:
+class SignalCheck:
     """What was predicted of a cell and measured at the start of each of its seeds.
 
     `measured` has one entry a seed, none where a network could not start: `error` then says why.
@@ -79,13 +79,13 @@ def _overflown(numbers: Mapping[str, Sequence[float]]) -> Numbers:
     }
 
 
-def fly(configs: Sequence[Config]) -> Iterator[Flight]:
-    """The flight of each configuration in turn; cells that start alike are measured once."""
-    known: dict[str, Flight] = {}
+def predict_and_measure(configs: Sequence[Config]) -> Iterator[SignalCheck]:
+    """The check of each configuration in turn; cells that start alike are measured once."""
+    known: dict[str, SignalCheck] = {}
     for config in configs:
         key = start_of(config)
         if key not in known:
-            known[key] = _flight(config)
+            known[key] = _signal_check(config)
         yield known[key]
 
 
@@ -107,20 +107,20 @@ def _num_examples(config: Config) -> int:
     return int(config["probes"].get("num_examples", NUM_EXAMPLES))
 
 
-def _flight(config: Config) -> Flight:
+def _signal_check(config: Config) -> SignalCheck:
     data = data_of(config)
     batch = probe_batch(data.val, _num_examples(config))
-    flight = predicted_flight(config, data, batch)
+    check = predicted_check(config, data, batch)
     try:
-        flight.measured.update(
+        check.measured.update(
             {seed: measured_start(config, data, batch, seed) for seed in config["seeds"]}
         )
     except InputError as error:
-        return replace(flight, error=str(error))
-    return flight
+        return replace(check, error=str(error))
+    return check
 
 
-def predicted_flight(config: Config, data: Data, batch: Split) -> Flight:
+def predicted_check(config: Config, data: Data, batch: Split) -> SignalCheck:
     """The prediction, from the shapes of the network and two moments of the images."""
     network = build_network(config, data.input_shape, data.num_classes)
     layers = list(hidden_layers(network, data.input_shape))
@@ -141,7 +141,7 @@ def predicted_flight(config: Config, data: Data, batch: Split) -> Flight:
         remarks = [
             f"without a prediction: only data can say what init={config['init']['name']} draws"
         ]
-    return Flight(layers, len(batch), inputs, numbers, remarks=tuple(remarks))
+    return SignalCheck(layers, len(batch), inputs, numbers, remarks=tuple(remarks))
 
 
 def measured_start(config: Config, data: Data, batch: Split, seed: int) -> Numbers:
