@@ -301,15 +301,6 @@ KEYS: dict[str, Key] = {
     ),
     "sweep.exclude": Key("none", COMBINATIONS, "combinations of levels left out"),
     "report.tables": Key("none", list_of(TEXT), "tables of the report: arguments of `study table`"),
-    "report.targets": Key(
-        "none", list_of(number(0, above=True)), "validation errors, the time to which is told"
-    ),
-    "report.margin": Key(
-        "none", optional(number(0, above=True)), "difference within which two cells are the same"
-    ),
-    "report.compare": Key(
-        "none", list_of(COMBINATIONS), "pairs of cells that the report compares, by their levels"
-    ),
     "claims": Key("none", STATEMENTS, "statements that the study decides"),
 }
 

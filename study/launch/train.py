@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from study.analysis.claims import check_claims
-from study.analysis.requests import parse_settings
+from study.analysis.requests import parse_tables
 from study.config.compose import asks_for_page, hydra_page
 from study.config.configuration import CONF
 from study.config.labels import counted
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str]) -> int:
             from study.launch.place import prepared
         launch = prepared(planned)
         config = launch.planned.base.config
-        parse_settings(config["report"])
+        parse_tables(config["report"])
         for line in check_claims(config["claims"], launch.of_claims, launch.planned.base.axes):
             print(f"warning: {line}", file=sys.stderr)
         cells, study = launch.cells, launch.study

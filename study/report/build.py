@@ -12,7 +12,7 @@ from study.analysis.origins import CONFIG, by_origin, data_settings
 from study.analysis.parts import Drawn, Report, Verdict
 from study.analysis.pivot import Pivot
 from study.analysis.published import published_sheets
-from study.analysis.requests import DEFAULT, Settings, make_pivots, settings_of, usable_comparisons
+from study.analysis.requests import DEFAULT, make_pivots, tables_of
 from study.analysis.sheets import make_sheets
 from study.config.labels import counted
 from study.errors import InputError
@@ -28,11 +28,10 @@ def read_studies(directories: Sequence[str | os.PathLike[str]], advance: Advance
 
 def build_report(frames: Frames, advance: Advance = quiet) -> Report:
     """The report of one study, or of several joined ones. It writes nothing."""
-    settings, problems = _settings(frames)
+    tables, problems = _tables(frames)
     advance("tables", 0, 1)
-    pivots, left_out = _pivots(frames, settings)
-    compare, unmatched = usable_comparisons(frames, settings.compare)
-    sheets = make_sheets(frames, replace(settings, compare=tuple(compare)), advance)
+    pivots, left_out = _pivots(frames, tables)
+    sheets = make_sheets(frames, advance)
     advance("claims", 0, 1)
     verdicts, warnings = _verdicts(frames)
     advance("figures", 0, 1)
@@ -40,7 +39,7 @@ def build_report(frames: Frames, advance: Advance = quiet) -> Report:
     return Report(
         frames=frames,
         title=frames.name,
-        remarks=(*header(frames), *problems, *left_out, *unmatched, *warnings),
+        remarks=(*header(frames), *problems, *left_out, *warnings),
         verdicts=tuple(verdicts),
         pivots=tuple(pivots),
         sheets=tuple(sheets),
@@ -112,18 +111,18 @@ def _seeds(frames: Frames) -> list[str]:
     return [f"{which} fewer than 2 seeds: no interval can be given and no difference decided."]
 
 
-def _settings(frames: Frames) -> tuple[Settings, list[str]]:
-    """What the experiment's file asks for; a remark where that cannot be read."""
+def _tables(frames: Frames) -> tuple[tuple[str, ...], list[str]]:
+    """The tables that the experiment's file asks for; a remark where that cannot be read."""
     try:
-        return settings_of(frames.ledger), []
+        return tables_of(frames.ledger), []
     except InputError as error:
-        return Settings(), [f"The experiment's file: {error}; the default tables stand instead."]
+        return (), [f"The experiment's file: {error}; the default tables stand instead."]
 
 
-def _pivots(frames: Frames, settings: Settings) -> tuple[list[Pivot], list[str]]:
+def _pivots(frames: Frames, tables: Sequence[str]) -> tuple[list[Pivot], list[str]]:
     """The tables. Joined studies have default ones, each its own where not all share their data."""
     if not isinstance(frames, JoinedFrames):
-        return make_pivots(frames.cells, settings.tables)
+        return make_pivots(frames.cells, tables)
     if len(by_origin(frames.cells)) == 1:
         return make_pivots(frames.cells, ())
     own = [

@@ -8,7 +8,6 @@ import math
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from docs.quoted import stale_documents
@@ -17,7 +16,7 @@ from study.analysis.frames import Frames, results_csv
 from study.analysis.joined import distinct_names
 from study.analysis.origins import by_origin
 from study.analysis.parts import Sheet
-from study.analysis.requests import make_pivots, parse_settings, pivot_names, settings_of
+from study.analysis.requests import make_pivots, parse_tables, pivot_names, tables_of
 from study.analysis.sheets.scores import all_scores
 from study.analysis.sheets.targets import chosen_curves
 from study.errors import InputError
@@ -72,16 +71,12 @@ def test_numbers_of_the_results_are_those_recorded(tmp_path: Path) -> None:
             assert (float(row[name]) if row[name] else None) == replica[name]
 
 
-def test_an_experiment_asks_for_its_tables_and_targets(tmp_path: Path) -> None:
+def test_an_experiment_asks_for_its_tables(tmp_path: Path) -> None:
     synthetic.make_study(tmp_path / "s", TWO)
-    text = (
-        "report:\n  tables:\n    - --rows norm --columns lr --metric val_error\n  targets: [0.05]"
-    )
+    text = "report:\n  tables:\n    - --rows norm --columns lr --metric val_error"
     write_experiment(tmp_path / "s", text)
     frames = Frames.read(tmp_path / "s")
-    settings = settings_of(frames.ledger)
-    assert settings.targets == (0.05,)
-    pivots, remarks = make_pivots(frames.cells, settings.tables)
+    pivots, remarks = make_pivots(frames.cells, tables_of(frames.ledger))
     assert [(p.rows, p.columns, p.metric.name) for p in pivots] == [("norm", "lr", "val_error")]
     assert remarks == []
 
@@ -89,7 +84,7 @@ def test_an_experiment_asks_for_its_tables_and_targets(tmp_path: Path) -> None:
 def test_without_a_wish_the_tables_come_from_the_factors(tmp_path: Path) -> None:
     synthetic.make_study(tmp_path / "s", TWO)
     frames = Frames.read(tmp_path / "s")
-    pivots, remarks = make_pivots(frames.cells, settings_of(frames.ledger).tables)
+    pivots, remarks = make_pivots(frames.cells, tables_of(frames.ledger))
     assert [p.metric.name for p in pivots] == ["test_error", "train_error"]
     assert pivot_names([*pivots, *pivots])[2:] == [f"{name}--2" for name in pivot_names(pivots)]
     assert remarks == []
@@ -114,13 +109,12 @@ def test_a_table_that_cannot_be_made_is_a_remark(tmp_path: Path) -> None:
         {"tables": ["outputs/quickstart"]},
         {"tables": ["--rows 'init"]},
         {"tables": ["--metric accuracy"]},
-        {"targets": [-1]},
-        {"targets": 0.1},
+        {"targets": [0.1]},
     ],
 )
 def test_a_wish_that_is_none_is_refused_in_one_line(report: Any) -> None:
     with pytest.raises(InputError, match="report") as error:
-        parse_settings(report)
+        parse_tables(report)
     assert "\n" not in str(error.value)
 
 
@@ -214,15 +208,13 @@ def test_curves_are_those_of_the_chosen_learning_rate(tmp_path: Path) -> None:
     assert chosen_curves(Frames.read(tmp_path / "s"), cell) == {}
 
 
-@pytest.mark.parametrize("name", ["curves.csv", "predictions.npz", "config.yaml", "preflight.json"])
+@pytest.mark.parametrize("name", ["curves.csv", "config.yaml", "preflight.json"])
 def test_a_file_that_is_not_the_recorded_one_is_named_in_the_header(
     tmp_path: Path, name: str
 ) -> None:
     for path in make_full_study(tmp_path / "s", {"norm": ["none", "batch"]}):
         (path / "config.yaml").write_text("{}\n")
-        np.savez(path / "predictions.npz", predictions=np.zeros((3, 2)), seeds=range(3), lr=0.1)
         name_file(path, "config.yaml")
-        name_file(path, "predictions.npz")
     path = tmp_path / "s" / name if name == "preflight.json" else path / name
     assert not any(name in line for line in build_report(Frames.read(tmp_path / "s")).remarks)
     path.write_bytes(b"b")

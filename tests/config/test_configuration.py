@@ -6,6 +6,7 @@ import functools
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,7 +24,7 @@ from study.config.configuration import (
 )
 from study.config.keys import GROUPS, KEYS, parse_one
 from study.errors import InputError
-from study.launch.reproduce.saved import completed
+from study.launch.reproduce.saved import completed, parsed_config
 
 # For each key a level that has it, and another value that its range allows.
 OTHER: dict[str, tuple[str, Any]] = {
@@ -132,9 +133,6 @@ OTHER: dict[str, tuple[str, Any]] = {
     "sweep.exclude": ("", [{"activation": "relu"}]),
     "trainer.checkpoint_seconds": ("", 0),
     "report.tables": ("", ["--metric val_error"]),
-    "report.targets": ("", [0.1]),
-    "report.margin": ("", 0.1),
-    "report.compare": ("", [[{"activation": "relu"}, {"activation": "tanh"}]]),
     "claims": ("", [{"id": "one"}]),
 }
 
@@ -209,6 +207,15 @@ def test_a_key_at_its_neutral_value_is_as_if_it_were_not() -> None:
     assert "pairs.points" in factors(usual.config, usual.choices, {"pairs.points"})
     assert factors(composed("pairs.points=5").config, usual.choices)["pairs.points"] == 5
     assert completed(before) == usual.config
+
+
+def test_a_configuration_saved_with_retired_keys_is_read_without_them() -> None:
+    usual = composed("").config
+    old = {**usual, "report": {**usual["report"], "targets": [], "margin": None, "compare": []}}
+    assert completed(parsed_config(yaml.safe_dump(old).encode())) == usual
+    unknown = {**usual, "report": {**usual["report"], "target": []}}
+    with pytest.raises(InputError, match=r"report\.target'"):
+        completed(parsed_config(yaml.safe_dump(unknown).encode()))
 
 
 @pytest.mark.parametrize(

@@ -45,9 +45,6 @@ NONE: dict[str, str] = {
     "sweep.max_failures": "sweep.max_failures=1",
     "sweep.exclude": "sweep.exclude=[{activation: relu}]",
     "report.tables": "report.tables=[--metric val_error]",
-    "report.targets": "report.targets=[0.1]",
-    "report.margin": "report.margin=0.1",
-    "report.compare": "report.compare=[[{activation: relu}, {activation: tanh}]]",
     "claims": "claims=[]",
 }
 ROUNDING_LIMIT = 1e-9

@@ -5,10 +5,8 @@ from collections.abc import Callable
 
 from study.analysis.frames import Advance, Frames
 from study.analysis.parts import Sheet
-from study.analysis.requests import Settings
 from study.analysis.sheets.learning_rates import learning_rates, one_rate
 from study.analysis.sheets.levels import effects, levels
-from study.analysis.sheets.mcnemar import mcnemar_sheet
 from study.analysis.sheets.pairs import pairs, seeds
 from study.analysis.sheets.ranking import ranking
 from study.analysis.sheets.scores import Scores, all_scores, glossary
@@ -17,18 +15,17 @@ from study.analysis.sheets.targets import time_to_target
 Analysis = Callable[[Scores, str], Sheet | None]
 
 
-def make_sheets(frames: Frames, settings: Settings, advance: Advance) -> list[Sheet]:
+def make_sheets(frames: Frames, advance: Advance) -> list[Sheet]:
     """Every analysis of every origin of the study's cells that has something to say."""
     analyses: tuple[Analysis, ...] = (
         ranking,
         effects,
         levels,
-        functools.partial(pairs, compare=settings.compare, margin=settings.margin),
+        pairs,
         seeds,
         learning_rates,
         one_rate,
-        functools.partial(time_to_target, frames=frames, targets=settings.targets),
-        functools.partial(mcnemar_sheet, frames=frames, compare=settings.compare),
+        functools.partial(time_to_target, frames=frames),
     )
     groups = all_scores(frames.cells)
     steps = [(a, group, place) for place, group in enumerate(groups) for a in analyses]

@@ -19,10 +19,9 @@ from study.analysis.sheets.scores import (
 )
 from study.analysis.statistics.effects import Effects
 from study.analysis.statistics.effects import effects as effects_of
-from study.analysis.statistics.intervals import FEW_SEEDS, bootstrap_interval, t_interval
-from study.analysis.statistics.robust import iqm
+from study.analysis.statistics.intervals import t_interval
 
-COLUMNS = ("factor", "level", "cells", "mean", "95 % t", "95 % bootstrap", "interquartile mean")
+COLUMNS = ("factor", "level", "cells", "mean", "95 % t")
 
 
 def levels(scores: Scores, suffix: str = "") -> Sheet | None:
@@ -40,11 +39,7 @@ def levels(scores: Scores, suffix: str = "") -> Sheet | None:
     notes = [
         *left_out(len(places), "levels"),
         *diverged_note(few),
-        "mean: over the cells of a level for each seed, then over seeds; its t interval, and the "
-        "bootstrap's (BCa) beside it"
-        + (f", which is approximate below {FEW_SEEDS} seeds (~)." if _is_few(sound) else "."),
-        "interquartile mean: of the cells' means, the middle half of them; one cell at chance does "
-        "not move it.",
+        "mean: over the cells of a level for each seed, then over seeds, with its t interval.",
         "Levels are compared fairly only where each has the same surroundings (see cells).",
     ]
     return Sheet(
@@ -68,27 +63,14 @@ def by_seed(scores: Sequence[Score]) -> list[float]:
 def _row(scores: Scores, own: Sequence[Score]) -> tuple[str, ...]:
     means = by_seed(own) if own else []
     if not means:
-        return (str(len(own)), "–", "–", "–", "–")
+        return (str(len(own)), "–", "–")
     text = scores.metric.text
     interval = t_interval(means)
     return (
         str(len(own)),
         text(interval.mean),
         interval_text(interval.low, interval.high, text),
-        _bootstrap(means, scores),
-        text(iqm([score.mean for score in own]).value),
     )
-
-
-def _bootstrap(means: Sequence[float], scores: Scores) -> str:
-    if len(means) < 2:
-        return "–"
-    low, high, approximate = bootstrap_interval(means)
-    return ("~ " if approximate else "") + interval_text(low, high, scores.metric.text)
-
-
-def _is_few(scores: Sequence[Score]) -> bool:
-    return any(len(score.values) < FEW_SEEDS for score in scores)
 
 
 # Which choice matters most: the share of the variance that each factor accounts for.

@@ -1,18 +1,15 @@
-"""Pairs of cells that differ in one factor alone, and pairs that are asked for."""
+"""Pairs of cells that differ in one factor alone."""
 
-import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from study.analysis.factors import cell_level, varying_factors
 from study.analysis.parts import Sheet
-from study.analysis.requests import Comparison
 from study.analysis.sheets.scores import (
     SHOWN,
     Score,
     Scores,
-    asked_pairs,
     count_text,
     interval_text,
     left_out,
@@ -22,10 +19,8 @@ from study.analysis.sheets.scores import (
     unit_words,
 )
 from study.analysis.statistics.corrections import holm_known
-from study.analysis.statistics.equivalence import smallest_margin, tost
 from study.analysis.statistics.intervals import has_spread, mean_and_error, paired, paired_p
 from study.analysis.statistics.power import resolvable_difference, seeds_needed, seeds_to_resolve
-from study.analysis.statistics.robust import MIN_SEEDS, probability_of_improvement, signed_rank_test
 from study.config.labels import counted
 
 COLUMNS = (
@@ -38,29 +33,19 @@ COLUMNS = (
     "p (Holm)",
     "95 % Welch",
     "correlation",
-    "P(better)",
-    "signed rank",
     "seeds to tell",
-    "same within",
 )
-ASKED = "*"
-ALPHA = 0.05
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two cells that differ in `factors` alone; `values` are those of their common seeds."""
+    """Two cells that differ in `factor` alone; `values` are those of their common seeds."""
 
-    factors: tuple[str, ...]
+    factor: str
     levels: tuple[str, str]
     first: Score
     second: Score
     values: tuple[tuple[float, ...], tuple[float, ...]]
-
-    @property
-    def factor(self) -> str:
-        """What they differ in, in words."""
-        return " / ".join(self.factors)
 
     @property
     def differences(self) -> list[float]:
@@ -104,22 +89,7 @@ def _pairs_along(
         level, base = first.setdefault(surroundings, (short[place], score))
         values = _shared(base, score)
         if base is not score and len(values[0]) >= 2:
-            yield Pair((factor,), (level, short[place]), base, score, values)
-
-
-def pairs_asked(scores: Scores, compare: Sequence[Comparison]) -> list[Pair]:
-    """The pairs that the experiment's file asks for; without two seeds in common, none."""
-    factors = varying_factors(scores.cells)
-    found = []
-    for first, second in asked_pairs(scores, compare):
-        sides = [[cell_level(each.cell, f) for f in factors] for each in (first, second)]
-        apart = [a != b for a, b in zip(*sides, strict=True)]
-        levels = [" / ".join(itertools.compress(side, apart)) for side in sides]
-        values = _shared(first, second)
-        if len(values[0]) >= 2:
-            differing = tuple(itertools.compress(factors, apart))
-            found.append(Pair(differing, (levels[0], levels[1]), first, second, values))
-    return found
+            yield Pair(factor, (level, short[place]), base, score, values)
 
 
 def _shared(first: Score, second: Score) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -128,45 +98,22 @@ def _shared(first: Score, second: Score) -> tuple[tuple[float, ...], tuple[float
     return tuple(first.values[s] for s in seeds), tuple(second.values[s] for s in seeds)
 
 
-def pairs(
-    scores: Scores,
-    suffix: str = "",
-    *,
-    compare: Sequence[Comparison] = (),
-    margin: float | None = None,
-) -> Sheet | None:
-    """The pairs asked for, then the others, the largest differences first; None if there is none.
-
-    `margin`: the difference within which two cells count as the same, as recorded.
-    """
-    asked = _tested(pairs_asked(scores, compare), ASKED)
-    others = sorted(_tested(pairs_of(scores)), key=lambda line: -abs(line.pair.difference))
-    shown = [*asked, *others][:SHOWN]
-    if not shown:
+def pairs(scores: Scores, suffix: str = "") -> Sheet | None:
+    """The pairs, the largest differences first; None if there is none."""
+    found = pairs_of(scores)
+    adjusted = holm_known([pair.p for pair in found])
+    tested = sorted(zip(found, adjusted, strict=True), key=lambda line: -abs(line[0].difference))
+    if not tested:
         return None
     factors = varying_factors(scores.cells)
-    rows = [_row(scores, line, factors) for line in shown]
-    families = shown[: len(asked)], shown[len(asked) :]
-    within = [] if margin is None else [f"within {scores.metric.text(margin)}"]
-    alike = [text for family in families for text in _within(family, margin)]
     return Sheet(
         name=f"pairs{suffix}",
         title=f"Cells in pairs{scores.where}",
         caption=f"Difference of {unit_words(scores.metric)} between two cells that differ in one "
-        "factor alone, second minus first, the largest first"
-        + (
-            f"; before them ({ASKED}) the pairs that the experiment's file asks for."
-            if asked
-            else "."
-        ),
-        columns=(*COLUMNS, *within),
-        rows=tuple((*row, *text) for row, text in zip(rows, alike, strict=True)),
-        notes=(
-            *left_out(len(asked) + len(others), "pairs"),
-            *_lost(len(asked_pairs(scores, compare)) - len(asked)),
-            *_NOTES,
-            *(_MARGIN_NOTE for _ in within),
-        ),
+        "factor alone, second minus first, the largest first.",
+        columns=COLUMNS,
+        rows=tuple(_row(scores, pair, p, factors) for pair, p in tested[:SHOWN]),
+        notes=(*left_out(len(tested), "pairs"), *_NOTES),
     )
 
 
@@ -175,89 +122,32 @@ _NOTES = (
     "as if the seeds did not pair the cells; correlation: of the two cells over seeds; where it "
     "is positive, pairing helps.",
     "p (Holm): of no difference, paired, corrected over all pairs of this study that differ in "
-    "one factor, or over those that the experiment's file asks for. Where all seeds have the same "
-    "difference there is no spread, and so neither interval nor p.",
-    "P(better): the probability that a replica of the second cell beats one of the first "
-    "(a tie counts half), over all pairs of seeds, with its 95 % interval (Newcombe 2006).",
-    f"signed rank: p of Wilcoxon's test of the differences, uncorrected, for those who doubt that "
-    f"they are normal; below {MIN_SEEDS} seeds it can show nothing. It decides nothing here.",
+    "one factor. Where all seeds have the same difference there is no spread, and so neither "
+    "interval nor p.",
     "seeds to tell: how many seeds would show this difference four times in five (paired t test "
     "at 5 %), if its size and spread are as measured.",
-    "same within: the smallest margin within which these seeds show the two to be the same (two "
-    "one-sided t tests at 5 %, uncorrected: a smaller one than `within` may not be shown there).",
-)
-_MARGIN_NOTE = (
-    "within: whether two one-sided t tests (5 %) show the difference to be smaller than the margin "
-    "that the experiment's file states; p corrected (Holm) over the rows of this table, those "
-    "that the experiment's file asks for apart. Not shown does not mean that they differ."
 )
 
 
-@dataclass(frozen=True)
-class _Line:
-    """A pair, its p corrected over its family, and what marks it."""
-
-    pair: Pair
-    p: float | None
-    mark: str
-
-
-def _tested(pairs: Sequence[Pair], mark: str = "") -> list[_Line]:
-    """The pairs of one family."""
-    adjusted = holm_known([pair.p for pair in pairs])
-    return [_Line(pair, p, mark) for pair, p in zip(pairs, adjusted, strict=True)]
-
-
-def _row(scores: Scores, line: _Line, factors: Sequence[str]) -> tuple[str, ...]:
-    metric, pair = scores.metric, line.pair
+def _row(scores: Scores, pair: Pair, p: float | None, factors: Sequence[str]) -> tuple[str, ...]:
+    metric = scores.metric
     first, second = pair.values
     difference = paired(second, first)
     low, high = (difference.low, difference.high) if pair.has_spread else (None, None)
+    needed = seeds_to_resolve(second, first, pair.difference) if pair.has_spread else None
     welch = difference.welch if any(len(set(each)) > 1 for each in pair.values) else None
-    others = [cell_level(pair.first.cell, f) for f in factors if f not in pair.factors]
+    others = [cell_level(pair.first.cell, f) for f in factors if f != pair.factor]
     return (
-        f"{pair.factor} {line.mark}".strip(),
+        pair.factor,
         *pair.levels,
         " / ".join(others) or "–",
         signed(metric, difference.mean),
         interval_text(low, high, metric.text),
-        p_text(line.p),
+        p_text(p),
         interval_text(welch and welch.low, welch and welch.high, metric.text),
         "–" if difference.correlation is None else f"{difference.correlation:.2f}",
-        *_beside(scores, pair),
-    )
-
-
-def _beside(scores: Scores, pair: Pair) -> tuple[str, str, str, str]:
-    first, second = pair.values
-    better = probability_of_improvement(second, first)
-    ranks = signed_rank_test(second, first)
-    margin = smallest_margin(second, first) if pair.has_spread else None
-    needed = seeds_to_resolve(second, first, pair.difference) if pair.has_spread else None
-    return (
-        f"{better.value:.2f} {interval_text(better.low, better.high, '{:.2f}'.format)}",
-        f"n < {MIN_SEEDS}" if ranks is None else p_text(ranks.p),
         "–" if needed is None else count_text(needed.num),
-        "–" if margin is None else scores.metric.text(margin),
     )
-
-
-def _lost(num: int) -> list[str]:
-    """The note on pairs asked for that nothing can be said of."""
-    return [f"{num} of the pairs asked for share fewer than two sound seeds."] if num else []
-
-
-def _within(lines: Sequence[_Line], margin: float | None) -> list[list[str]]:
-    """Whether each pair of one family is shown to be the same; nothing without a margin."""
-    if margin is None:
-        return [[] for _ in lines]
-    tests = [tost(*line.pair.values, margin) if line.pair.has_spread else None for line in lines]
-    adjusted = holm_known([test.p if test else None for test in tests])
-    return [["–" if p is None else _verdict(p)] for p in adjusted]
-
-
-def _verdict(p: float) -> str:
-    return f"{'same' if p < ALPHA else 'not shown'} (p {p_text(p)})"
 
 
 # How many seeds a difference needs.

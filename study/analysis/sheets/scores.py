@@ -9,7 +9,6 @@ from study.analysis.factors import cell_level, shared_parts, varying_factors, wi
 from study.analysis.frames import Frames
 from study.analysis.origins import Origin, by_origin
 from study.analysis.parts import Sheet, Verdict
-from study.analysis.requests import Comparison, cell_pairs
 from study.config.configuration import recorded_task
 from study.config.labels import counted, measured
 from study.outputs.metrics import METRICS, OF_TASK, Metric
@@ -62,11 +61,6 @@ class Scores:
         """The scores that have values, best first; equal ones in the ledger's order."""
         return sorted((score for score in self.scores if score.values), key=lambda s: s.mean)
 
-    @cached_property
-    def by_directory(self) -> dict[str, Score]:
-        """The scores by their cells' directories."""
-        return {score.cell.directory: score for score in self.scores}
-
     def by(self, name: str) -> "Scores":
         """The same cells by another metric."""
         return replace(self, metric=_metric(self.origin, name))
@@ -94,13 +88,6 @@ def all_scores(cells: Sequence[CellRecord], name: str = "test_error") -> list[Sc
         )
         for origin, found in groups.items()
     ]
-
-
-def asked_pairs(scores: Scores, compare: Sequence[Comparison]) -> list[tuple[Score, Score]]:
-    """The scores of each two cells of this origin that a comparison is of, each two once."""
-    found = [pair for each in compare for pair in cell_pairs(scores.cells, each)]
-    names = dict.fromkeys((first.directory, second.directory) for first, second in found)
-    return [(scores.by_directory[a], scores.by_directory[b]) for a, b in names]
 
 
 def _metric(origin: Origin, name: str) -> Metric:
@@ -211,18 +198,12 @@ TERMS = {
     "distinguishable": "the 95 % t interval of the paired difference leaves 0 out (uncorrected)",
     "diverged": "the last epoch's training loss is not finite, or over 1,000 times that before "
     "training; such a cell shows a median and a count, and no interval",
-    "interquartile mean": "mean of the middle half of the numbers",
-    "bootstrap": "an interval from resampling; approximate below 20 values, where it is too short",
-    "P(better)": "probability that a replica of one cell beats one of the other, ties half",
-    "same within": "smallest margin within which two one-sided t tests (5 %) show two cells alike",
     "share of variance": "how much of the spread between cells a factor accounts for; an "
     "interaction is what two factors do together beyond what each does alone",
     "good region": "the learning rates whose validation error is near that of the best, in powers "
     "of ten (decades)",
     "time to target": "until the validation error first reaches the target; a replica that never "
     "does counts as infinite, and the median over seeds is given",
-    "McNemar's test": "whether two networks err on different numbers of test images, looking at "
-    "the images that one of them alone gets wrong; for one seed at a time, never pooled",
 }
 
 

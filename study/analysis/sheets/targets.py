@@ -2,7 +2,6 @@
 
 import csv
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from study.analysis.frames import Frames
@@ -65,38 +64,30 @@ def updates_per_epoch(cell: CellRecord, num_epochs: int) -> float | None:
     return max(1, size // batch) if size and batch else None
 
 
-def time_to_target(
-    scores: Scores, suffix: str = "", *, frames: Frames, targets: Sequence[float] = ()
-) -> Sheet | None:
-    """Median epochs, updates and seconds to each target; None where no cell has curves.
-
-    `targets`: validation errors; none: the median of the cells' own.
-    """
+def time_to_target(scores: Scores, suffix: str = "", *, frames: Frames) -> Sheet | None:
+    """Median epochs, updates and seconds to `target_of` the cells; None where none has curves."""
     validation = scores.by("val_error")
-    chosen = targets or default_targets(validation)
+    target = target_of(validation)
+    if target is None:
+        return None
     found = [
-        (target, score, time)
+        (score, time)
         for score in validation.scores
-        if (curves := chosen_curves(frames, score.cell))
-        for target in chosen
-        if (time := _time(score, curves, target))
+        if (curves := chosen_curves(frames, score.cell)) and (time := _time(score, curves, target))
     ]
     if not found:
         return None
-    found.sort(key=lambda row: (row[0], row[2].epochs))
+    found.sort(key=lambda row: row[1].epochs)
     text = validation.metric.text
     unit = f" {validation.metric.unit}" if validation.metric.unit else ""
-    source = "asked for by the experiment's file" if targets else "the median of the cells' own"
     return Sheet(
         name=f"time-to-target{suffix}",
         title=f"Time to target{scores.where}",
         caption=f"Until the {validation.metric.label} is at most "
-        f"{', '.join(text(target) + unit for target in chosen)} ({source}), medians over seeds at "
-        "each cell's chosen learning rate.",
+        f"{text(target)}{unit} (the median of the cells' own), medians over seeds at each cell's "
+        "chosen learning rate.",
         columns=("target", scores.corner, "epochs", "updates", "seconds", "seeds that reach it"),
-        rows=tuple(
-            (text(target), score.words, *_row(time)) for target, score, time in found[:SHOWN]
-        ),
+        rows=tuple((text(target), score.words, *_row(time)) for score, time in found[:SHOWN]),
         notes=(
             *left_out(len(found), "rows"),
             "A seed that never reaches the target counts as infinite (∞). Epochs are whole ones: "
@@ -108,16 +99,16 @@ def time_to_target(
     )
 
 
-def default_targets(validation: Scores) -> tuple[float, ...]:
+def target_of(validation: Scores) -> float | None:
     """The median over cells of their mean validation error, rounded up to two digits."""
     means = [score.mean for score in validation.scores if score.values]
     if not means:
-        return ()
+        return None
     middle = median(means)
     if middle <= 0:
-        return (middle,)
+        return middle
     step = 10.0 ** (math.floor(math.log10(middle)) - 1)
-    return (float(f"{math.ceil(middle / step - 1e-9) * step:.2g}"),)
+    return float(f"{math.ceil(middle / step - 1e-9) * step:.2g}")
 
 
 def _time(score: Score, curves: dict[int, Curve], target: float) -> TimeToTarget | None:

@@ -1,4 +1,4 @@
-"""Intervals of a mean and of a difference: Student's t, Welch's, and the bootstrap.
+"""Intervals of a mean and of a difference: Student's t and Welch's.
 
 Sums are exact (`math.fsum`), so a t interval depends neither on the order of the seeds nor on the
 machine's vector units.
@@ -9,9 +9,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
-
-FEW_SEEDS = 20
-"""Below so many values a bootstrap interval is called approximate: it is too short."""
 
 
 class Interval(NamedTuple):
@@ -50,14 +47,6 @@ class PairedDifference:
     @property
     def degrees(self) -> int:
         return self.num - 1
-
-
-class Bootstrap(NamedTuple):
-    """A bootstrap interval; `approximate` with fewer than FEW_SEEDS values."""
-
-    low: float
-    high: float
-    approximate: bool
 
 
 def t_interval(values: Collection[float], *, confidence: float = 0.95) -> Interval:
@@ -141,42 +130,6 @@ def correlation(first: Sequence[float], second: Sequence[float]) -> float | None
     product = math.fsum((a - x) * (b - y) for a, b in zip(first, second, strict=True))
     size = math.fsum((a - x) ** 2 for a in first) * math.fsum((b - y) ** 2 for b in second)
     return max(-1.0, min(1.0, product / math.sqrt(size))) if size else None
-
-
-def bootstrap_interval(
-    values: Collection[float], *, seed: int = 0, resamples: int = 9_999, confidence: float = 0.95
-) -> Bootstrap:
-    """The bias-corrected and accelerated bootstrap interval of the mean of `values` ([seeds]).
-
-    Quantiles of the means of `resamples` samples drawn with replacement, corrected for bias and
-    skewness. Few values give too short an interval: with 5 normal values it covers the mean 83 % of
-    the time, with 10 90 %, with 20 93 % (tests/analysis/statistics/test_coverage.py measures
-    it), so it is called approximate below FEW_SEEDS. The same values in any order, and `seed`,
-    give the same interval.
-    Values that are all equal have one of width 0. ValueError below 2 values.
-
-    Source: Efron (1987), Better bootstrap confidence intervals, JASA 82; scipy.stats.bootstrap.
-    """
-    ordered = sorted(float(value) for value in values)
-    if len(ordered) < 2:
-        raise ValueError("a bootstrap interval needs at least 2 values")
-    approximate = len(ordered) < FEW_SEEDS
-    if ordered[0] == ordered[-1]:
-        return Bootstrap(ordered[0], ordered[0], approximate)
-    import numpy as np
-    from scipy import stats
-
-    interval = stats.bootstrap(
-        (ordered,),
-        np.mean,
-        n_resamples=resamples,
-        confidence_level=confidence,
-        method="BCa",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    # A mean of equal values rounds, and would lie beyond all of them.
-    low, high = max(float(interval.low), ordered[0]), min(float(interval.high), ordered[-1])
-    return Bootstrap(low, high, approximate)
 
 
 def mean_and_error(values: Collection[float]) -> tuple[float, float | None]:

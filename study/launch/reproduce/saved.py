@@ -26,6 +26,8 @@ from study.outputs.series import contents, parsed_yaml
 
 NEEDED = ("data_fingerprint", "threads", "device", "recipe")
 """What a record's provenance must say for the cell to be trained again."""
+RETIRED = ("compare", "margin", "targets")
+"""Keys of `report` that configurations were saved with and that no longer exist."""
 
 
 @dataclass(frozen=True)
@@ -161,4 +163,7 @@ def parsed_config(content: bytes) -> Config:
         raise ValueError(f"it is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(config, dict):
         raise ValueError("it holds no keys")
+    if isinstance(report := config.get("report"), dict):
+        for name in RETIRED:
+            report.pop(name, None)
     return config
