@@ -13,9 +13,9 @@ from scipy import stats
 
 from study.analysis.frames import Frames
 from study.analysis.parts import Sheet, Verdict
-from study.analysis.sheets.learning_rates import learning_rates, one_rate
+from study.analysis.sheets.learning_rates import learning_rates
 from study.analysis.sheets.levels import effects, levels
-from study.analysis.sheets.pairs import pairs, pairs_of, seeds
+from study.analysis.sheets.pairs import pairs, pairs_of
 from study.analysis.sheets.ranking import ranking
 from study.analysis.sheets.scores import Scores, all_scores, glossary, verdict_sheet
 from study.analysis.sheets.targets import target_of, time_to_target
@@ -60,7 +60,7 @@ def column(sheet: Sheet | None, name: str) -> list[str]:
 def test_every_sheet_is_rectangular(tmp_path: Path) -> None:
     planted(tmp_path / "s")
     scores = scores_of(tmp_path / "s")
-    made = [make(scores, "") for make in (ranking, effects, levels, pairs, seeds, one_rate)]
+    made = [make(scores, "") for make in (ranking, effects, levels, pairs)]
     for sheet in [*made, learning_rates(scores), glossary(Frames.read(tmp_path / "s"))]:
         assert sheet is not None
         assert all(len(row) == len(sheet.columns) for row in sheet.rows)
@@ -136,14 +136,6 @@ def test_levels_average_over_the_rest(tmp_path: Path) -> None:
     assert means["relu"] == f"{100 * relu:.2f}"
 
 
-def test_fewer_seeds_are_needed_for_larger_differences(tmp_path: Path) -> None:
-    planted(tmp_path / "s")
-    sheet = seeds(scores_of(tmp_path / "s"))
-    needed = [float(text.replace(",", "")) for text in column(sheet, "seeds, typical pair")]
-    assert needed == sorted(needed, reverse=True)
-    assert needed[0] > 2
-
-
 def set_rate(values: dict[float, float]) -> synthetic.Change:
     """A change: validation and test errors at each learning rate."""
 
@@ -155,7 +147,7 @@ def set_rate(values: dict[float, float]) -> synthetic.Change:
     return change
 
 
-def test_the_good_region_and_one_rate_for_all(tmp_path: Path) -> None:
+def test_the_good_region_of_each_cell(tmp_path: Path) -> None:
     relu, tanh = synthetic.make_study(tmp_path / "s", {"activation": ["relu", "tanh"]})
     synthetic.change_result(relu, set_rate({0.01: 0.021, 0.1: 0.02, 1.0: 0.5}))
     synthetic.change_result(tanh, set_rate({0.01: 0.09, 0.1: 0.06, 1.0: 0.03}))
@@ -163,10 +155,6 @@ def test_the_good_region_and_one_rate_for_all(tmp_path: Path) -> None:
     assert column(sheet, "good") == ["<0.01 to 0.1", "1 to 1>"]
     assert column(sheet, "decades") == ["1.0", "0.0"]
     assert column(sheet, "0.1") == ["2.00", "6.00"]
-    one = one_rate(scores_of(tmp_path / "s"))
-    assert column(one, "best cell") == ["relu", "relu", "tanh"]
-    assert column(one, "tau") == ["1.00", "1.00", "-1.00"]
-    assert column(one, "still") == ["yes", "yes", "no"]
 
 
 def curves(path: Path, errors: Sequence[Sequence[float]]) -> None:
@@ -225,7 +213,6 @@ def test_one_seed_gives_no_interval_anywhere(tmp_path: Path) -> None:
     synthetic.make_study(tmp_path / "s", TWO, seeds=1)
     scores = scores_of(tmp_path / "s")
     assert pairs(scores) is None
-    assert seeds(scores) is None
     assert set(column(levels(scores), "95 % t")) == {"–"}
     assert set(column(ranking(scores), "p (Holm)")) == {"–"}
     assert all(math.isfinite(score.mean) for score in scores.scores)

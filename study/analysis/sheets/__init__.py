@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 from study.analysis.frames import Advance, Frames
 from study.analysis.parts import Sheet
-from study.analysis.sheets.learning_rates import learning_rates, one_rate
+from study.analysis.sheets.learning_rates import learning_rates
 from study.analysis.sheets.levels import effects, levels
-from study.analysis.sheets.pairs import pairs, seeds
+from study.analysis.sheets.pairs import pairs
 from study.analysis.sheets.ranking import ranking
 from study.analysis.sheets.scores import Scores, all_scores, glossary
 from study.analysis.sheets.targets import time_to_target
@@ -22,9 +22,7 @@ def make_sheets(frames: Frames, advance: Advance) -> list[Sheet]:
         effects,
         levels,
         pairs,
-        seeds,
         learning_rates,
-        one_rate,
         functools.partial(time_to_target, frames=frames),
     )
     groups = all_scores(frames.cells)

@@ -1,24 +1,11 @@
-"""How much hangs on the learning rate: every cell's curve, and one rate for all cells."""
+"""How much hangs on the learning rate: every cell's curve."""
 
 import math
 from collections.abc import Mapping, Sequence
 
 from study.analysis.parts import Sheet
-from study.analysis.sheets.scores import (
-    SHOWN,
-    Score,
-    Scores,
-    left_out,
-    score_of,
-    sentence,
-    unit_words,
-)
-from study.analysis.statistics.sensitivity import (
-    GoodRegion,
-    common_rates,
-    good_region,
-    learning_rate_curve,
-)
+from study.analysis.sheets.scores import SHOWN, Score, Scores, left_out, score_of, unit_words
+from study.analysis.statistics.sensitivity import GoodRegion, good_region
 from study.outputs.records import CellRecord
 
 TOLERANCE = 0.1
@@ -55,52 +42,9 @@ def learning_rates(scores: Scores, suffix: str = "") -> Sheet | None:
     )
 
 
-def one_rate(scores: Scores, suffix: str = "") -> Sheet | None:
-    """How the ranking changes if every cell uses the same learning rate."""
-    rates = rates_of(scores.cells)
-    if len(rates) < 2 or len(scores.cells) < 2:
-        return None
-    names = {score.cell.directory: score.words for score in scores.scores}
-    at = {rate: _means(scores, rate) for rate in rates}
-    found = common_rates({score.cell.directory: score.mean for score in scores.scores}, at)
-    if not found:
-        return None
-    text = scores.metric.text
-    return Sheet(
-        name=f"one-learning-rate{suffix}",
-        title=f"If all cells used one learning rate{scores.where}",
-        caption=f"{sentence(unit_words(scores.metric))}, and the order of cells at each learning "
-        "rate, against that at each cell's own chosen one.",
-        columns=("learning rate", "mean over cells", "lost cells", "best cell", "still", "tau"),
-        rows=tuple(
-            (
-                f"{one.lr:g}",
-                text(one.mean) if math.isfinite(one.mean) else "–",
-                str(sum(math.isinf(mean) for mean in at[one.lr].values())),
-                names[one.order[0]],
-                "yes" if one.same_first else "no",
-                "–" if one.tau is None else f"{one.tau:.2f}",
-            )
-            for one in found
-        ),
-        notes=(
-            "lost: cells with a diverged replica there; they rank last. still: whether the best "
-            "cell is the one at chosen learning rates.",
-            "tau: Kendall's rank correlation with the ranking at chosen learning rates; 1 is the "
-            "same order. What is far below 1 says more of the learning rate than of the cells.",
-        ),
-    )
-
-
 def rates_of(cells: Sequence[CellRecord]) -> list[float]:
     """Every learning rate of some replica, in order."""
     return sorted({r["lr"] for cell in cells if cell.result for r in cell.result["replicas"]})
-
-
-def _means(scores: Scores, rate: float) -> dict[str, float]:
-    """By directory the mean error at a learning rate, infinite where a replica is lost."""
-    at = (score_of(cell, "", scores.metric, rate) for cell in scores.cells)
-    return {score.cell.directory: score.mean for score in at if score.all_values}
 
 
 def _curve(cell: CellRecord, validation: Scores) -> dict[float, Score]:
@@ -110,11 +54,7 @@ def _curve(cell: CellRecord, validation: Scores) -> dict[float, Score]:
 def _mean(curve: Mapping[float, Score], rate: float, validation: Scores) -> str:
     if rate not in curve:
         return "–"
-    values = curve[rate].values
-    if not values:
-        return "diverged"
-    (point,) = learning_rate_curve({rate: list(values.values())})
-    return "diverged" if point.mean is None else validation.metric.text(point.mean)
+    return validation.metric.text(curve[rate].mean) if curve[rate].values else "diverged"
 
 
 def _region(curve: Mapping[float, Score]) -> tuple[str, str]:

@@ -1,26 +1,13 @@
-"""How much hangs on the learning rate: the curve, its good region, and one rate for everybody."""
+"""How much hangs on the learning rate: the region of good ones."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING, NamedTuple
-
-from study.analysis.statistics.intervals import t_interval
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
-
-
-class RatePoint(NamedTuple):
-    """A learning rate's mean over seeds and t interval, None where a value is not finite."""
-
-    lr: float
-    mean: float | None
-    low: float | None
-    high: float | None
-    median: float
-    num: int
 
 
 @dataclass(frozen=True)
@@ -37,35 +24,6 @@ class GoodRegion:
     decades: float
     open_below: bool
     open_above: bool
-
-
-@dataclass(frozen=True)
-class CommonRate:
-    """The ranking of cells if all had used one learning rate, against the ranking by chosen rates.
-
-    `order`: the cells, best first (infinite errors last, in the given order). `tau`: Kendall's
-    tau-b between the two rankings, 1 the same, -1 reversed, None where a ranking has all cells
-    tied. `mean`: over cells. `same_first`: whether the best cell stays the best.
-    """
-
-    lr: float
-    mean: float
-    order: tuple[str, ...]
-    tau: float | None
-    same_first: bool
-
-
-def learning_rate_curve(
-    errors: Mapping[float, Collection[float]], *, confidence: float = 0.95
-) -> list[RatePoint]:
-    """By learning rate, in order, the mean over seeds with its t interval, and the median.
-
-    `errors`: {learning rate: errors, shape [seeds]}. A diverged seed's error of inf or NaN leaves
-    no mean, and counts as infinite in the median.
-
-    Source: `t_interval`.
-    """
-    return [_point(lr, errors[lr], confidence) for lr in sorted(errors)]
 
 
 def good_region(means: Mapping[float, float], within: float) -> GoodRegion | None:
@@ -92,64 +50,6 @@ def good_region(means: Mapping[float, float], within: float) -> GoodRegion | Non
     decades = math.log10(rates[last] / rates[first])
     ends = first == 0, last == len(rates) - 1
     return GoodRegion(best, rates[first], rates[last], decades, *ends)
-
-
-def common_rates(
-    chosen: Mapping[str, float], at: Mapping[float, Mapping[str, float]]
-) -> list[CommonRate]:
-    """What the ranking of cells becomes at each learning rate that every cell was trained at.
-
-    `chosen`: {cell: mean error at its chosen rate}; `at`: {learning rate: {cell: mean error}}, NaN
-    counted as infinite. Lower is better. Rates in order; those that some cell lacks are left out.
-
-    Source: Kendall (1938), A new measure of rank correlation, Biometrika 30 (tau-b:
-    scipy.stats.kendalltau); why the rate must be tuned per cell: Choi et al. (2019), On empirical
-    comparisons of optimizers for deep learning.
-    """
-    cells = list(chosen)
-    if not cells:
-        return []
-    before = [_worst(chosen[cell]) for cell in cells]
-    return [
-        _common(rate, cells, before, [_worst(at[rate][cell]) for cell in cells])
-        for rate in sorted(at)
-        if all(cell in at[rate] for cell in cells)
-    ]
-
-
-def _point(lr: float, errors: Collection[float], confidence: float) -> RatePoint:
-    from statistics import median
-
-    values = [_worst(error) for error in errors]
-    middle = median(values)
-    if not all(math.isfinite(value) for value in values):
-        return RatePoint(lr, None, None, None, middle, len(values))
-    mean, low, high, num = t_interval(values, confidence=confidence)
-    return RatePoint(lr, mean, low, high, middle, num)
-
-
-def _common(
-    rate: float, cells: Sequence[str], before: Sequence[float], now: Sequence[float]
-) -> CommonRate:
-    # Places first: kendalltau takes no infinite values.
-    from scipy.stats import kendalltau, rankdata
-
-    ranks = rankdata(before, method="min"), rankdata(now, method="min")
-    varied = all(min(rank) < max(rank) for rank in ranks)
-    tau = float(kendalltau(*ranks).statistic) if varied else None
-    order = sorted(range(len(cells)), key=lambda place: now[place])
-    first = min(range(len(cells)), key=lambda place: before[place])
-    return CommonRate(
-        lr=rate,
-        mean=math.fsum(now) / len(now) if all(map(math.isfinite, now)) else math.inf,
-        order=tuple(cells[place] for place in order),
-        tau=tau,
-        same_first=order[0] == first,
-    )
-
-
-def _worst(error: float) -> float:
-    return math.inf if math.isnan(error) else float(error)
 
 
 # Time to target: when a replica first reaches a given error, a miss counted as infinity.

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.power import TTestPower
 
-from study.analysis.statistics.intervals import paired
-from study.analysis.statistics.power import resolvable_difference, seeds_needed, seeds_to_resolve
+from study.analysis.statistics.power import seeds_needed
 
 
 @settings(max_examples=20)
@@ -29,15 +28,6 @@ def test_one_seed_fewer_is_not_enough(difference: float, deviation: float) -> No
     assert num == seeds_needed(-difference, deviation)
 
 
-@pytest.mark.parametrize("num", [2, 5, 10, 100])
-def test_the_resolvable_difference_needs_just_these_seeds(num: int) -> None:
-    difference = resolvable_difference(0.3, num)
-    assert difference is not None
-    assert seeds_needed(difference * 1.0001, 0.3) == num
-    assert seeds_needed(difference * 0.9999, 0.3) == num + 1
-    assert resolvable_difference(0.6, num) == pytest.approx(2 * difference)
-
-
 def test_simulated_studies_of_that_size_find_the_difference_four_times_in_five() -> None:
     num = int(seeds_needed(0.4, 0.3))
     rows = np.random.default_rng(0).normal(0.4, 0.3, (4_000, num))
@@ -52,17 +42,3 @@ def test_the_ends_of_what_can_be_asked() -> None:
     assert seeds_needed(1e-6, 1.0) == math.inf
     assert seeds_needed(1.0, 0.0) == 2
     assert seeds_needed(1e9, 1.0) == seeds_needed(1e3, 1.0) == 2
-    assert resolvable_difference(1.0, 1) is None
-    assert seeds_to_resolve([1.0], [2.0], 0.1) is None
-
-
-def test_five_seeds_know_the_seeds_needed_badly() -> None:
-    first, second = [1.0, 2.0, 3.0, 4.0, 5.0], [1.1, 2.2, 2.9, 4.5, 4.8]
-    found = seeds_to_resolve(first, second, 0.2)
-    assert found is not None
-    deviation = float(np.std(np.subtract(first, second), ddof=1))
-    assert found.num == seeds_needed(0.2, deviation)
-    ends = [deviation * np.sqrt(4 / stats.chi2.ppf(q, 4)) for q in (0.975, 0.025)]
-    assert (found.low, found.high) == tuple(seeds_needed(0.2, float(end)) for end in ends)
-    assert found.low < found.num < found.high
-    assert paired(first, second).num == 5
