@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from study.analysis.claims import decide
 from study.analysis.frames import Frames
 from study.analysis.parts import Verdict
@@ -96,19 +94,6 @@ def write_curves(path: Path, curves: Mapping[int, Sequence[float]], seconds: Num
             row = {"seed": seed, "lr": rate, "epoch": epoch, "val_error": error}
             writer.writerow({**row, "seconds": passed})
     _named(path, "curves.csv", stream.getvalue().encode())
-
-
-def write_predictions(path: Path, predictions: Sequence[Sequence[int]]) -> None:
-    """The predicted classes of each seed."""
-    rate = json.loads((path / "result.json").read_text(encoding="utf-8"))["chosen_lr"]
-    stream = io.BytesIO()
-    np.savez(
-        stream,
-        predictions=np.array(predictions, dtype=np.uint8),
-        seeds=np.arange(len(predictions)),
-        lr=np.array(rate),
-    )
-    _named(path, "predictions.npz", stream.getvalue())
 
 
 def _named(path: Path, name: str, content: bytes) -> None:

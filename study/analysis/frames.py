@@ -8,7 +8,6 @@ from typing import Any
 
 from study.analysis.factors import level_text
 from study.config.configuration import recorded_task
-from study.outputs.cell import read_predictions
 from study.outputs.records import (
     CellRecord,
     Ledger,
@@ -104,12 +103,6 @@ class Frames:
     def unsound(self) -> dict[str, str]:
         """Of the files asked for so far, those that cannot be used, and why."""
         return {place: reason for place, reason in self.verdicts_on_files.items() if reason}
-
-    def predictions(self, cell: CellRecord) -> dict[int, Any] | None:
-        """By seed the predicted test classes at the chosen learning rate; None if not sound."""
-        if not self.sound(cell, "predictions.npz"):
-            return None
-        return read_predictions(cell.path)[1]
 
 
 def _place(cell: CellRecord, name: str) -> str:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from study.analysis.claims.cells import require_pairs
 from study.analysis.claims.partners import read_partner
@@ -110,7 +109,7 @@ def _decades(number: float) -> float:
     return math.log10(number)
 
 
-# Effects across cells: how two quantities rank them, and how often two networks disagree.
+# An effect across cells: how two quantities rank them.
 
 
 FEWEST_CELLS = 4
@@ -142,37 +141,6 @@ def _spearman(pairs: Sequence[tuple[float, float]]) -> float:
     from scipy.stats import spearmanr
 
     return float(spearmanr(first, second).statistic)
-
-
-def disagreement(question: Question) -> Effect:
-    """Share of test images that the two sides' networks of one seed put into different classes."""
-    first, second = question.side(), question.side(question.claim.against)
-    require_pairs(first, second)
-    samples = []
-    for key, cells in first.cells.items():
-        others = second.cells[key]
-        if len(cells) > 1 or len(others) > 1:
-            raise NotDecidableError(
-                f"{counted(len(cells), 'cell')} and {len(others)} cannot be compared image by "
-                "image: name one level on each side"
-            )
-        samples.append(_disagreement(question.frames, cells[0], others[0]))
-    return Effect(mean(samples), (*first.all, *second.all), 100.0)
-
-
-def _disagreement(frames: Frames, one: CellRecord, other: CellRecord) -> Seeds:
-    first, second = _predictions(frames, one), _predictions(frames, other)
-    shared = sorted(first.keys() & second.keys())
-    if any(len(first[seed]) != len(second[seed]) for seed in shared):
-        raise NotDecidableError(f"{one.directory} and {other.directory} have other test images")
-    return {seed: 100.0 * float((first[seed] != second[seed]).mean()) for seed in shared}
-
-
-def _predictions(frames: Frames, cell: CellRecord) -> dict[int, Any]:
-    found = frames.predictions(cell)
-    if not found:
-        raise NotDecidableError(f"{cell.directory} has no predictions.npz that its record names")
-    return found
 
 
 # The largest learning rate at which a cell is still about as good as at its best.

@@ -133,7 +133,7 @@ def _sides(claim: Claim) -> str:
         return ""
     if claim.expect.sign < 0:
         first, second = second, first
-    joint = {"ratio": "over", "disagreement": "and"}.get(claim.measure, "minus")
+    joint = "over" if claim.measure == "ratio" else "minus"
     return f"{first} {joint} {second}"
 
 

@@ -7,14 +7,13 @@ from study.analysis.claims.cells import RATE
 from study.analysis.claims.contrasts import (
     difference,
     difference_of_differences,
-    disagreement,
     largest_rate,
     range_over_levels,
     rank_correlation,
     ratio,
 )
 from study.analysis.claims.partners import check_partner, check_reference
-from study.analysis.claims.quantity import POINTS, Quantity
+from study.analysis.claims.quantity import Quantity
 from study.analysis.claims.question import Effect, Question
 from study.analysis.claims.schema import PREFLIGHT, Claim, check_unit
 from study.errors import InputError, unknown
@@ -52,9 +51,6 @@ MEASURES: Mapping[str, Measure] = {
     ),
     "rank correlation": Measure(
         rank_correlation, "rank correlation of ", lambda unit: "", needs=("with",)
-    ),
-    "disagreement": Measure(
-        disagreement, "disagreement in ", lambda unit: POINTS, needs=("against",)
     ),
 }
 
@@ -103,27 +99,18 @@ def _check_levels(claim: Claim) -> None:
 
 def _check_sense(claim: Claim, quantity: Quantity) -> None:
     """What cannot be claimed of a measure, or not of such a quantity."""
-    never_negative = claim.measure == "disagreement" or (
-        claim.measure == "range over levels" and claim.against is None
-    )
+    never_negative = claim.measure == "range over levels" and claim.against is None
     if never_negative and claim.expect.words not in ("at least as low within", "same within"):
         raise InputError(
-            f"expect: noise alone puts a {claim.measure.partition(' ')[0]} above 0, so "
-            f"{claim.expect.words!r} shows nothing; write at least as low within D"
+            f"expect: noise alone puts a range above 0, so {claim.expect.words!r} shows nothing; "
+            "write at least as low within D"
         )
     if claim.measure == "largest learning rate" and not _is_loss(quantity):
         raise InputError(f"of: learning rates are judged by an error or a loss, not by {claim.of}")
-    if claim.measure in ("largest learning rate", "disagreement"):
-        rate = [where for where in claim.wheres if RATE in where]
-        if rate:
-            every = (
-                "judges all of them"
-                if claim.measure != "disagreement"
-                else "has predictions of the chosen one alone"
-            )
-            raise InputError(f"lr: measure {claim.measure!r} takes no learning rate: it {every}")
-    if claim.measure == "disagreement" and claim.of != "test_error":
-        raise InputError(f"of: networks disagree on test images: write test_error, not {claim.of}")
+    if claim.measure == "largest learning rate" and any(RATE in where for where in claim.wheres):
+        raise InputError(
+            f"lr: measure {claim.measure!r} takes no learning rate: it judges all of them"
+        )
     if claim.predicted == PREFLIGHT and quantity.predicted_by is None:
         raise InputError(
             "predicted: the pre-flight predicts probes at the start, such as "

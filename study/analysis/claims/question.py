@@ -7,9 +7,10 @@ An effect is computed seed by seed and never from means over seeds: what a seed 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from study.analysis.claims.cells import Key, Side, require_pairs, side_of
-from study.analysis.claims.partners import preflight_of, reference_of
+from study.analysis.claims.partners import reference_of
 from study.analysis.claims.quantity import NotDecidableError, Numbers, Quantity, seeds_of
 from study.analysis.claims.schema import PREFLIGHT, Claim, Where
 from study.analysis.frames import Frames
@@ -160,6 +161,21 @@ def _predicted(question: Question, side: Side) -> Numbers:
     return Numbers(values)
 
 
+def _preflight_of(frames: Frames, cell: CellRecord) -> dict[str, Any]:
+    """What preflight.json says of a cell; NotDecidableError if it says nothing."""
+    try:
+        flights = (frames.preflight or {}).get("cells", [])
+    except ValueError:
+        raise NotDecidableError("preflight.json is damaged; run study preflight again") from None
+    for flight in flights:
+        if flight.get("signature") == cell.signature:
+            return dict(flight)
+    raise NotDecidableError(
+        f"preflight.json says nothing of {cell.directory}: run study preflight with the study's "
+        "overrides"
+    )
+
+
 def _prediction(question: Question, cell: CellRecord) -> float:
     predicted, metric = question.claim.predicted, question.quantity.predicted_by
     if isinstance(predicted, float):
@@ -167,7 +183,7 @@ def _prediction(question: Question, cell: CellRecord) -> float:
     if predicted != PREFLIGHT or metric is None:
         assert predicted is not None
         return reference_of(cell, predicted, question.quantity)
-    layers = preflight_of(question.frames, cell)["predicted"].get(metric.probe) or []
+    layers = _preflight_of(question.frames, cell)["predicted"].get(metric.probe) or []
     known = dict(enumerate(layers, 1))
     layer = metric.layer or "mean"
     if not known or (layer.isdecimal() and int(layer) not in known):

@@ -175,7 +175,6 @@ REASONS: dict[str, dict[str, Any]] = {
         "target": 5,
         "expect": "lower by 1 epoch",
     },
-    "has no predictions.npz": {"measure": "disagreement", "expect": "same within 1 point"},
 }
 
 

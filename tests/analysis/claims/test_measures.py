@@ -9,14 +9,7 @@ import pytest
 
 from study.analysis.parts import Verdict
 from study.outputs.schema import seal
-from tests.claim_studies import (
-    at_every_rate,
-    good_up_to,
-    planted,
-    verdict,
-    write_curves,
-    write_predictions,
-)
+from tests.claim_studies import at_every_rate, good_up_to, planted, verdict, write_curves
 from tests.synthetic import (
     change_probes,
     change_result,
@@ -234,18 +227,6 @@ def test_a_rank_correlation_over_cells(study: Path) -> None:
         at_every_rate(path, 3.0 - place, "test_loss")
     found = verdict(study, **RANKED, with_="test_loss", expect="lower by 0.5")
     expect_effect(found, 1.0)
-    checks(study, paths)
-    flagged = verdict(study, **RANKED, with_="preflight.flags", expect="higher by 0.5")
-    expect_effect(flagged, 1.0)
-
-
-def test_a_rank_correlation_with_the_activation_sheet(study: Path) -> None:
-    paths = make_study(study, {"activation": ["tanh", "relu", "softplus", "leaky_relu slope=0.5"]})
-    for path, error in zip(paths, (0.1, 0.3, 0.4, 0.2), strict=True):
-        at_every_rate(path, error, "test_error")
-    cells = {"activation": ["tanh", "relu", "softplus", "leaky_relu"]}
-    changes = {**RANKED, "cells": cells, "with_": "sheet.mean_output"}
-    expect_effect(verdict(study, **changes, expect="higher by 0.5"), 1.0)
 
 
 def test_a_rank_correlation_with_a_factor(study: Path) -> None:
@@ -257,14 +238,6 @@ def test_a_rank_correlation_with_a_factor(study: Path) -> None:
     expect_effect(verdict(study, **changes, expect="lower by 0.9"), 1.0)
     few = {**changes, "cells": {"data.train_size": [100, 200, 300]}}
     assert "needs 4 cells" in verdict(study, **few, expect="lower by 0.9").reason
-
-
-def test_disagreement_image_by_image(study: Path) -> None:
-    paths = planted(study, FLAT)
-    write_predictions(paths[0], [[0, 1, 2, 3]] * 4)
-    write_predictions(paths[1], [[0, 1, 2, 9]] * 4)
-    found = verdict(study, measure="disagreement", expect="same within 30 points")
-    expect_effect(found, 25.0)
 
 
 def test_one_learning_rate_in_place_of_the_chosen_one(study: Path) -> None:

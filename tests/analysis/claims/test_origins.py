@@ -12,7 +12,7 @@ from study.config.compose import hydra_ready
 from study.config.sweep import plan
 from study.errors import InputError
 from study.files import sha256
-from tests.claim_studies import at_every_rate, claim, verdict, write_curves, write_predictions
+from tests.claim_studies import at_every_rate, claim, verdict, write_curves
 from tests.synthetic import change_result, make_probes, make_study, write_probes
 
 LEVELS = {"data": ["mnist", "fashion"], "norm": ["none", "batch"]}
@@ -51,7 +51,6 @@ def study(tmp_path: Path) -> Path:
 
         change_result(path, change)
         write_curves(path, {seed: [0.9, 0.1 * seed, 0.01] for seed in range(5)})
-        write_predictions(path, [[1, 2, 3]] * 5)
         write_probes(path, make_probes(path))
     return tmp_path / "s"
 
@@ -77,7 +76,6 @@ MEASURES: dict[str, dict[str, Any]] = {
         "within": 90,
         "expect": "same within 1 decade",
     },
-    "disagreement": {"measure": "disagreement", "expect": "same within 1 point"},
     "range": {"measure": "range over levels", "over": "data"},
     "rank correlation": {
         "measure": "rank correlation",
