@@ -139,13 +139,11 @@ def _move(cwd: Path, log: Path) -> None:
 
 def _become(host: str) -> None:
     """Makes this process one of another host, on a disk that has no locks."""
-    from study import locks as kernel_lock
-    from study import locks as owner
-    from study import locks as ownership
+    from study import locks
 
     platform.node = lambda: host
-    kernel_lock._lock = lambda *_, **__: None
-    ownership.HEARTBEAT_SECONDS, owner.STALE_SECONDS = HEARTBEAT_SECONDS, STALE_SECONDS
+    locks._flock = lambda *_, **__: None
+    locks.HEARTBEAT_SECONDS, locks.STALE_SECONDS = HEARTBEAT_SECONDS, STALE_SECONDS
 
 
 def _run(arguments: Sequence[str]) -> int:

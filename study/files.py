@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from study.errors import InputError
-from study.locks import passing, still_ours
+from study.locks import partial_path, still_ours
 
 MAX_DEPTH = 50
 """Of lists and objects in each other: five times what any record needs."""
@@ -40,7 +40,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     Raises OSError, which names the file, where it cannot be, and `Lost` where the directory is no
     longer this process's; what was there then stays.
     """
-    temporary = passing(path)
+    temporary = partial_path(path)
     try:
         with temporary.open("wb") as file:
             yield file

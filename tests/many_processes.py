@@ -18,8 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from study import locks as owner
-from study import locks as ownership
+from study import locks
 from study.files import write_json
 from study.launch.progress import SweepProgress
 from study.launch.sharing import Sharing
@@ -97,7 +96,7 @@ def rounds(directory: Path, number: int, host: str | None) -> None:
         _move_to(host)
     draw = random.Random(os.getpid())
     for _ in range(number):
-        with ownership.owned(directory, wait=True, say=lambda line: None):
+        with locks.owned(directory, wait=True, say=lambda line: None):
             note(directory, "in")
             time.sleep(0.002 * draw.random())
             note(directory, "out")
@@ -107,8 +106,8 @@ def rounds(directory: Path, number: int, host: str | None) -> None:
 def _move_to(host: str) -> None:
     """Makes this process one of another host, on a disk that keeps locks apart for each host."""
     platform.node = lambda: host
-    ownership.LOCK = owner.LOCK = f"lock of {host}"
-    ownership.HEARTBEAT_SECONDS, owner.STALE_SECONDS = 0.1, 2.0
+    locks.LOCK = f"lock of {host}"
+    locks.HEARTBEAT_SECONDS, locks.STALE_SECONDS = 0.1, 2.0
 
 
 class Watched(SweepProgress):

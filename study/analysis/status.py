@@ -201,7 +201,7 @@ def _facts(cell: CellRecord) -> str:
     """What is to be said of a cell that is not done: who trains it, how far it is, its error."""
     facts = []
     if cell.owner:
-        facts.append(cell.owner.words)
+        facts.append(cell.owner.label)
         facts += [f"since {cell.owner.started}"] if cell.owner.started else []
     if cell.result is None and (epoch := reached_epoch(cell.path)) is not None:
         facts.append(f"checkpoint after epoch {epoch}")

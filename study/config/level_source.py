@@ -58,7 +58,7 @@ COMPUTE_NOTHING = frozenset(
     f"study.{module}"
     for module in (
         *("arguments", "errors", "instead", "key", "keys", "kinds", "pretraining_keys", "program"),
-        *("words", "networks.level_keys", "outputs.files", "outputs.ownership"),
+        *("words", "networks.level_keys", "files", "locks"),
     )
 )
 """Modules that check, word or keep what is given: no number of theirs is in a level's results.

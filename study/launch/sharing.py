@@ -66,7 +66,7 @@ class Sharing:
 
     def _wait(self, pause: float) -> None:
         if pause >= 4 * _SHORTEST_WAIT and not self._waited_for:
-            words = list(dict.fromkeys(owner.words for owner in self._owners.values()))
+            words = list(dict.fromkeys(owner.label for owner in self._owners.values()))
             more = f" and {len(words) - _NUM_NAMED} more" if len(words) > _NUM_NAMED else ""
             cells = counted(len(self._owners), "cell")
             self.progress.say(f"waiting for {cells} of {'; '.join(words[:_NUM_NAMED])}{more}")
@@ -97,7 +97,7 @@ class Sharing:
             self.progress.passed(cell)
             return self._failed(cell, Failure.recorded(name, error))
         if last := self._waited_for.get(name):
-            self.progress.say(f"{cell.words}: taken over from {last.words}, which is gone")
+            self.progress.say(f"{cell.words}: taken over from {last.label}, which is gone")
         return self._trained(cell, ownership)
 
     def _trained(self, cell: "LaunchCell", ownership: Ownership) -> Failure | None:
@@ -113,7 +113,7 @@ class Sharing:
             except Exception as error:
                 if lost := ownership.loss(error):
                     self.progress.say(
-                        f"{cell.words}: taken over by {lost.words} while this process slept; "
+                        f"{cell.words}: taken over by {lost.owner.label} while this process slept; "
                         "what it trained is dropped"
                     )
                     raise lost from None

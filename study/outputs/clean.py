@@ -19,17 +19,15 @@ from study.console import Parser, as_path, command, run_as_command, show
 from study.errors import InputError
 from study.files import PARTIAL
 from study.files import remove as remove_file
-from study.locks import STALE_SECONDS, Owned, is_locked, owned, owner_of
+from study.locks import STALE_SECONDS, Owned, owned, owner_of
 from study.outputs.cell import CONTENT, OWNERSHIP, PASSING, is_set_aside
 from study.outputs.checkpoint import CHECKPOINT, UNFIT
 from study.outputs.records import CellRecord, Ledger, read_cells, read_ledger
 from study.outputs.unlisted import Unlisted, listed_again, unlisted_cells
 
-OLD_LOCK = "*.safetensors.lock"
-"""The lock of one file, as versions before ownership left it."""
 CELL = (*CONTENT, *PASSING, "result.json", UNFIT, *OWNERSHIP)
 """What a cell's directory holds of ours."""
-CACHE = ("seed=*.safetensors", "seed=*.csv", CHECKPOINT, UNFIT, PARTIAL, OLD_LOCK, *OWNERSHIP)
+CACHE = ("seed=*.safetensors", "seed=*.csv", CHECKPOINT, UNFIT, PARTIAL, *OWNERSHIP)
 CACHE_RUN = "seeds=*"
 """What a directory of pretrained weights holds of ours: files, and TensorBoard's runs."""
 _WRITER = re.compile(r"\.(\d+)\.partial$")
@@ -140,9 +138,6 @@ def _pretraining(study: Path, cells: Sequence[CellRecord]) -> Iterator[Leftover]
             for path in _matching(directory, (CHECKPOINT, UNFIT, PARTIAL, *OWNERSHIP)):
                 reason = f"a finished pretraining needs no {_called(path)}"
                 yield Leftover(reason, path, (path,), room=directory)
-            for path in _matching(directory, (OLD_LOCK,)):
-                if is_locked(path) is False:
-                    yield Leftover("a lock of an older version", path, (path,), room=directory)
             continue
         runs = [path for path in directory.glob(CACHE_RUN) if _is_directory(path)]
         events = [path for run in runs for path in _matching(run, ("events.out.tfevents.*",))]

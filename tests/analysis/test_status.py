@@ -18,7 +18,7 @@ from tests.synthetic import (
     make_study,
     write_ledger,
 )
-from tests.test_ownership import of_another_host
+from tests.test_locks import of_another_host
 
 SMALL = {"activation": ["relu", "tanh", "elu"], "init": ["he", "small"]}
 

@@ -19,7 +19,7 @@ from safetensors.torch import save
 
 from study.data import cache
 from study.data.images import Images, build_images, fingerprint_of
-from tests.test_ownership import taken_over
+from tests.test_locks import taken_over
 
 
 @dataclass

@@ -15,7 +15,7 @@ from study.__main__ import main
 from study.errors import InputError
 from study.launch.job import STOPPED_BY_SIGTERM, Job, ended_by_sigterm
 from study.outputs import LedgerCell, read_cells, read_ledger
-from tests.test_ownership import of_another_host
+from tests.test_locks import of_another_host
 from tests.tiny_launch import TINY
 
 SWEEP = ("-m", "hydra/launcher=basic", "optimizer=sgd,adam")

@@ -20,7 +20,7 @@ from study.outputs.cell import write_error
 from study.outputs.failures import Failure
 from study.outputs.records import read_cell
 from tests.many_processes import Cell, await_that, cell, ended, finish, launched, notes
-from tests.test_ownership import of_another_host, taken_over
+from tests.test_locks import of_another_host, taken_over
 
 Train = Callable[[Cell, Path, Callable[[int], None]], dict[str, Any]]
 
@@ -302,5 +302,5 @@ def test_a_link_does_not_lead_a_cell_out_of_its_study(
 
 
 def test_owners_are_told_apart() -> None:
-    assert Owner().words == "another process"
+    assert Owner().label == "another process"
     assert Owner.myself() != Owner.myself()

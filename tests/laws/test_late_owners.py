@@ -18,7 +18,7 @@ from study.tensorboard import open_writer
 from study.training.pretraining import cache
 from tests import tiny
 from tests.many_processes import await_that, ended, launched, notes
-from tests.test_ownership import taken_over
+from tests.test_locks import taken_over
 
 THEIRS = ("result.json", "config.yaml", "curves.csv", "error.txt", CHECKPOINT, "seed=0.csv")
 KEPT = cache.Result({0: {"w": torch.zeros(1)}}, {0: [{"epoch": 1}]}, updates=1)

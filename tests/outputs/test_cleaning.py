@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from study.__main__ import main
+from study.locks import KernelLock
 from study.outputs.clean import leftovers
 from study.outputs.records import read_cells, read_ledger
 from tests.synthetic import change_result, make_study
@@ -66,9 +66,8 @@ def litter(cells: list[Path]) -> set[str]:
     (damaged / "weights.safetensors").write_text("old")
     unused = cache(study, "33333333")
     (unused / "lock").touch()
-    (unused / "seed=1.safetensors.lock").touch()
     used = study / "pretraining" / "rbm-11111111"
-    files = [used / "checkpoint.safetensors", used / "lock", used / "seed=0.safetensors.lock",
+    files = [used / "checkpoint.safetensors", used / "lock",
              cells[0] / "checkpoint.safetensors", cells[0] / "lock", cells[0] / "owner.json",
              cells[1] / ".curves.csv.999999999.partial", study / ".study.json.999999999.partial",
              cells[1] / "error.txt"]  # fmt: skip
@@ -86,7 +85,7 @@ def test_it_lists_everything_and_touches_nothing(cells: list[Path], capsys: Outp
     before = content(study)
     assert clean(study) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "12 left-overs" in lines[-1]
+    assert "11 left-overs" in lines[-1]
     assert "--yes removes them" in lines[-1]
     listed = [line.partition(": ")[2].rpartition(" (")[0] for line in lines[:-1]]
     assert all(Path(path).exists() for path in listed)
@@ -99,7 +98,7 @@ def test_with_yes_it_removes_exactly_that(cells: list[Path], capsys: Output) -> 
     before = content(study)
     going = litter(cells)
     assert clean(study, "--yes") == 0
-    assert "removed 12 left-overs" in capsys.readouterr().out
+    assert "removed 11 left-overs" in capsys.readouterr().out
     assert content(study) == before - going
     assert all(cell.result for cell in read_cells(study))
 
@@ -193,7 +192,9 @@ def test_what_another_process_holds_is_left_alone(cells: list[Path]) -> None:
     (cells[2] / ".curves.csv.999999999.partial").write_text("being written")
     held = [study / "mnist-mlp-01234567", cells[2], study / "pretraining/rbm-33333333"]
     before = {path: content(path) for path in held}
-    with FileLock(held[0] / "lock"), FileLock(held[1] / "lock"), FileLock(held[2] / "lock"):
+    locks = [KernelLock(path / "lock") for path in held]
+    assert all(lock.acquire() for lock in locks)
+    try:
         found = leftovers(read_ledger(study), read_cells(study))
         assert not {each.place.parent for each in found} & {*held, study / "pretraining"}
         run = [sys.executable, "-m", "study", "clean", str(study), "--yes"]
@@ -201,6 +202,9 @@ def test_what_another_process_holds_is_left_alone(cells: list[Path]) -> None:
         assert {path: content(path) for path in held} == {
             path: {*names, "lock"} for path, names in before.items()
         }
+    finally:
+        for lock in locks:
+            lock.release()
 
 
 def test_a_heartbeat_of_another_host_keeps_what_it_works_in(cells: list[Path]) -> None:

@@ -13,7 +13,7 @@ from study.errors import InputError
 from study.outputs import LedgerCell, ledger, provenance, read_ledger
 from study.outputs.ledger import record_launch
 from study.outputs.provenance import differs_from_commit
-from tests.test_ownership import taken_over
+from tests.test_locks import taken_over
 
 
 def cell(digest: str, **factors: Any) -> LedgerCell:

@@ -157,16 +157,6 @@ def test_running_means_locked_by_a_living_process(tmp_path: Path) -> None:
     assert statuses(tmp_path) == ["failed"]
 
 
-def test_filelock_is_the_lock_that_is_read(tmp_path: Path) -> None:
-    from filelock import FileLock
-
-    (path,) = make_study(tmp_path, {"norm": ["none"]})
-    (path / "result.json").unlink()
-    with FileLock(path / "lock"):
-        assert statuses(tmp_path) == ["running"]
-    assert statuses(tmp_path) == ["missing"]
-
-
 def test_directories_outside_the_ledger_are_stale_and_never_read(tmp_path: Path) -> None:
     first, second = make_study(tmp_path, {"norm": ["none", "batch"]})
     write_ledger(tmp_path, [ledger_cell({"norm": "batch"})])

@@ -24,7 +24,7 @@ from study.training.pretraining.cache import (
     pretraining_signature,
 )
 from tests import tiny
-from tests.test_ownership import taken_over
+from tests.test_locks import taken_over
 
 SIGNATURE = "ab" * 32
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from study import locks as ownership
+from study import locks
 from study.locks import (
     DAMAGED_SECONDS,
     LOCK,
@@ -25,7 +25,6 @@ from study.locks import (
     Owned,
     Owner,
     Ownership,
-    is_locked,
     owned,
     owner_of,
     read_owner,
@@ -88,7 +87,7 @@ def test_an_owner_is_named_while_it_works_and_leaves_nothing(tmp_path: Path) -> 
         owner = owner_of(tmp_path)
         assert owner is not None
         assert (owner.host, owner.pid) == (platform.node(), os.getpid())
-        assert owner.words == f"host {platform.node()}, process {os.getpid()}"
+        assert owner.label == f"host {platform.node()}, process {os.getpid()}"
         content = json.loads((tmp_path / OWNER).read_text())
         assert {"host", "pid", "process_start", "started"} <= content.keys()
         with pytest.raises(Owned, match=f"host .*, process {os.getpid()} works in"):
@@ -158,8 +157,8 @@ def taken_over(directory: Path) -> Iterator[Ownership]:
     with pytest.MonkeyPatch.context() as there:
         os.utime(directory / OWNER, (0, 0))
         there.setattr(platform, "node", lambda: "elsewhere")
-        there.setattr("study.locks._lock", lambda *_, **__: None)
-        there.setattr(ownership, "_held", {})
+        there.setattr("study.locks._flock", lambda *_, **__: None)
+        there.setattr(locks, "_held", {})
         other = owned(directory, wait=False)
         theirs = other.__enter__()
     try:
@@ -173,7 +172,7 @@ def test_another_hosts_owner_lives_while_its_heart_beats(tmp_path: Path) -> None
     assert owner_of(tmp_path) == owner
     with pytest.raises(Owned) as error:
         owned(tmp_path, wait=False).__enter__()
-    assert error.value.words == "host elsewhere, process 7"
+    assert error.value.owner.label == "host elsewhere, process 7"
     assert read_owner(tmp_path / OWNER) == owner
     owner = of_another_host(tmp_path, silent=100)
     assert owner_of(tmp_path) is None
@@ -191,7 +190,7 @@ def test_a_host_of_the_same_name_is_another_one(tmp_path: Path) -> None:
 def test_where_there_are_no_locks_this_hosts_processes_are_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("study.locks._lock", lambda *_, **__: None)
+    monkeypatch.setattr("study.locks._flock", lambda *_, **__: None)
     with owned(tmp_path, wait=False):
         assert owner_of(tmp_path) is not None
         with pytest.raises(Owned):
@@ -220,7 +219,7 @@ def test_a_damaged_owner_is_an_unknown_one(tmp_path: Path, content: bytes) -> No
 def test_the_heart_beats_and_sees_what_happens(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ownership, "HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(locks, "HEARTBEAT_SECONDS", 0.01)
     path = tmp_path / OWNER
     with owned(tmp_path, wait=False) as mine:
         os.utime(path, (0, 0))
@@ -242,7 +241,7 @@ def test_the_heart_beats_and_sees_what_happens(
 def test_a_lock_whose_file_is_gone_is_none(tmp_path: Path) -> None:
     first, second = KernelLock(tmp_path / LOCK), KernelLock(tmp_path / LOCK)
     assert first.acquire()
-    assert is_locked(tmp_path / LOCK)
+    assert locks._is_locked(tmp_path / LOCK)
     assert not second.acquire()
     first.remove()
     assert not first.is_at_its_path()
@@ -250,7 +249,7 @@ def test_a_lock_whose_file_is_gone_is_none(tmp_path: Path) -> None:
     first.release()
     assert second.is_at_its_path()
     second.release()
-    assert not is_locked(tmp_path / LOCK)
+    assert not locks._is_locked(tmp_path / LOCK)
 
 
 def test_a_directory_that_cannot_be_written_to_is_an_error(tmp_path: Path) -> None:
@@ -265,7 +264,7 @@ def test_where_links_cannot_be_made_the_owner_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
-        raise PermissionError(1, "Operation not permitted")
+        raise PermissionError(1, "Operation not breakerted")
 
     monkeypatch.setattr(Path, "hardlink_to", refuse)
     with owned(tmp_path, wait=False), pytest.raises(Owned, match=f"process {os.getpid()}"):
@@ -273,7 +272,7 @@ def test_where_links_cannot_be_made_the_owner_is_written(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_one_that_died_while_it_buried_another_is_in_nobodys_way(tmp_path: Path) -> None:
+def test_one_that_died_while_it_broke_another_is_in_nobodys_way(tmp_path: Path) -> None:
     gone = {"host": platform.node(), "boot": Owner.myself().boot, "token": "ab"}
     first = of_another_host(tmp_path, silent=0, **gone)
     (tmp_path / OWNER).rename(tmp_path / f".{OWNER}.ab.partial")
@@ -285,10 +284,10 @@ def test_one_that_died_while_it_buried_another_is_in_nobodys_way(tmp_path: Path)
 
 def test_a_dead_owner_has_one_successor(tmp_path: Path) -> None:
     of_another_host(tmp_path, silent=100, token="ab")
-    permit = tmp_path / f".{OWNER}.ab.partial"
-    permit.write_bytes(Owner.myself().json())
+    breaker = tmp_path / f".{OWNER}.ab.partial"
+    breaker.write_bytes(Owner.myself().json())
     with pytest.raises(Owned, match=f"process {os.getpid()}"):
         owned(tmp_path, wait=False).__enter__()
-    permit.unlink()
+    breaker.unlink()
     with owned(tmp_path, wait=False):
         pass
