@@ -254,7 +254,7 @@ def owned(
     _held[place] = ownership
     try:
         for left in (path for name in files for path in directory.glob(f".{name}.*.partial")):
-            if not left.name.startswith(f".{OWNER}."):  # others may be about to claim
+            if f".{OWNER}." not in left.name:  # others may be about to claim
                 ownership.check()
                 with contextlib.suppress(OSError):
                     left.unlink()

@@ -291,3 +291,11 @@ def test_a_dead_owner_has_one_successor(tmp_path: Path) -> None:
     breaker.unlink()
     with owned(tmp_path, wait=False):
         pass
+
+
+def test_what_others_are_about_to_claim_by_stays(tmp_path: Path) -> None:
+    names = {f".{OWNER}.ab.partial", f"..{OWNER}.ab.partial.0123.7.partial"}
+    for name in (*names, ".curves.csv.0123.7.partial"):
+        (tmp_path / name).touch()
+    with owned(tmp_path, wait=False):
+        assert {path.name for path in tmp_path.iterdir()} == {LOCK, OWNER, *names}
