@@ -39,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
             raise unknown("engine", name, ENGINES)
         if importlib.util.find_spec(ENGINES[name]) is None:
             lock = "submitit" if name == "slurm" else name
-            raise InputError(f"{name}: its plugin is missing: `study setup {lock}` installs it")
+            raise InputError(f"{name}: its plugin is missing; run `make setup EXTRAS={lock}`")
     directory = Path(tempfile.mkdtemp(prefix="clusters-"))
     try:
         if "slurm" in engines:

@@ -5,6 +5,7 @@ for every system. It is installed from its own lock into an environment that is 
 """
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -13,9 +14,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from study.installation import ROOT, script
-
-REQUIREMENTS = ROOT / "requirements"
+REQUIREMENTS = Path(__file__).parent
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 
 
@@ -40,14 +39,15 @@ def main() -> int:
 def asked(pins: list[tuple[str, str]], directory: Path) -> list[dict[str, Any]]:
     """pip-audit's answer for each (name, version), made in an empty directory."""
     environment, listed = directory / "environment", directory / "pins.txt"
+    programs = environment / ("Scripts" if os.name == "nt" else "bin")
     listed.write_text("".join(f"{name}=={version}\n" for name, version in pins), "utf-8")
     lock = str(REQUIREMENTS / "audit.lock")
     for command in (
         [sys.executable, "-m", "venv", str(environment)],
-        [str(script(environment, "pip")), "install", "--quiet", "--require-hashes", "-r", lock],
+        [str(programs / "pip"), "install", "--quiet", "--require-hashes", "-r", lock],
     ):
         subprocess.run(command, check=True, capture_output=True, text=True)
-    command = [str(script(environment, "pip-audit")), "--format", "json", "--progress-spinner"]
+    command = [str(programs / "pip-audit"), "--format", "json", "--progress-spinner"]
     command += ["off", "--no-deps", "--disable-pip", "--requirement", str(listed)]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     try:

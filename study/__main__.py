@@ -1,6 +1,7 @@
 """The command `study`: one sub-command for each thing that one does with a study."""
 
 import importlib
+import importlib.util
 import os
 import sys
 from collections.abc import Sequence
@@ -29,17 +30,12 @@ COMMANDS = {
         "opens a study in TensorBoard, on this machine alone",
     ),
 }
-PROJECT_COMMANDS = {
-    "setup": "makes the environment in .venv",
-    "check": "formatting, lint, types, and that documents are current",
-    "test": "the test suite",
-}
+PACKAGES = ("hydra", "lightning", "pandas", "rich", "safetensors", "scipy", "torch", "torchvision")
 
 
 def usage() -> str:
     """What `study --help` prints."""
     rows = [(name, text) for name, (_, text) in COMMANDS.items()]
-    rows += PROJECT_COMMANDS.items()
     lines = [f"  study {name:12} {text}" for name, text in rows]
     page = [f"usage: {command()} COMMAND ...", "", *lines, "", "study COMMAND --help says more"]
     page += ["study train --hydra-help says how TAB completes"]
@@ -81,10 +77,6 @@ def _dispatch(arguments: list[str]) -> int:
     if name in ("--version", "-V"):
         print(f"study {__version__}")
         return 0
-    if name in PROJECT_COMMANDS:
-        from study import environment
-
-        return environment.main(name, rest)
     try:
         if name in ("-sc", "--shell-completion"):
             from study.config.completion import answer
@@ -93,16 +85,16 @@ def _dispatch(arguments: list[str]) -> int:
         if name not in COMMANDS:
             from study.errors import unknown
 
-            raise unknown("command", name, [*COMMANDS, *PROJECT_COMMANDS])
+            raise unknown("command", name, COMMANDS)
         with importing():
             module = importlib.import_module(COMMANDS[name][0])
         return int(module.main(rest))
     except ModuleNotFoundError as error:
-        from study.environment import missing_packages_line
-
-        if (line := missing_packages_line()) is None:
+        missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+        if not missing:
             raise
-        raise InputError(line) from error
+        lacks = f"this Python ({sys.executable}) has no {missing[0]}"
+        raise InputError(f"{lacks}; run `make setup`, then .venv/bin/study") from error
 
 
 if __name__ == "__main__":

@@ -90,9 +90,9 @@ def completions(line: str) -> list[str]:
 
 
 def _offered(words: Sequence[str], word: str) -> Iterable[str]:
-    from study.__main__ import COMMANDS, PROJECT_COMMANDS
+    from study.__main__ import COMMANDS
 
-    names = [*COMMANDS, *PROJECT_COMMANDS]
+    names = list(COMMANDS)
     if not words:
         return [*names, "help"]
     if words[0] == "help":

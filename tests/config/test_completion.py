@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from study.__main__ import COMMANDS, PROJECT_COMMANDS, main
+from study.__main__ import COMMANDS, main
 from study.config.completion import SHELLS, SWITCHES, completions
 from study.config.compose import hydra_ready, parse_overrides
 from study.config.configuration import CONF, levels
@@ -59,7 +59,7 @@ def test_what_is_offered(line: str, offered: list[str]) -> None:
 
 
 def test_every_command_and_every_level_is_offered() -> None:
-    assert set(completions("study ")) == {*COMMANDS, *PROJECT_COMMANDS, "help"}
+    assert set(completions("study ")) == {*COMMANDS, "help"}
     for group in GROUPS:
         assert completions(f"study train {group}=") == [f"{group}={each}" for each in levels(group)]
 

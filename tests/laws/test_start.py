@@ -3,7 +3,6 @@
 Every command runs as `study NAME`, `python -m study.MODULE` and `python study/MODULE.py` alike.
 """
 
-import contextlib
 import runpy
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from study import __version__
-from study.__main__ import COMMANDS, PROJECT_COMMANDS, main
+from study.__main__ import COMMANDS, main
 from study.config.configuration import CONF
 
 ROOT = CONF.parent
@@ -50,7 +49,7 @@ def imported(lines: Sequence[Sequence[str]], modules: Sequence[str]) -> str:
 
 
 def test_help_and_version_need_no_package() -> None:
-    helps = [[name, "--help"] for name in (*COMMANDS, "test", "check", "setup")]
+    helps = [[name, "--help"] for name in COMMANDS]
     lines = [["--version"], ["help", "train"], ["-h"], *helps]
     heavy = ("torch", "lightning", "hydra", "omegaconf", "numpy", "pandas", "scipy", "matplotlib")
     zeros = " 0" * len(lines)
@@ -68,7 +67,7 @@ def test_the_version_is_told(flag: str, capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().out == f"study {__version__}\n"
 
 
-@pytest.mark.parametrize("name", ["train", "table", "data", "check"])
+@pytest.mark.parametrize("name", ["train", "table", "data"])
 def test_help_of_a_command_is_that_commands(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     pages = []
     for line in (["help", name], [name, "--help"]):
@@ -78,22 +77,6 @@ def test_help_of_a_command_is_that_commands(name: str, capsys: pytest.CaptureFix
         pages.append(capsys.readouterr().out)
     assert pages[0] == pages[1]
     assert f"study {name}" in pages[0]
-
-
-@pytest.mark.parametrize("name", PROJECT_COMMANDS)
-def test_help_installs_nothing(
-    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def install(lock: str) -> bool:
-        raise AssertionError(f"{lock} was installed for help")
-
-    monkeypatch.setattr("study.environment.ensure", install)
-    for flag in ("--help", "-h"):
-        with contextlib.suppress(SystemExit):
-            assert main([name, flag]) == 0
-        page = capsys.readouterr().out
-        assert page.startswith(f"usage: study {name}")
-        assert len(page.splitlines()) > 4
 
 
 @pytest.mark.parametrize("name", COMMANDS)
