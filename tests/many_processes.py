@@ -70,6 +70,7 @@ def record_of(cell: Cell) -> dict[str, Any]:
         "files": {},
         "replicas": [replica],
         "chosen_lr": 0.1,
+        "task": "classification",
         "wall_seconds": 0.1,
         "provenance": {"packing": []},
     }

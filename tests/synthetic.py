@@ -88,6 +88,7 @@ def make_result(cell: Mapping[str, Any], seeds: int, rates: Sequence[float]) -> 
         "chosen_lr": chosen,
         "chosen_lr_at_edge": edge,
         "probes": {f"layer{n}": {"start": [0.1] * 12, "end": [0.2] * 12} for n in range(4)},
+        "task": "classification",
         "wall_seconds": round(draw.uniform(5, 9), 3),
         "pretraining_seconds": 0.0,
         "files": {"curves.csv": hashlib.sha256(cell["signature"].encode()).hexdigest()},

@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Any
 
 from study.analysis.factors import level_text
-from study.config.configuration import recorded_task
 from study.outputs.records import (
     CellRecord,
     Ledger,
@@ -132,7 +131,7 @@ def results_csv(frames: Frames) -> str:
         assert result is not None
         study = str(cell.factors.get("study", frames.name))
         levels = [level_text(cell.factors[f]) if f in cell.factors else "" for f in factors]
-        tail = [*(result.get(name) for name in CELL_SECONDS), recorded_task(result)]
+        tail = [*(result.get(name) for name in CELL_SECONDS), result["task"]]
         for replica in result["replicas"]:
             chosen = int(replica["lr"] == result["chosen_lr"])
             middle = [replica[name] for name in OF_REPLICA]

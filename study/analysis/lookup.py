@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from study.analysis.factors import activation_of, cell_level, varying_factors
-from study.config.configuration import RECONSTRUCTION, recorded_task
+from study.config.configuration import RECONSTRUCTION
 from study.errors import InputError, unknown
 from study.outputs.metrics import (
     METRICS,
@@ -143,7 +143,7 @@ def metric_of(metric: Metric, cells: Sequence[CellRecord]) -> Metric:
 
     InputError where they have several tasks and the metric is not the same thing in all of them.
     """
-    tasks = sorted({recorded_task(cell.result) for cell in cells if cell.result})
+    tasks = sorted({cell.result["task"] for cell in cells if cell.result})
     if len(tasks) > 1 and depends_on_task(metric):
         raise InputError(
             f"{metric.name} of a {tasks[0]} and of a {tasks[1]} cannot stand in one table; "
@@ -160,7 +160,7 @@ def _example(cells: Sequence[CellRecord]) -> str:
     models = [
         cell_level(cell, "model")
         for cell in cells
-        if cell.result and recorded_task(cell.result) == RECONSTRUCTION
+        if cell.result and cell.result["task"] == RECONSTRUCTION
     ]
     return f" 'model={models[0]}'" if "model" in factor_names(cells) else ""
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from study.config.configuration import recorded_task
 from study.outputs.records import CellRecord
 from study.outputs.series import parsed_yaml, verified
 
@@ -117,7 +116,7 @@ def origin_of(cell: CellRecord) -> Origin:
     provenance = cell.result.get("provenance") or {}
     data = data_settings(cell)
     split = tuple((key, _origins_text(data[key])) for key in origin_keys(data) if key in data)
-    return Origin(str(provenance.get("data_fingerprint", "")), split, recorded_task(cell.result))
+    return Origin(str(provenance.get("data_fingerprint", "")), split, cell.result["task"])
 
 
 def origin_keys(data: Mapping[str, Any]) -> tuple[str, ...]:

@@ -135,17 +135,6 @@ def check_origins(entries: Iterable[Entry], metric: Metric, over: Sequence[str])
             )
 
 
-def edge_of(result: Mapping[str, Any]) -> str:
-    """`lowest` or `highest` when the chosen learning rate is at the edge of its grid, else ""."""
-    rates = sorted({replica["lr"] for replica in result["replicas"]})
-    edge = result.get("chosen_lr_at_edge")
-    if not edge or len(rates) < 2:
-        return ""
-    if edge in ("lowest", "highest"):
-        return str(edge)
-    return "highest" if result["chosen_lr"] == rates[-1] else "lowest"
-
-
 def _mark(entry: Entry, best: Entry) -> Entry:
     if entry.mean == best.mean:
         return replace(entry, best="best")
@@ -195,7 +184,11 @@ def _learning_rates(finished: Sequence[Source]) -> dict[str, Any]:
         {replica["lr"] for replica in source.replicas} == {result["chosen_lr"]}
         for source, result in zip(finished, results, strict=True)
     ]
-    edges = {edge_of(result) for result, at in zip(results, at_chosen, strict=True) if at}
+    edges = {
+        result.get("chosen_lr_at_edge") or ""
+        for result, at in zip(results, at_chosen, strict=True)
+        if at
+    }
     return {
         "chosen_lrs": tuple(sorted({result["chosen_lr"] for result in results})),
         "edges": tuple(sorted(edges - {""}, reverse=True)),

@@ -378,8 +378,3 @@ RECONSTRUCTING_MODELS = ("autoencoder",)
 def task_of(config: Mapping[str, Any]) -> str:
     """The task of a cell's configuration."""
     return RECONSTRUCTION if config["model"]["name"] in RECONSTRUCTING_MODELS else CLASSIFICATION
-
-
-def recorded_task(result: Mapping[str, Any]) -> str:
-    """The task of a result.json; records from before there were two have none."""
-    return str(result.get("task", CLASSIFICATION))

@@ -18,7 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from study.config.configuration import RECONSTRUCTION, recorded_task
+from study.config.configuration import RECONSTRUCTION
 from study.config.labels import counted
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def error_words(record: dict[str, Any]) -> str:
     lost = sum(r["status"] == "diverged" for r in chosen)
     number = median(errors) if lost else sum(errors) / len(errors)
     said = f"{lost} of {len(chosen)} diverged, median " if lost else ""
-    if recorded_task(record) != RECONSTRUCTION:
+    if record["task"] != RECONSTRUCTION:
         return f"{said}test error {100 * number:.2f} %"
     return f"{said}squared error {f'{number:.2f}' if math.isfinite(number) else 'not finite'}"
 

@@ -267,14 +267,6 @@ def read_predictions(directory: Path) -> tuple[float, dict[int, Any]]:
     return lr, dict(zip(seeds.tolist(), predictions, strict=True))
 
 
-def read_labels(directory: Path) -> Any:
-    """The true classes of the test images, int64 [N]; None in files from before they were kept."""
-    import numpy as np
-
-    with np.load(directory / "predictions.npz", allow_pickle=False) as arrays:
-        return arrays["labels"].astype(np.int64) if "labels" in arrays else None
-
-
 def read_curves(directory: Path) -> list[dict[str, Any]]:
     """The rows of curves.csv; an empty field is NaN."""
     whole = ("seed", "epoch")

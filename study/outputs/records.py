@@ -11,7 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from study.config.configuration import recorded_task
 from study.errors import InputError
 from study.files import read_json
 from study.locks import Owner, owner_of
@@ -183,7 +182,7 @@ def _rows(record: CellRecord, names: list[str]) -> Iterable[dict[str, Any]]:
             **replica,
             "chosen": replica["lr"] == record.result["chosen_lr"],
             "wall_seconds": record.result.get("wall_seconds"),
-            "task": recorded_task(record.result),
+            "task": record.result["task"],
         }
 
 

@@ -276,14 +276,12 @@ _FILE = Value("name of a file", lambda name: bool(re.fullmatch(r"\w[^/\\]*", nam
 _DIGEST = Value(
     "sha256", lambda value: isinstance(value, str) and bool(re.fullmatch("[0-9a-f]{64}", value))
 )
-_PACKING = Either(whole(1), Each(whole(1)))
-"""The sizes of the groups that were trained as one; the first records have a single number."""
 _RESUME: dict[str, Form] = {
     "epoch": whole(0),
     **dict.fromkeys(("git_commit", "git_diff_sha256", "torch", "processor", "gpu"), OrNull(TEXT)),
     "device": TEXT,
     "threads": whole(1),
-    "packing": _PACKING,
+    "packing": Each(whole(1)),
 }
 _PROVENANCE: dict[str, Form] = {
     **dict.fromkeys(("command", "data_fingerprint", "device", "engine"), TEXT),
@@ -296,7 +294,7 @@ _PROVENANCE: dict[str, Form] = {
     ),
     "levels": Named(Either(whole(1), TEXT)),
     "packages": Named(OrNull(TEXT)),
-    "packing": _PACKING,
+    "packing": Each(whole(1)),
     "populations": Each(Each(Each(TEXT))),
     "recipe": whole(0),
     "resumed": Each(Fields(optional=_RESUME)),
@@ -338,9 +336,10 @@ RESULT = Fields(
         "provenance": Fields(optional=_PROVENANCE),
         "replicas": Each(_REPLICA),
         "chosen_lr": POSITIVE,
+        "task": one_of(CLASSIFICATION, RECONSTRUCTION),
     },
     {
-        "chosen_lr_at_edge": OrNull(Either(one_of("lowest", "highest"), TRUTH)),
+        "chosen_lr_at_edge": OrNull(one_of("lowest", "highest")),
         "family": TEXT,
         "pretraining": Fields(
             optional={
@@ -353,7 +352,6 @@ RESULT = Fields(
         "pretraining_updates": whole(0),
         "probes": Fields(optional={"start": _MOMENT, "end": _MOMENT}),
         "references": Fields(optional=_REFERENCES),
-        "task": one_of(CLASSIFICATION, RECONSTRUCTION),
         "wall_seconds": OrNull(NOT_NEGATIVE),
     },
 )

@@ -17,7 +17,6 @@ from study.config.configuration import (
     directory_name,
     factors,
     flatten,
-    recorded_task,
     signature,
     with_fingerprint,
 )
@@ -298,11 +297,11 @@ def _predictions(files: Files) -> Iterator[Problem]:
 
     with np.load(io.BytesIO(files.sound["predictions.npz"]), allow_pickle=False) as arrays:
         stored, seeds, lr = arrays["predictions"], arrays["seeds"], float(arrays["lr"])
-        labels = arrays.get("labels")
+        labels = arrays["labels"]
     entries = {entry["seed"]: entry for entry in files.chosen}
     if lr != files.result["chosen_lr"] or set(seeds.tolist()) != set(entries):
         yield "predictions.npz", "its seeds or learning rate are not those that were chosen"
-    elif labels is not None and recorded_task(files.result) != RECONSTRUCTION:
+    elif files.result["task"] != RECONSTRUCTION:
         for seed, row in zip(seeds.tolist(), stored, strict=True):
             error = float((row != labels).mean())
             if not math.isclose(error, entries[seed]["test_error"], rel_tol=1e-6, abs_tol=1e-9):

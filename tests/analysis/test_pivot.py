@@ -186,7 +186,7 @@ def test_a_number_that_is_not_finite_is_counted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("recorded", "edge"),
-    [("lowest", "lowest"), ("highest", "highest"), (True, "highest"), (False, ""), (None, "")],
+    [("lowest", "lowest"), ("highest", "highest"), (None, "")],
 )
 def test_an_edge_of_the_grid_is_marked(tmp_path: Path, recorded: object, edge: str) -> None:
     (path,) = make_study(tmp_path, {"norm": ["none"]}, rates=(0.1, 1.0))
@@ -194,12 +194,6 @@ def test_an_edge_of_the_grid_is_marked(tmp_path: Path, recorded: object, edge: s
     assert [row["edge"] for row in rows_of(tmp_path)] == [edge]
     text = render(tmp_path, Request())
     assert ("not fair" in text) == bool(edge)
-
-
-def test_a_grid_of_one_has_no_edge(tmp_path: Path) -> None:
-    (path,) = make_study(tmp_path, {"norm": ["none"]}, rates=(0.1,))
-    change_result(path, lambda result: result.update(chosen_lr_at_edge=True))
-    assert [row["edge"] for row in rows_of(tmp_path)] == [""]
 
 
 def test_unfinished_cells_are_visible(tmp_path: Path) -> None:

@@ -18,7 +18,6 @@ from study.outputs.cell import (
     _write_predictions,
     by_replica,
     read_curves,
-    read_labels,
     read_predictions,
 )
 from study.outputs.checkpoint import tensors_sha256
@@ -146,9 +145,9 @@ def test_so_have_those_of_diverged_replicas(
 def check_predictions(cell: Path, record: dict[str, Any]) -> None:
     """The error of the kept predictions is the recorded one: 255 is no class, so it is wrong."""
     labels = tiny_test_labels()
-    assert (read_labels(cell) == labels).all()
     with np.load(cell / "predictions.npz") as arrays:
         predictions, seeds = arrays["predictions"], arrays["seeds"]
+        assert (arrays["labels"] == labels).all()
         assert float(arrays["lr"]) == record["chosen_lr"]
     assert predictions.dtype == np.uint8
     assert predictions.shape == (len(seeds), len(labels))
@@ -168,7 +167,8 @@ def test_predictions_survive_the_file_whatever_the_number_of_classes(
     results = [ReplicaResult(seed, 0.1, {}, [], predictions=row) for seed, row in rows.items()]
     labels = draw.integers(0, largest, 5, endpoint=True)
     _write_predictions(directory, results, labels)
-    assert (read_labels(directory) == labels).all()
+    with np.load(directory / "predictions.npz") as arrays:
+        assert (arrays["labels"] == labels).all()
     lr, found = read_predictions(directory)
     assert lr == 0.1
     assert {key: row.tolist() for key, row in found.items()} == {

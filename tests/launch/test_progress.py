@@ -36,12 +36,11 @@ def record(*errors: float | None, **keys: Any) -> dict[str, Any]:
         for e in errors
     ]
     other = {"lr": 1.0, "test_error": 9.0, "status": "diverged"}
-    return {"replicas": [*replicas, other], "chosen_lr": 0.1, **keys}
+    return {"replicas": [*replicas, other], "chosen_lr": 0.1, "task": "classification", **keys}
 
 
 def test_an_error_is_said_as_its_task_has_it() -> None:
     assert error_words(record(0.01, 0.02)) == "test error 1.50 %"
-    assert error_words(record(0.01, 0.02, task="classification")) == "test error 1.50 %"
     assert error_words(record(13.0, 14.74, task="reconstruction")) == "squared error 13.87"
 
 

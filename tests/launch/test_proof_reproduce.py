@@ -85,7 +85,7 @@ def test_what_an_older_version_did_not_record_is_not_compared(cell: Path, capsys
     rewritten(cell, "config.yaml", yaml.safe_dump(config))
 
     def change(record: dict[str, Any]) -> None:
-        for name in ("task", "pretraining_updates", "family"):
+        for name in ("pretraining_updates", "family"):
             del record[name]
         for name in ("resumed", "platform", "slurm_job"):
             record["provenance"].pop(name, None)

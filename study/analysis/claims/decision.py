@@ -19,7 +19,6 @@ from study.analysis.origins import by_origin
 from study.analysis.parts import Outcome, Verdict
 from study.analysis.statistics import verdicts as rules
 from study.analysis.statistics.intervals import mean_and_error
-from study.config.configuration import recorded_task
 from study.config.keys import GROUPS
 from study.config.labels import counted
 from study.errors import InputError
@@ -208,7 +207,7 @@ def _quantity(frames: Frames, claim: Claim) -> Quantity:
     """What is measured, in the unit that it has in these cells."""
     where = {factor: levels for factor, levels in claim.cells.items() if factor in frames.factors}
     tasks = sorted(
-        {recorded_task(cell.result or {}) for cell in frames.finished if matches(cell, where)}
+        {cell.result["task"] for cell in frames.finished if cell.result and matches(cell, where)}
     )
     quantity = claim.quantity
     if len(tasks) > 1 and quantity.of_data:

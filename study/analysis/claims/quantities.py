@@ -14,7 +14,7 @@ from study.analysis.claims.quantity import (
 )
 from study.analysis.frames import Frames
 from study.analysis.lookup import ProbeMetric, find_metric, with_probe
-from study.config.configuration import RECONSTRUCTION, recorded_task
+from study.config.configuration import RECONSTRUCTION
 from study.errors import InputError, unknown
 from study.outputs.cell import read_curves
 from study.outputs.metrics import METRICS, OF_TASK, PROBES, Metric
@@ -112,7 +112,8 @@ def _read_epochs(
     values: dict[str, dict[int, float]] = {}
     missed = set()
     for cell in cells:
-        scale = 100.0 if recorded_task(cell.result or {}) == "classification" else 1.0
+        assert cell.result is not None
+        scale = 100.0 if cell.result["task"] == "classification" else 1.0
         for seed, curve in _curves(frames, cell, lr, error).items():
             reached = [epoch for epoch, value in curve.items() if value * scale <= target]
             values.setdefault(cell.directory, {})[seed] = min(reached, default=max(curve) + 1)

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 from study.analysis.caption import EDGE_MARKS
 from study.analysis.parts import Sheet
-from study.analysis.pivot import edge_of
 from study.analysis.sheets.scores import (
     SHOWN,
     Score,
@@ -105,7 +104,7 @@ def _diverged_row(scores: Scores, score: Score) -> tuple[str, ...]:
 
 def _rate(score: Score) -> str:
     assert score.cell.result is not None
-    edge = edge_of(score.cell.result)
+    edge = score.cell.result.get("chosen_lr_at_edge")
     return f"{score.cell.result['chosen_lr']:g}" + (f" {EDGE_MARKS[edge]}" if edge else "")
 
 

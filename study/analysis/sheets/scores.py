@@ -9,7 +9,6 @@ from study.analysis.factors import cell_level, shared_parts, varying_factors, wi
 from study.analysis.frames import Frames
 from study.analysis.origins import Origin, by_origin
 from study.analysis.parts import Sheet, Verdict
-from study.config.configuration import recorded_task
 from study.config.labels import counted, measured
 from study.outputs.metrics import METRICS, OF_TASK, Metric
 from study.outputs.records import CellRecord
@@ -209,7 +208,7 @@ TERMS = {
 
 def glossary(frames: Frames) -> Sheet:
     """The terms, then the metrics as they are of the study's task."""
-    tasks = {recorded_task(cell.result) for cell in frames.finished if cell.result}
+    tasks = {cell.result["task"] for cell in frames.finished if cell.result}
     own = OF_TASK.get(tasks.pop(), {}) if len(tasks) == 1 else {}
     metrics = [(name, own.get(name, metric).help) for name, metric in METRICS.items()]
     return Sheet(

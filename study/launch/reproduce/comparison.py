@@ -316,7 +316,7 @@ def _code(then: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _course(then: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[str]:
-    if sorted(_packing(then)) != sorted(_packing(here)):
+    if sorted(then.get("packing", ())) != sorted(here.get("packing", ())):
         yield f"packing: groups of {then.get('packing')} then, of {here.get('packing')} here"
     for part in then.get("resumed") or []:
         changed = [
@@ -332,13 +332,7 @@ def _finished_with(then: Mapping[str, Any], key: str, part: Mapping[str, Any]) -
     """What the machine that finished a cell has under a key of an earlier part's."""
     if key == "torch":
         return (then.get("packages") or {}).get("torch")
-    return _packing(then)[: len(_packing(part))] if key == "packing" else then.get(key)
-
-
-def _packing(made: Mapping[str, Any]) -> list[int]:
-    """The sizes of the groups that were trained as one; the first records have a single number."""
-    sizes = made.get("packing") or []
-    return sizes if isinstance(sizes, list) else [sizes]
+    return then.get(key, [])[: len(part[key])] if key == "packing" else then.get(key)
 
 
 def _shown(value: Any) -> str:

@@ -14,7 +14,6 @@ from study.analysis.factors import activation_of
 from study.analysis.frames import Frames
 from study.analysis.parts import Report
 from study.analysis.statistics.intervals import median
-from study.config.configuration import recorded_task
 from study.config.labels import level_words
 from study.outputs.cell import read_curves
 from study.outputs.metrics import METRICS, OF_TASK, PROBES, Metric, label_among
@@ -95,7 +94,7 @@ def reproducing_command(cell: CellRecord, study: str) -> str:
 def _short(frames: Frames, cell: CellRecord) -> dict[str, Any]:
     result = cell.result or {}
     command = str((result.get("provenance") or {}).get("command") or "")
-    metrics = OF_TASK.get(recorded_task(result), {})
+    metrics = OF_TASK.get(result["task"], {})
     return {
         "factors": [[name, str(level_words(name, level))] for name, level in cell.factors.items()],
         "command": reproducing_command(cell, frames.name),
@@ -165,7 +164,7 @@ def _rates(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _error(result: Mapping[str, Any]) -> Metric:
-    return OF_TASK.get(recorded_task(result), {}).get("test_error", METRICS["test_error"])
+    return OF_TASK.get(result["task"], {}).get("test_error", METRICS["test_error"])
 
 
 def _cut(values: Sequence[float | None], metric: Metric, *, lost: bool) -> Point:

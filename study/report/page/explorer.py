@@ -20,7 +20,6 @@ from study.analysis.frames import Frames
 from study.analysis.lookup import SUMMARIES, find_metric, metric_of
 from study.analysis.origins import by_origin, origin_of
 from study.analysis.pivot import Entry, Pivot, Source, Table, make_entry
-from study.config.configuration import recorded_task
 from study.outputs.metrics import METRICS, OF_TASK, PROBES, Metric, depends_on_task
 from study.outputs.records import CellRecord
 from study.report.page.packing import rounded
@@ -73,13 +72,14 @@ def _factor(name: str, levels: Sequence[str]) -> dict[str, Any]:
 
 def _metrics(cells: Sequence[CellRecord]) -> Iterator[dict[str, Any]]:
     """The metrics of result.json that some cell has; one that means two things comes twice."""
-    tasks = list(dict.fromkeys(recorded_task(cell.result) for cell in cells if cell.result))
+    tasks = list(dict.fromkeys(cell.result["task"] for cell in cells if cell.result))
     for name, metric in METRICS.items():
         if not depends_on_task(metric):
             yield from _shown(name, metric, cells, cells)
             continue
         for task in tasks:
-            own = [cell for cell in cells if recorded_task(cell.result or {}) == task]
+            # What is not finished does not say its task: it stands under the first.
+            own = [cell for cell in cells if (cell.result or {"task": tasks[0]})["task"] == task]
             title = name if task == tasks[0] else f"{name} ({task})"
             yield from _shown(title, OF_TASK.get(task, {}).get(name, metric), cells, own)
 
