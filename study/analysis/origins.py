@@ -1,6 +1,7 @@
 """Which images a cell was trained, validated and tested on: what may be compared with what."""
 
 import functools
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,16 @@ from study.outputs.series import parsed_yaml, verified
 
 
 CONFIG = "config.yaml"
+TRAINING_IMAGES = {
+    "mnist": 60_000,
+    "fashion_mnist": 60_000,
+    "kmnist": 60_000,
+    "cifar10": 50_000,
+    "cifar100": 50_000,
+}
+"""The images of each data set, by `data.name`, of which training and validation are taken."""
+TEST_IMAGES = 10_000
+"""Those of the test set of each of them."""
 _DATA = re.compile(r"^data:\n((?:[ -].*\n)+)", re.MULTILINE)
 _BATCH_SIZE = re.compile(r"^batch_size: (\d+)$", re.MULTILINE)
 
@@ -82,6 +93,22 @@ SPLIT_KEYS = ("val_size", "test_size", "split_seed")
 """The keys of `data` that decide which images validate and test."""
 SHIFT, SHIFT_KEYS = "test_shift", ("test_shift", "test_shift_strength")
 """The keys of `data` that corrupt the test images; those of older cells are as they are."""
+
+
+def training_images(data: Mapping[str, Any]) -> int | None:
+    """How many images train a network with these keys of `data`; None where that is not known."""
+    if data.get("train_size"):
+        return int(data["train_size"])
+    total, held_out = TRAINING_IMAGES.get(data.get("name", "")), data.get("val_size", 0)
+    if total is None:
+        return None
+    return total - (int(held_out) if held_out >= 1 else math.floor(held_out * total + 0.5))
+
+
+def test_images(data: Mapping[str, Any]) -> int | None:
+    """How many images test a network with these keys of `data`; None where that is not known."""
+    whole = TEST_IMAGES if data.get("name") in TRAINING_IMAGES else None
+    return data.get("test_size") or whole
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from study.analysis.factors import level_text
-from study.analysis.origins import data_settings, settings_of_cell
+from study.analysis.origins import (
+    TEST_IMAGES,
+    TRAINING_IMAGES,
+    data_settings,
+    settings_of_cell,
+    test_images,
+    training_images,
+)
 from study.analysis.parts import Sheet
 from study.analysis.sheets.scores import Score, Scores, all_scores, signed
 from study.analysis.statistics.intervals import mean_and_error
@@ -17,18 +24,6 @@ from study.config.configuration import CLASSIFICATION
 from study.outputs.records import CellRecord
 
 # How a cell was trained, in the words of a paper's table of settings.
-
-
-TRAINING_IMAGES = {
-    "mnist": 60_000,
-    "fashion_mnist": 60_000,
-    "kmnist": 60_000,
-    "cifar10": 50_000,
-    "cifar100": 50_000,
-}
-"""The images of each data set, by `data.name`, of which training and validation are taken."""
-TEST_IMAGES = 10_000
-"""Those of the test set of each of them."""
 
 
 def protocol_of(cell: CellRecord) -> dict[str, str]:
@@ -57,22 +52,6 @@ def protocol_differences(theirs: Mapping[str, str], ours: Mapping[str, str]) -> 
             ordered = [name for name in (*ours, *theirs) if name in names]
             lines.append(f"not stated {where}: {', '.join(ordered)}")
     return lines or ["nothing"]
-
-
-def training_images(data: Mapping[str, Any]) -> int | None:
-    """How many images train a network with these keys of `data`; None where that is not known."""
-    if data.get("train_size"):
-        return int(data["train_size"])
-    total, held_out = TRAINING_IMAGES.get(data.get("name", "")), data.get("val_size", 0)
-    if total is None:
-        return None
-    return total - (int(held_out) if held_out >= 1 else math.floor(held_out * total + 0.5))
-
-
-def test_images(data: Mapping[str, Any]) -> int | None:
-    """How many images test a network with these keys of `data`; None where that is not known."""
-    whole = TEST_IMAGES if data.get("name") in TRAINING_IMAGES else None
-    return data.get("test_size") or whole
 
 
 def _known(config: Mapping[str, Any], cell: CellRecord) -> Iterator[tuple[str, str]]:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from study.analysis.frames import Frames
+from study.analysis.origins import TRAINING_IMAGES, training_images
 from study.analysis.published import (
-    TRAINING_IMAGES,
     Published,
     matches,
     network_words,
@@ -16,7 +16,6 @@ from study.analysis.published import (
     published_numbers,
     published_sheets,
     standard_errors,
-    training_images,
     widths_words,
 )
 from study.analysis.sheets.scores import all_scores

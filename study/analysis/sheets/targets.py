@@ -5,9 +5,8 @@ import math
 from dataclasses import dataclass
 
 from study.analysis.frames import Frames
-from study.analysis.origins import batch_size, data_settings
+from study.analysis.origins import batch_size, data_settings, training_images
 from study.analysis.parts import Sheet
-from study.analysis.published import training_images
 from study.analysis.sheets.scores import SHOWN, Score, Scores, count_text, left_out
 from study.analysis.statistics.intervals import median
 from study.analysis.statistics.sensitivity import TimeToTarget
