@@ -4,20 +4,17 @@
 stands for the keys that no group of docs/configuration.md holds.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from docs import quoted
-from docs.lecture.page import table as keys_table
-from docs.lecture.page import table as metrics_table
-from study.analysis.claims.quantities import EPOCH_SECONDS, OWN, find_quantity
+from docs.lecture.page import table as markdown
 from study.config.configuration import RECONSTRUCTION, defaults, levels, sound_levels
 from study.config.keys import GROUPS, KEYS, Key
 from study.config.kinds import shown
 from study.config.listing import headline
 from study.errors import unknown
-from study.outputs import metrics as formulas
-from study.outputs.metrics import METRICS, OF_TASK, PROBES, Metric
+from study.outputs.metrics import METRICS, OF_TASK, PROBES, QUANTITIES, Metric
 
 TREES = ("streams", "pairs", "trainer", "population", "outputs", "sweep", "report")
 """Keys with a dot that are no level of a factor."""
@@ -39,7 +36,7 @@ def printed(arguments: Sequence[str]) -> str:
         raise unknown("section of keys", section, SECTIONS)
     rows = [_row(name, key) for name, key in KEYS.items() if section_of(name) == section]
     listed = _levels(section) if section in GROUPS else ""
-    return f"{listed}{keys_table(COLUMNS, rows)}\n"
+    return f"{listed}{markdown(COLUMNS, rows)}\n"
 
 
 def _levels(group: str) -> str:
@@ -88,57 +85,27 @@ def printed_metrics(arguments: Sequence[str]) -> str:
     return f"{KINDS[kind]()}\n"
 
 
-def _tables() -> str:
-    columns = ("metric", "what it is", "unit", "formula", "source")
-    return metrics_table(
-        columns, [(_metrics_code(name), *_of(metric)) for name, metric in METRICS.items()]
-    )
-
-
-def _of(metric: Metric) -> tuple[str, ...]:
-    formula, source = formulas.METRIC_FORMULAS[metric.name]
-    return (metric.help, metric.unit, formula, source)
-
-
 def _reconstruction() -> str:
-    names = ", ".join(map(_metrics_code, OF_TASK[RECONSTRUCTION]))
-    formula, source = formulas.RECONSTRUCTION_FORMULA
-    return f"{names}: {formula} ({source})."
+    rows = OF_TASK[RECONSTRUCTION]
+    formula, source = next((row.formula, row.source) for row in rows.values())
+    return f"{', '.join(f'`{name}`' for name in rows)}: {formula} ({source})."
 
 
-def _probes() -> str:
-    columns = ("probe", "unit", "formula", "source")
+def _rows(metrics: Mapping[str, Metric], first: str, *fields: str) -> str:
+    """A table of metrics by name: the columns are fields of theirs, `help` under its own words."""
+    columns = (first, *("what it is" if field == "help" else field for field in fields))
     rows = [
-        (_metrics_code(name), probe.unit, *formulas.PROBE_FORMULAS[name])
-        for name, probe in PROBES.items()
+        (f"`{name}`", *(getattr(row, field) for field in fields)) for name, row in metrics.items()
     ]
-    return metrics_table(columns, rows)
-
-
-def _quantities() -> str:
-    columns = ("quantity", "what it is", "unit", "formula", "source")
-    return metrics_table(columns, [(_metrics_code(name), *_quantity(name)) for name in OWN])
-
-
-def _quantity(name: str) -> tuple[str, ...]:
-    """What it measures; an error to reach is called X."""
-    reached = name.startswith("epochs_to")
-    quantity = find_quantity(name, target=1.0 if reached else None)
-    label = quantity.label.replace("at most 1", "at most `target`") if reached else quantity.label
-    if name == EPOCH_SECONDS:
-        label += ", of replicas trained one by one"
-    return (label, quantity.unit, *formulas.QUANTITIES[name])
-
-
-def _metrics_code(name: str) -> str:
-    return f"`{name}`"
+    return markdown(columns, rows)
 
 
 KINDS: dict[str, Callable[[], str]] = {
-    "tables": _tables,
+    "tables": lambda: _rows(METRICS, "metric", "help", "unit", "formula", "source"),
     "reconstruction": _reconstruction,
-    "probes": _probes,
-    "quantities": _quantities,
+    "probes": lambda: _rows(PROBES, "probe", "unit", "formula", "source"),
+    "probes in words": lambda: _rows(PROBES, "column of probes.csv", "help"),
+    "quantities": lambda: _rows(QUANTITIES, "quantity", "help", "unit", "formula", "source"),
 }
 METRIC_PRINTERS: dict[str, quoted.Printer] = {"study metrics": printed_metrics}
 

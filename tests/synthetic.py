@@ -12,8 +12,8 @@ from typing import Any
 
 from study.analysis.pivot import Request
 from study.analysis.table import render
-from study.outputs.metrics import PROBES, ROW
-from study.outputs.schema import METRIC_KEYS, seal
+from study.outputs.metrics import METRIC_KEYS, PROBES, ROW
+from study.outputs.schema import seal
 
 Change = Callable[[dict[str, Any]], None]
 ProbeRow = dict[str, Any]

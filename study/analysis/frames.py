@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from study.analysis.factors import level_text
+from study.outputs.metrics import METRIC_KEYS
 from study.outputs.records import (
     CellRecord,
     Ledger,
@@ -16,7 +17,7 @@ from study.outputs.records import (
     require_finished,
 )
 from study.outputs.results import CELL_SECONDS
-from study.outputs.schema import METRIC_KEYS, read_sealed
+from study.outputs.schema import read_sealed
 from study.outputs.series import sound_content
 from study.outputs.unlisted import Unlisted, unlisted_cells
 

@@ -77,25 +77,19 @@ def find_metric(name: str, *, layer: str | None = None, by_layer: bool = False) 
 
 
 def _probe_metric(name: str, moment: str, layer: str | None) -> ProbeMetric:
-    probe = PROBES[name]
-    slope = layer == "slope"
-    share = probe.unit == "%" and not slope
+    row = vars(PROBES[name])
+    if layer == "slope":
+        unit = "decades a layer"
+        row = {**row, "unit": unit, "help": row["help"] + _SLOPE_HELP, "decimals": None, "scale": 1}
     words = "" if layer is None else f", {SUMMARIES.get(layer, f'layer {layer}')}"
-    return ProbeMetric(
-        name=f"{name}@{moment}",
-        label=f"{probe.label} {_moment_words(moment)}{words}",
-        unit="decades a layer" if slope else probe.unit,
-        direction="none",
-        help=probe.help + (_SLOPE_HELP if slope else ""),
-        decimals=2 if share else None,
-        scale=100.0 if share else 1.0,
-        digits=3,
-        fixed={} if layer is None else {"layer": layer},
-        lacking=probe.lacking,
-        probe=name,
-        moment=moment,
-        layer=layer,
-    )
+    row = {
+        **row,
+        "name": f"{name}@{moment}",
+        "label": f"{row['label']} {_moment_words(moment)}{words}",
+        "per": "replica",
+        "fixed": {} if layer is None else {"layer": layer},
+    }
+    return ProbeMetric(**row, probe=name, moment=moment, layer=layer)
 
 
 def _moment(name: str, moment: str) -> str:

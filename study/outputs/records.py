@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from study.errors import InputError
 from study.files import read_json
 from study.locks import Owner, owner_of
+from study.outputs.metrics import METRIC_KEYS
 from study.outputs.schema import (
     LEDGER,
-    METRIC_KEYS,
     check_form,
     check_result,
     check_schema,

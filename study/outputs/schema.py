@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from study.config.configuration import CLASSIFICATION, RECONSTRUCTION
 from study.files import read_json
-from study.outputs.metrics import ROW
+from study.outputs.metrics import METRIC_KEYS, ROW
 
 # The form of a JSON value: its keys, and what stands under each. Checked where a file is read.
 
@@ -213,12 +213,6 @@ put into different classes (Fort et al. 2019), and of their parameters the Eucli
 distance by the root mean square of the two norms (sqrt(2) for directions at random), and the
 cosine. At alpha = 1 they are those of the pair.
 """
-METRIC_KEYS = tuple(
-    f"{prefix}{split}_{quantity}"
-    for prefix in ("", "last_")
-    for split in ("train", "val", "test")
-    for quantity in ("loss", "error")
-)
 
 
 def _canonical(record: dict[str, Any]) -> bytes:

@@ -1,45 +1,23 @@
 """The page `Custom Scalars`: which curves stand in one chart."""
 
 from collections.abc import Collection, Mapping
+from typing import get_args
 
 from tensorboard.plugins.custom_scalar import layout_pb2
 
-from study.outputs.metrics import label_among
+from study.outputs.metrics import PROBES, Chart, label_among
 from study.tensorboard.curves import RATES, band
 from study.tensorboard.layers import SLOPE, SLOPE_TAG
 
 ORDER = ("error/val", "error/train", "loss/val", "loss/train")
 SEEDS = "error and loss, with their range over seeds"
 CATEGORIES = {
-    "signals": (
-        "activation_mean",
-        "activation_variance",
-        "activation_sparsity",
-        "preactivation_mean",
-        "preactivation_variance",
-        "preactivation_p15",
-        "preactivation_p50",
-        "preactivation_p85",
-        "input_shift",
-    ),
-    "gradients": (
-        SLOPE,
-        "gradient_variance",
-        "weight_gradient_variance",
-        "jacobian_singular_value",
-        "sign_agreement",
-    ),
-    "units": (
-        "dead_fraction",
-        "dead_fraction_train",
-        "saturated_fraction",
-        "linear_fraction",
-        "distinct_units",
-    ),
-    "weights": ("update_ratio", "weight_norm", "effective_rank"),
-    "BatchNorm": ("gamma_mean", "gamma_std", "beta_mean", "beta_std"),
+    chart: [name for name, probe in PROBES.items() if probe.chart == chart]
+    for chart in get_args(Chart)
+    if chart
 }
 """The probes, each in one chart with all layers, by category."""
+CATEGORIES["gradients"].insert(0, SLOPE)
 NUM_OPEN = 1
 """TensorBoard asks for each chart and run at once: with 100 cells the whole page takes a minute."""
 _SPLITS = {"train": "training", "val": "validation"}

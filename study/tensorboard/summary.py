@@ -11,6 +11,7 @@ from study.config.configuration import notable
 from study.config.labels import level_words
 from study.data import Data
 from study.errors import InputError
+from study.outputs.metrics import PROBES
 from study.outputs.records import read_ledger
 from study.outputs.results import ReplicaResult, choose_lr
 from study.tensorboard.columns import session
@@ -29,8 +30,8 @@ from study.tensorboard.writer import CellWriter
 
 NUMBERS = ("test_error", "val_error", "train_error", "test_loss")
 LEARNING_RATE = "learning rate"
-AT_THE_END = ("dead_fraction", "saturated_fraction", "linear_fraction", "activation_variance")
-"""Probes whose means over layers are final metrics."""
+AT_THE_END = sorted((row for row in PROBES.values() if row.final), key=lambda row: row.unit != "%")
+"""Probes whose means over layers are final metrics: shares first, as HParams shows five numbers."""
 
 
 def write_summary(
@@ -69,9 +70,9 @@ def final(chosen: Sequence[ReplicaResult]) -> dict[str, float]:
     values = {name: middle([number(r.numbers[name]) for r in chosen], lost) for name in NUMBERS}
     last = [list(at_steps(result.probes).values())[-1] for result in chosen if result.probes]
     if last:
-        for name in AT_THE_END:
-            layers = [mean([number(row.get(name)) for row in rows]) for rows in last]
-            values[name] = middle(layers, lost)
+        for probe in AT_THE_END:
+            layers = [mean([number(row.get(probe.name)) for row in rows]) for rows in last]
+            values[probe.name] = middle(layers, lost)
         values["gradient_slope"] = middle([slope(rows) for rows in last], lost)
     return {f"results/{name}": value for name, value in values.items() if math.isfinite(value)}
 

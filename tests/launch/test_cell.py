@@ -21,8 +21,9 @@ from study.outputs.cell import (
     read_predictions,
 )
 from study.outputs.checkpoint import tensors_sha256
+from study.outputs.metrics import METRIC_KEYS
 from study.outputs.results import ReplicaResult
-from study.outputs.schema import CURVE_COLUMNS, METRIC_KEYS, check_result, check_seal
+from study.outputs.schema import CURVE_COLUMNS, check_result, check_seal
 from tests import tiny
 
 RATES = (0.01, 0.05)

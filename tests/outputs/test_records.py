@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from study.errors import InputError
 from study.outputs import check_seal, frame, read_cells, read_ledger, seal, stale_directories
-from study.outputs.schema import METRIC_KEYS
+from study.outputs.metrics import METRIC_KEYS
 from tests.synthetic import (
     change_result,
     diverge,

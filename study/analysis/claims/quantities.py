@@ -2,10 +2,9 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from study.analysis.claims.quantity import (
-    POINTS,
     NotDecidableError,
     Numbers,
     Quantity,
@@ -17,7 +16,7 @@ from study.analysis.lookup import ProbeMetric, find_metric, with_probe
 from study.config.configuration import RECONSTRUCTION
 from study.errors import InputError, unknown
 from study.outputs.cell import read_curves
-from study.outputs.metrics import METRICS, OF_TASK, PROBES, Metric
+from study.outputs.metrics import METRICS, OF_TASK, PAIRS, POINTS, PROBES, QUANTITIES, Metric
 from study.outputs.records import CellRecord
 from study.outputs.schema import PAIRS_FILE
 from study.outputs.series import Row, barrier, by_pair, parsed, read_probe
@@ -95,14 +94,16 @@ def epochs_to(name: str, target: float | None) -> Quantity:
     def read(frames: Frames, cells: Sequence[CellRecord], lr: float | None) -> Numbers:
         return _read_epochs(frames, cells, lr, error, target)
 
-    words = METRICS[error].label.partition(",")[0]
-    label = f"epochs until {words} is at most {target:g}"
-    return Quantity(name, label, "epochs", read, of_data=True)
+    row = QUANTITIES[name]
+    return Quantity(
+        name, row.label.replace("`target`", f"{target:g}"), row.unit, read, of_data=True
+    )
 
 
 def epoch_seconds() -> Quantity:
     """The mean seconds of an epoch, of seeds that were trained one by one."""
-    return Quantity(EPOCH_SECONDS, "seconds of an epoch", "seconds", _read_seconds)
+    row = QUANTITIES[EPOCH_SECONDS]
+    return Quantity(EPOCH_SECONDS, row.label, row.unit, _read_seconds)
 
 
 def _read_epochs(
@@ -169,19 +170,6 @@ def _curves(
 # Quantities of pairs of networks: what lies between the solutions of neighbouring seeds.
 
 
-PREFIX = "pairs."
-
-
-@dataclass(frozen=True)
-class _Kind:
-    """A number of a line: words, whether it hangs on the images, how it is read, what it is."""
-
-    words: str
-    of_data: bool
-    read: Callable[[Sequence[Row]], float]
-    is_share: bool = False
-
-
 def _barrier(column: str) -> Callable[[Sequence[Row]], float]:
     return lambda line: barrier(line, column)
 
@@ -190,58 +178,47 @@ def _end(column: str) -> Callable[[Sequence[Row]], float]:
     return lambda line: float(line[-1][column])
 
 
-KINDS: Mapping[str, _Kind] = {
-    "barrier": _Kind("barrier of the training loss", True, _barrier("train_loss")),
-    "test_barrier": _Kind("barrier of the test loss", True, _barrier("test_loss")),
-    "error_barrier": _Kind(
-        "barrier of the test error", True, _barrier("test_error"), is_share=True
-    ),
-    "disagreement": _Kind(
-        "share of test images classified differently",
-        True,
-        _end("disagreement"),
-        is_share=True,
-    ),
-    "distance": _Kind("distance of the weights", False, _end("distance")),
-    "relative_distance": _Kind(
-        "relative distance of the weights", False, _end("relative_distance")
-    ),
-    "cosine": _Kind("cosine of the weights", False, _end("cosine")),
+OF_IMAGES: Mapping[str, Callable[[Sequence[Row]], float]] = {
+    f"{PAIRS}barrier": _barrier("train_loss"),
+    f"{PAIRS}test_barrier": _barrier("test_loss"),
+    f"{PAIRS}error_barrier": _barrier("test_error"),
+    f"{PAIRS}disagreement": _end("disagreement"),
 }
-OF_PAIRS = tuple(f"{PREFIX}{name}" for name in KINDS)
-"""The quantities of this module."""
+"""How a number of a line that hangs on images is read."""
+OF_PAIRS = {
+    **OF_IMAGES,
+    **{f"{PAIRS}{name}": _end(name) for name in ("distance", "relative_distance", "cosine")},
+}
+"""How each number of a line is read."""
 
 
 def of_pairs(name: str) -> Quantity:
     """The quantity of that name: of each seed the number of its pair with the next one."""
-    kind = KINDS[name.removeprefix(PREFIX)]
-    label = f"{kind.words}, neighbouring seeds"
-    plain = Quantity(name, label, "", _reader(name, kind, 1.0), kind.of_data, of_neighbours=True)
-    if not kind.is_share:
+    row, of_data = QUANTITIES[name], name in OF_IMAGES
+    plain = Quantity(name, row.label, "", _reader(name, 1.0), of_data, of_neighbours=True)
+    if row.unit != POINTS:
         return plain
-    read = _reader(name, kind, 100.0)
+    read = _reader(name, 100.0)
     return replace(plain, unit=POINTS, read=read, by_task={RECONSTRUCTION: plain})
 
 
 def _reader(
-    name: str, kind: _Kind, scale: float
+    name: str, scale: float
 ) -> Callable[[Frames, Sequence[CellRecord], float | None], Numbers]:
     def read(frames: Frames, cells: Sequence[CellRecord], lr: float | None) -> Numbers:
-        return Numbers(
-            {cell.directory: _of_cell(name, kind, scale, frames, cell, lr) for cell in cells}
-        )
+        return Numbers({cell.directory: _of_cell(name, scale, frames, cell, lr) for cell in cells})
 
     return read
 
 
 def _of_cell(
-    name: str, kind: _Kind, scale: float, frames: Frames, cell: CellRecord, lr: float | None
+    name: str, scale: float, frames: Frames, cell: CellRecord, lr: float | None
 ) -> dict[int, float]:
     replicas = replicas_of(cell, lr)
     require_trained(cell, replicas)
     found = {}
     for seed, line in _lines(frames, cell, replicas[0]["lr"]).items():
-        value = kind.read(line)
+        value = OF_PAIRS[name](line)
         if not math.isfinite(value):
             raise NotDecidableError(f"{name} is not finite in {cell.directory}, seed {seed}")
         found[seed] = value * scale
@@ -279,19 +256,19 @@ def check_name(name: str, layer: str | None) -> None:
 
 DIVERGED = "diverged"
 MINUS = " - "
-OWN = (DIVERGED, EPOCH_SECONDS, *EPOCHS_TO, *OF_PAIRS)
-"""The quantities that no table shows."""
 
 
 def find_quantity(name: str, *, layer: str | None = None, target: float | None = None) -> Quantity:
-    """What is called so: a metric, a probe at a moment or over training, one of OWN, or `A - B`.
+    """What is called so: a metric, a probe at a moment or over training, a quantity, or `A - B`.
 
     `target`: the error to reach, in percent; only of the epochs to it. InputError if nothing is.
     """
-    if name.startswith(PREFIX) and MINUS not in name:
+    if name.startswith(PAIRS) and MINUS not in name:
         check_name(name, layer)
     base, _, moment = name.partition("@")
-    if MINUS not in name and (base not in (*METRICS, *PROBES, *OWN) or (layer and base in OWN)):
+    if MINUS not in name and (
+        base not in (*METRICS, *PROBES, *QUANTITIES) or (layer and base in QUANTITIES)
+    ):
         raise _unknown(name, layer)
     if name in EPOCHS_TO:
         return epochs_to(name, target)
@@ -321,11 +298,11 @@ def _metric(name: str, layer: str | None) -> Metric:
 
 def _unknown(name: str, layer: str | None) -> InputError:
     """Lists the quantities but for the probes, which are too many for a line."""
-    if name in OWN:
+    if name in QUANTITIES:
         return InputError(f"layer: {layer}: {name} has no layers, as probes have")
     per_seed = [metric.name for metric in METRICS.values() if not metric.per_cell]
-    error = str(unknown("quantity", name, [*per_seed, *OWN, *PROBES]))
-    listed = ", ".join([*per_seed, *OWN])
+    error = str(unknown("quantity", name, [*per_seed, *QUANTITIES, *PROBES]))
+    listed = ", ".join([*per_seed, *QUANTITIES])
     return InputError(
         f"of: {error.partition('; choose from')[0]}; choose from: {listed}; the difference of two, "
         "as test_error - train_error; or a probe, as dead_fraction@end (docs/probes.md lists them)"
@@ -423,4 +400,4 @@ def _read_diverged(frames: Frames, cells: Sequence[CellRecord], lr: float | None
     )
 
 
-_DIVERGED = Quantity(DIVERGED, "share of diverged replicas", POINTS, _read_diverged)
+_DIVERGED = Quantity(DIVERGED, QUANTITIES[DIVERGED].label, POINTS, _read_diverged)

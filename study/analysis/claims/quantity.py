@@ -10,9 +10,6 @@ from study.config.labels import counted
 from study.outputs.metrics import Metric
 from study.outputs.records import CellRecord
 
-POINTS = "points"
-"""Percentage points: the unit of a difference between two shares."""
-
 
 class NotDecidableError(Exception):
     """Why a claim cannot be decided from what the study has saved, in one line."""

@@ -10,9 +10,10 @@ from scipy.special import stdtrit
 
 from study.analysis.claims.decision import neighbours_degrees, neighbours_factor
 from study.analysis.claims.measures import check_claim
-from study.analysis.claims.quantities import KINDS, OF_PAIRS, find_quantity
+from study.analysis.claims.quantities import OF_PAIRS, find_quantity
 from study.analysis.claims.schema import parse_claim
 from study.errors import InputError
+from study.outputs.metrics import QUANTITIES
 from study.outputs.series import neighbours, read_pairs, write_pairs
 from tests.claim_studies import claim, planted, verdict
 from tests.synthetic import change_result
@@ -86,7 +87,8 @@ def test_each_number_of_a_line_is_a_quantity(
 
 
 def test_every_kind_was_asked_for() -> None:
-    assert len(OF_PAIRS) == len(KINDS) == 7
+    assert list(OF_PAIRS) == [name for name in QUANTITIES if name.startswith("pairs.")]
+    assert len(OF_PAIRS) == 7
 
 
 def test_a_claim_may_be_on_one_cell_against_a_number(study: Path) -> None:
