@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
 from study.networks import BatchNorm, Block, Network, batch_statistics
+from study.probes.signals import Distribution, unit_distribution
 from study.probes.slopes import largest_slope, slope_of
 from study.training.alone import laid_out
 from study.training.stacking import StackedNetwork
@@ -16,7 +18,7 @@ from study.training.task import Task
 Probed = Network | StackedNetwork
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Layer:
     """What a hidden layer of K networks did with N examples.
 
@@ -32,6 +34,8 @@ class Layer:
     weight           [K, p U, ...] as in the plain module
     weight_gradient  the same: the mean loss, differentiated by the weight
     bias, gamma, beta  [K, units of the parameter], None where there is none
+    weight_before    as weight: what it was one update ago, where the recorder knows it
+    inputs_before    [K, units] each: the `input_distribution` of the last moment, the same
     """
 
     block: Block
@@ -47,6 +51,19 @@ class Layer:
     bias: Tensor | None
     gamma: Tensor | None
     beta: Tensor | None
+    weight_before: Tensor | None = None
+    inputs_before: Distribution | None = None
+
+    @property
+    def convolves(self) -> bool:
+        """Whether it is a convolution."""
+        return self.inputs.dim() == 5
+
+    @cached_property
+    def input_distribution(self) -> Distribution:
+        """Mean and standard deviation of each unit that feeds the layer: [K or 1, units] each."""
+        flat = self.inputs.flatten(3) if self.convolves else self.inputs.unsqueeze(3)
+        return unit_distribution(flat)
 
     @property
     def pieces(self) -> int:
@@ -182,11 +199,16 @@ def _layer(
         own = getattr(module, path.rpartition(".")[2], None)
         return None if own is None else plain_parameter(network, f"{prefix}.{path}", own.detach())
 
+    inputs = seen.inputs.detach()
+    if isinstance(network, Network):
+        inputs = inputs.unsqueeze(0)
+    elif inputs.dim() == 4:
+        inputs = inputs.unflatten(1, (-1, block.layer.weight.shape[1])).transpose(0, 1)
     weight = f"{prefix}.layer.weight"
     before = seen.preactivation.detach()
     return Layer(
         block=block,
-        inputs=_inputs(network, block, seen.inputs.detach()),
+        inputs=inputs,
         outputs=signal(network, seen.outputs.detach()),
         preactivation=signal(network, before),
         activation=signal(network, seen.activation.detach()),
@@ -199,13 +221,3 @@ def _layer(
         gamma=parameter(block.norm, "norm.weight"),
         beta=parameter(block.norm, "norm.bias"),
     )
-
-
-def _inputs(network: Probed, block: Block, x: Tensor) -> Tensor:
-    """What the layer was given, [K or 1, N, F] or [K or 1, N, C, H, W]."""
-    if isinstance(network, Network):
-        return x.unsqueeze(0)
-    if x.dim() == 3:
-        return x
-    channels = block.layer.weight.shape[1]
-    return x.unflatten(1, (-1, channels)).transpose(0, 1)

@@ -39,28 +39,19 @@ def convolution_sign_agreement(
     A unit is a channel, and an example's gradient by one of its weights is summed over the P
     positions. nan without any gradient.
     """
-    images = inputs.expand(len(gradient), *inputs.shape[1:])
-    pairs = zip(images, gradient, strict=True)
-    mean = torch.stack([_of_filters(*each, kernel_size, padding) for each in pairs])
-    return mean.where(_known(inputs) & _known(gradient), math.nan).to(gradient)
-
-
-def _of_filters(
-    images: Tensor,
-    gradient: Tensor,
-    kernel_size: int | tuple[int, int],
-    padding: int | tuple[int, ...],
-) -> Tensor:
-    """Of one replica: images [N, C, H, W] and gradient [N, U, P] to a number."""
-    num_patch = functional.unfold(images[:1], kernel_size, padding=padding)[0].numel()
-    num_weights = num_patch // gradient.shape[2] * gradient.shape[1]
+    num_patch = functional.unfold(inputs[0, :1], kernel_size, padding=padding)[0].numel()
+    num_weights = num_patch // gradient.shape[3] * gradient.shape[2]
     size = max(1, CHUNK // max(num_patch, num_weights))
-    total, count = gradient.new_zeros(2, dtype=torch.float64)
-    for some, slopes in zip(images.split(size), gradient.split(size), strict=True):
-        patches = functional.unfold(some, kernel_size, padding=padding)
-        agreement, there = _agreement(slopes @ patches.mT)
-        total, count = total + agreement.sum(), count + there.sum()
-    return total / count
+    images = inputs.expand(len(gradient), *inputs.shape[1:])
+    means = []
+    for own, own_gradient in zip(images, gradient, strict=True):
+        total, count = gradient.new_zeros(2, dtype=torch.float64)
+        for some, slopes in zip(own.split(size), own_gradient.split(size), strict=True):
+            patches = functional.unfold(some, kernel_size, padding=padding)
+            agreement, there = _agreement(slopes @ patches.mT)
+            total, count = total + agreement.sum(), count + there.sum()
+        means.append(total / count)
+    return torch.stack(means).where(_known(inputs) & _known(gradient), math.nan).to(gradient)
 
 
 def _agreement(x: Tensor) -> tuple[Tensor, Tensor]:

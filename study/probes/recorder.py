@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from study.data import Data, Split
 from study.networks import Block, Network
 from study.probes.capture import (
+    Layer,
     Probed,
     capture,
     hidden_blocks,
@@ -21,9 +22,9 @@ from study.probes.capture import (
     plain_parameter,
     signal,
 )
-from study.probes.measure import Distribution, input_distribution, measure
+from study.probes.measure import measure
 from study.probes.moments import Moment, moments_of, probe_batch
-from study.probes.signals import input_shift
+from study.probes.signals import Distribution
 from study.probes.slopes import dead_units, largest_slope, slope_of
 from study.training.engine import Engine
 from study.training.group import Group, Pause
@@ -162,37 +163,33 @@ class Recorder:
         """Measures K networks; `weights` are their layers' one update ago."""
         targets = self.task.target(self.batch.inputs, self.batch.labels)
         layers = capture(network, self.batch.inputs, targets, self.task)
-        earlier = self._exchanged(owners, [input_distribution(layer) for layer in layers])
+        inputs = self._exchanged(owners, layers)
         for index, layer in enumerate(layers):
-            before = weights[index] if weights else None
-            numbers = measure(layer, before=before, thorough=moment.thorough)
-            if earlier:
-                numbers["input_shift"] = input_shift(*earlier[index])
-            self._write(owners, moment, index + 1, numbers)
+            layer.weight_before = weights[index] if weights else None
+            layer.inputs_before = inputs[index] if inputs else None
+            self._write(owners, moment, index + 1, measure(layer, thorough=moment.thorough))
             if moment.sampled:
                 self._sample(owners, (moment.step, index + 1, "activation"), layer.activation)
                 self._sample(owners, (moment.step, index + 1, "gradient"), layer.gradient)
 
-    def _exchanged(
-        self, owners: Owners, now: Sequence[Distribution]
-    ) -> list[tuple[Distribution, Distribution]]:
-        """For each layer its inputs' distributions at the last moment and now, [K, units] each.
+    def _exchanged(self, owners: Owners, layers: Sequence[Layer]) -> list[Distribution]:
+        """For each layer its inputs' distribution at the last moment, [K, units] each.
 
         Keeps those of now. Empty where there is no earlier moment.
         """
         count = len(owners)
-        current = [(mean.expand(count, -1), std.expand(count, -1)) for mean, std in now]
+        now = [layer.input_distribution for layer in layers]
+        now = [(mean.expand(count, -1), std.expand(count, -1)) for mean, std in now]
         known = [self._inputs.get(replicas[0]) for replicas in owners]
         for index, replicas in enumerate(owners):
-            own = [(mean[index : index + 1], std[index : index + 1]) for mean, std in current]
+            own = [(mean[index : index + 1], std[index : index + 1]) for mean, std in now]
             self._inputs |= dict.fromkeys(replicas, own)
         if not all(known):
             return []
-        before = [
+        return [
             (torch.cat([mean for mean, _ in layer]), torch.cat([std for _, std in layer]))
             for layer in zip(*(one for one in known if one), strict=True)
         ]
-        return list(zip(before, current, strict=True))
 
     def _write(
         self, owners: Owners, moment: Moment, layer: int, numbers: Mapping[str, Tensor]

@@ -31,18 +31,16 @@ def percentiles(x: Tensor, ranks: Sequence[float] = (15, 50, 85)) -> Tensor:
     flat = x.flatten(1)
     size = flat.shape[1]
     places = [max(math.ceil(size * rank / 100), 1) - 1 for rank in ranks]
-    order = flat.sort(dim=1).values if flat.device.type != "cpu" else _partitioned(flat, places)
+    if flat.device.type != "cpu":
+        order = flat.sort(dim=1).values
+    else:
+        rows = np.array(flat.detach().numpy(), order="C")
+        for row in rows:
+            _partition(row, sorted(set(places)))
+        order = torch.from_numpy(rows)
     # nan is the largest of all numbers in every order.
     holds_nan = order[:, max(places) :].amax(1, keepdim=True).isnan()
     return order[:, places].where(~holds_nan, math.nan)
-
-
-def _partitioned(flat: Tensor, places: Sequence[int]) -> Tensor:
-    """A copy of [K, n] in which `places` hold what they would hold in order; on the CPU."""
-    rows = np.array(flat.detach().numpy(), order="C")
-    for row in rows:
-        _partition(row, sorted(set(places)))
-    return torch.from_numpy(rows)
 
 
 def _partition(row: np.ndarray, places: Sequence[int]) -> None:
@@ -77,8 +75,11 @@ def share(x: Tensor, holds: Callable[[Any, Any], Any], limits: Tensor) -> Tensor
 
 # Internal covariate shift: how far the distributions of a layer's inputs have moved.
 
+Distribution = tuple[Tensor, Tensor]
+"""Mean and standard deviation of each unit."""
 
-def unit_distribution(x: Tensor) -> tuple[Tensor, Tensor]:
+
+def unit_distribution(x: Tensor) -> Distribution:
     """Mean and standard deviation of each unit over examples and positions.
 
     [K or 1, N, U, P] to [K or 1, U] each.
@@ -88,7 +89,7 @@ def unit_distribution(x: Tensor) -> tuple[Tensor, Tensor]:
     return mean[:, 0, :, 0], variance.sqrt()
 
 
-def input_shift(before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor]) -> Tensor:
+def input_shift(before: Distribution, after: Distribution) -> Tensor:
     """How far units moved between two moments, in standard deviations of the earlier, [K or 1].
 
     Each argument is a `unit_distribution`, [K or 1, U] each. A unit's distance is the 2-Wasserstein

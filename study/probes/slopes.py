@@ -72,15 +72,11 @@ def _supremum(slopes: Tensor) -> Tensor:
     return slopes.amax(-1).where(~rises_for_ever(slopes, _GRID.to(slopes)), torch.inf)
 
 
-def _grid() -> Tensor:
-    """Multiples of 1/1024 up to +-16, their neighbours where kinks lie, and points far out."""
-    steps = torch.arange(-(2**14), 2**14 + 1, dtype=torch.float64) / 1024
-    kinks = torch.arange(-6, 7, dtype=torch.float64)
-    far = torch.tensor([50, 1e3, 1e6, FAR], dtype=torch.float64)
-    return torch.cat([steps, kinks - 1e-9, kinks + 1e-9, -far, far])
-
-
-_GRID = _grid()
+_KINKS = torch.arange(-6, 7, dtype=torch.float64)
+_OUT = torch.tensor([50, 1e3, 1e6, FAR], dtype=torch.float64)
+_STEPS = torch.arange(-(2**14), 2**14 + 1, dtype=torch.float64) / 1024
+_GRID = torch.cat([_STEPS, _KINKS - 1e-9, _KINKS + 1e-9, -_OUT, _OUT])
+"""Multiples of 1/1024 up to +-16, their neighbours where kinks lie, and points far out."""
 
 
 def saturated_fraction(slope: Tensor, largest: Tensor) -> Tensor:
@@ -88,7 +84,7 @@ def saturated_fraction(slope: Tensor, largest: Tensor) -> Tensor:
 
     slope: [K, N, U, P]; largest: [K]; returns [K], nan where a slope is, or |f'| has no bound.
     """
-    return _share(slope, _under, SATURATED * largest)
+    return _share(slope, lambda some, limit: abs(some) < limit, SATURATED * largest)
 
 
 def linear_fraction(slope: Tensor, largest: Tensor) -> Tensor:
@@ -96,7 +92,7 @@ def linear_fraction(slope: Tensor, largest: Tensor) -> Tensor:
 
     slope: [K, N, U, P]; largest: [K]; returns [K], nan where a slope is, or |f'| has no bound.
     """
-    return _share(slope, _at_least, LINEAR * largest)
+    return _share(slope, lambda some, limit: abs(some) >= limit, LINEAR * largest)
 
 
 def dead_units(slope: Tensor, largest: Tensor) -> Tensor:
@@ -112,11 +108,3 @@ def dead_units(slope: Tensor, largest: Tensor) -> Tensor:
 def _share(slope: Tensor, holds: Callable[[Any, Any], Any], limits: Tensor) -> Tensor:
     limits = limits.to(slope)
     return share(slope, holds, limits).where(limits.isfinite(), torch.nan)
-
-
-def _under(slope: Any, limit: Any) -> Any:
-    return abs(slope) < limit
-
-
-def _at_least(slope: Any, limit: Any) -> Any:
-    return abs(slope) >= limit

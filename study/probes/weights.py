@@ -69,24 +69,19 @@ def effective_rank(weight: Tensor) -> Tensor:
     exp of the entropy of the singular values' shares of their sum, from 1 to min(U, F) (Roy &
     Vetterli 2007, definition 1); nan if all weights are 0, or some are not finite.
     """
-    return torch.stack([_effective_rank(each) for each in weight.double()]).to(weight)
-
-
-def _effective_rank(matrix: Tensor) -> Tensor:
-    scaled = matrix / matrix.abs().amax()
-    if not bool(scaled.isfinite().all()):
-        return scaled.new_tensor(math.nan)
-    values = _singular_values(scaled)
-    return torch.special.entr(values / values.sum()).sum().exp()
-
-
-def _singular_values(matrix: Tensor) -> Tensor:
-    """The min(U, F) singular values of a finite matrix, by its Gram matrix where that will do."""
-    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.mT
-    squares = torch.linalg.eigvalsh(wide @ wide.mT)
-    if bool(squares[0] < WELL_CONDITIONED * squares[-1]):
-        return torch.linalg.svdvals(matrix)
-    return squares.sqrt()
+    ranks = []
+    for matrix in weight.double():
+        scaled = matrix / matrix.abs().amax()
+        if not bool(scaled.isfinite().all()):
+            ranks.append(scaled.new_tensor(math.nan))
+            continue
+        # The singular values by the Gram matrix where that will do.
+        wide = scaled if scaled.shape[0] <= scaled.shape[1] else scaled.mT
+        squares = torch.linalg.eigvalsh(wide @ wide.mT)
+        ill = bool(squares[0] < WELL_CONDITIONED * squares[-1])
+        values = torch.linalg.svdvals(scaled) if ill else squares.sqrt()
+        ranks.append(torch.special.entr(values / values.sum()).sum().exp())
+    return torch.stack(ranks).to(weight)
 
 
 def update_ratio(before: Tensor, after: Tensor) -> Tensor:
@@ -109,23 +104,21 @@ def mean_singular_value(weight: Tensor, slopes: Tensor, pieces: int = 1) -> Tens
     rows and min(U, F) singular values, zeros among them. Of maxout, `pieces` is p and row u is
     the sum of the rows u, U + u, ... of W times their slopes. nan where something is not finite.
     """
-    pairs = zip(weight.double(), slopes.double(), strict=True)
-    return torch.stack([_mean_singular_value(*each, pieces) for each in pairs]).to(weight)
-
-
-def _mean_singular_value(weight: Tensor, slopes: Tensor, pieces: int) -> Tensor:
-    """Of one replica: [p U, F] and [E, p U] to a number."""
-    num_units, num_inputs = len(weight) // pieces, weight.shape[1]
-    if pieces == 1 and num_units <= num_inputs:
-        gram = _gram_of_rows(weight, slopes)
-    else:
-        jacobian = (slopes.unsqueeze(2) * weight).unflatten(1, (pieces, num_units)).sum(1)
-        wide = jacobian if num_units <= num_inputs else jacobian.mT
-        gram = wide @ wide.mT
-    if not bool(gram.isfinite().all()):
-        return gram.new_tensor(math.nan)
-    count = min(num_units, num_inputs) * len(slopes)
-    return torch.linalg.eigvalsh(gram).clamp(min=0).sqrt().sum() / count
+    num_units, num_inputs = weight.shape[1] // pieces, weight.shape[2]
+    means = []
+    for own, slope in zip(weight.double(), slopes.double(), strict=True):
+        if pieces == 1 and num_units <= num_inputs:
+            gram = _gram_of_rows(own, slope)
+        else:
+            jacobian = (slope.unsqueeze(2) * own).unflatten(1, (pieces, num_units)).sum(1)
+            wide = jacobian if num_units <= num_inputs else jacobian.mT
+            gram = wide @ wide.mT
+        if not bool(gram.isfinite().all()):
+            means.append(gram.new_tensor(math.nan))
+            continue
+        count = min(num_units, num_inputs) * len(slope)
+        means.append(torch.linalg.eigvalsh(gram).clamp(min=0).sqrt().sum() / count)
+    return torch.stack(means).to(weight)
 
 
 def _gram_of_rows(weight: Tensor, slopes: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from study.networks import CNN, MLP, Network, batch_statistics, initialize
 from study.outputs.metrics import PROBES
 from study.probes.capture import capture, hidden_blocks
-from study.probes.measure import input_distribution, measure, measured
+from study.probes.measure import measure, measured
 from study.probes.recorder import watching_units
 from study.training.stacking import StackedNetwork
 from study.training.task import Task, make_task
@@ -134,21 +134,25 @@ def test_a_stack_is_measured_as_its_replicas_are_alone(
     stack = capture(StackedNetwork(plain), inputs, labels, task())
     for replica, made in enumerate(plain):
         for layer, alone in zip(stack, capture(made, inputs, labels, task()), strict=True):
-            stacked = measure(layer, before=layer.weight * 1.1 + 0.01, thorough=True)
-            expected = measure(alone, before=alone.weight * 1.1 + 0.01, thorough=True)
+            for each in (layer, alone):
+                each.weight_before = each.weight * 1.1 + 0.01
+            stacked, expected = measure(layer, thorough=True), measure(alone, thorough=True)
             assert stacked.keys() == expected.keys()
             for name, number in expected.items():
                 close(stacked[name][replica], number[0])
-            for both, one in zip(input_distribution(layer), input_distribution(alone), strict=True):
+            for both, one in zip(layer.input_distribution, alone.input_distribution, strict=True):
                 close(both.expand(3, -1)[replica], one[0])
 
 
 def test_every_probe_is_measured_somewhere() -> None:
     inputs, labels = examples()
     layer = capture(network(0, {"widths": [5, 5]}, "relu", "batch"), inputs, labels, task())[1]
-    numbers = measure(layer, before=layer.weight + 1, thorough=True)
-    # Those take more than one moment, or more than the probe batch.
-    assert numbers.keys() == PROBES.keys() - {"dead_fraction_train", "input_shift"}
+    when = {name: probe.when for name, probe in PROBES.items()}
+    assert measure(layer).keys() == {name for name, each in when.items() if each == "every"}
+    layer.weight_before, layer.inputs_before = layer.weight + 1, layer.input_distribution
+    # The last moment's takes more than the probe batch.
+    numbers = measure(layer, thorough=True)
+    assert numbers.keys() == {name for name, each in when.items() if each != "last"}
 
 
 @case
