@@ -141,7 +141,11 @@ def cosine(epoch: float, num_epochs: float, config: Mapping[str, Any]) -> float:
     return float(final + (1 - final) * (1 + math.cos(math.pi * done)) / 2)
 
 
-SCHEDULES: dict[str, Schedule] = {"constant": constant, "step": step, "cosine": cosine}
+SCHEDULES: dict[str, Schedule] = {
+    "constant": constant,
+    "step": step,
+    "cosine": cosine,
+}
 
 
 def learning_rate_factors(

@@ -17,7 +17,8 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
 ABOUT_TEN = 16
 ADDITIONS = (
-    *("An activation", "An initialization", "A norm", "A model", "An optimizer", "A data set"),
+    *("An activation", "An initialization", "A norm", "A model", "An optimizer", "A schedule"),
+    *("A probe", "A data set", "A claim's measure", "A figure"),
 )
 
 
@@ -61,10 +62,17 @@ def test_they_are_listed_with_their_lines_and_named_to_who_misspells_them(copy: 
 
 def test_the_pages_commands_give_a_table(copy: Copy) -> None:
     run = [arguments for block in blocks(PAGE) for arguments in commands(block)]
+    printed = ""
     for arguments in run:
         overrides = TINY if arguments[0] == "train" else ()
-        printed = copy.study(*arguments, *overrides)
+        printed += copy.study(*arguments, *overrides)
     assert re.search(r"^\| squareplus +\|", printed, re.MULTILINE)
+    assert "largest activation at the end" in printed
+    taken = re.search(r"^\| 2 +\| *(\S+) ±.*\| *(\S+) ±", printed, re.MULTILINE)
+    assert taken is not None
+    assert float(taken[2]) <= 1 < float(taken[1])
+    for path in (copy.root / "outputs/probed").glob("*/probes.csv"):
+        assert "largest_activation" in path.read_text(encoding="utf-8").partition("\n")[0]
 
 
 def test_the_activations_row_of_facts_is_true(copy: Copy) -> None:
@@ -133,9 +141,32 @@ def test_the_data_set_is_read_and_trained_on(copy: Copy) -> None:
     copy.study("train", "study=data", "data=small_digits", *TINY)
 
 
-def test_the_claim_gets_a_verdict(copy: Copy) -> None:
+def test_the_schedule_falls_to_zero(copy: Copy) -> None:
+    code = """
+from study.training.optimizers import learning_rate_factors
+keys = {"name": "linear", "warmup_epochs": 0}
+print(learning_rate_factors(keys, epoch=1, num_epochs=2, updates_per_epoch=2))
+"""
+    assert "[0.5, 0.25]" in copy.run("-c", code)
+
+
+def test_the_probes_chart_and_its_quantity_of_claims_follow_from_its_row(copy: Copy) -> None:
+    code = """
+from study.analysis.claims.quantities import find_quantity
+from study.tensorboard.layout import CATEGORIES
+print(CATEGORIES["signals"][-1], find_quantity("largest_activation@start").label)
+"""
+    label = "largest activation at initialization, mean over layers"
+    assert copy.run("-c", code) == f"largest_activation {label}\n"
+
+
+def test_the_claims_get_verdicts_and_the_figure_is_drawn(copy: Copy) -> None:
     copy.study("train", "experiment=mine", "study=mine", *TINY)
     printed = copy.study("report", "outputs/mine")
-    assert re.search(r"^claims: 1 (supported|refuted|undecided)$", printed, re.MULTILINE)
-    verdicts = (copy.root / "outputs/mine/report/sheets/verdicts.md").read_text(encoding="utf-8")
+    found = re.findall(r"(\d) (?:supported|refuted|undecided)", printed.partition("claims: ")[2])
+    assert sum(map(int, found)) == 2
+    report = copy.root / "outputs/mine/report"
+    verdicts = (report / "sheets/verdicts.md").read_text(encoding="utf-8")
     assert "| squareplus-is-as-good |" in verdicts
+    assert "| squareplus-has-no-higher-odds |" in verdicts
+    assert (report / "figures/largest_activation.svg").exists()

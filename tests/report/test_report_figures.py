@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from study.analysis.frames import Frames
 from study.outputs.cell import read_curves
 from study.outputs.records import read_cells
-from study.report.figures import FIGURES, curves, heat_map
+from study.report.figures import curves, heat_map
 from study.report.figures.heat_map import heat_axes
 from study.report.figures.panels import style
 from study.report.figures.shown import Shown, chosen_lr
@@ -316,7 +316,3 @@ def test_a_heat_map_has_the_numbers_of_the_table(
     assert sorted(text[0].removesuffix(" ≈") for text in texts) == sorted(means)
     halves = [f"±{100 * (float(row['high']) - float(row['mean'])):.2f}" for row in rows]
     assert sorted(text[1] for text in texts) == sorted(halves)
-
-
-def test_the_registry_names_every_kind() -> None:
-    assert len(FIGURES) == 8

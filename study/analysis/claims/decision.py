@@ -132,8 +132,7 @@ def _sides(claim: Claim) -> str:
         return ""
     if claim.expect.sign < 0:
         first, second = second, first
-    joint = "over" if claim.measure == "ratio" else "minus"
-    return f"{first} {joint} {second}"
+    return f"{first} {MEASURES[claim.measure].joint} {second}"
 
 
 def _predicted_words(predicted: float | str) -> str:

@@ -3,15 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from study.analysis.claims import contrasts
 from study.analysis.claims.cells import RATE
-from study.analysis.claims.contrasts import (
-    difference,
-    difference_of_differences,
-    largest_rate,
-    range_over_levels,
-    rank_correlation,
-    ratio,
-)
 from study.analysis.claims.partners import check_partner, check_reference
 from study.analysis.claims.quantity import Quantity
 from study.analysis.claims.question import Effect, Question
@@ -26,7 +19,7 @@ class Measure:
     """A claim's effect: computed by `effect`, and in `unit`, given the unit of its quantity.
 
     A claim needs the keys `needs`, may have `takes`, and has one of `one_of`. `words`: how it is
-    called in print, before what it is of.
+    called in print, before what it is of; `joint`: what stands between its two sides.
     """
 
     effect: Callable[[Question], Effect]
@@ -35,22 +28,30 @@ class Measure:
     needs: tuple[str, ...] = ()
     takes: tuple[str, ...] = ()
     one_of: tuple[str, ...] = ()
+    joint: str = "minus"
 
 
 MEASURES: Mapping[str, Measure] = {
-    "difference": Measure(difference, "", one_of=CONTRASTED),
-    "ratio": Measure(ratio, "ratio of ", lambda unit: "decades", one_of=CONTRASTED),
+    "difference": Measure(contrasts.difference, "", one_of=CONTRASTED),
+    "ratio": Measure(
+        contrasts.ratio, "ratio of ", lambda unit: "decades", one_of=CONTRASTED, joint="over"
+    ),
     "difference of differences": Measure(
-        difference_of_differences, "difference of differences of ", needs=("against", "elsewhere")
+        contrasts.difference_of_differences,
+        "difference of differences of ",
+        needs=("against", "elsewhere"),
     ),
     "range over levels": Measure(
-        range_over_levels, "range of ", needs=("over",), takes=("against",)
+        contrasts.range_over_levels, "range of ", needs=("over",), takes=("against",)
     ),
     "largest learning rate": Measure(
-        largest_rate, "largest learning rate by ", lambda unit: "decades", ("against", "within")
+        contrasts.largest_rate,
+        "largest learning rate by ",
+        lambda unit: "decades",
+        needs=("against", "within"),
     ),
     "rank correlation": Measure(
-        rank_correlation, "rank correlation of ", lambda unit: "", needs=("with",)
+        contrasts.rank_correlation, "rank correlation of ", lambda unit: "", needs=("with",)
     ),
 }
 
