@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from benchmarks import RESULTS, targets
 from docs import quoted
-from study.analysis.formats import align, escape_markdown
+from study.console import aligned_table, escape_markdown
 from study.errors import InputError, unknown
 
 Row = Mapping[str, str]
@@ -160,7 +160,7 @@ def _number(text: str) -> str:
 
 
 def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    return align([[escape_markdown(text) for text in row] for row in (header, *rows)])
+    return aligned_table([[escape_markdown(text) for text in row] for row in (header, *rows)])
 
 
 if __name__ == "__main__":

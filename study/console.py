@@ -7,7 +7,7 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -110,3 +110,45 @@ def show(text: str) -> None:
     """Prints `text`; an older terminal encoding gets ? for what it lacks, not a traceback."""
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+
+
+# Tables as text, which documents, sheets and commands share.
+
+
+def padded(grid: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[list[str]]:
+    """Each text as wide as the widest of its column, those of the columns `right` to the right."""
+    widths = [max(map(len, column)) for column in zip(*grid, strict=True)]
+    return [
+        [
+            text.rjust(width) if place in right else text.ljust(width)
+            for place, (text, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        for row in grid
+    ]
+
+
+def aligned_table(grid: Sequence[Sequence[str]]) -> str:
+    """A Markdown table of a header and rows of escaped text; numbers stand to the right."""
+    rule = ["---"] * len(grid[0])
+    header, rule, *rows = padded([grid[0], rule, *grid[1:]], range(1, len(rule)))
+    rule = ["-" * (len(text) - 1) for text in header]
+    rule = [f":{rule[0]}", *(f"{dashes}:" for dashes in rule[1:])]
+    return "\n".join("| " + " | ".join(row) + " |" for row in (header, rule, *rows))
+
+
+def sentence_table(header: Sequence[str], rows: Iterable[Sequence[str]], rule: str = "---") -> str:
+    """A Markdown table of sentences, to the left as they are, whose links and code are kept.
+
+    A header of empty names is there too, as Markdown needs one.
+    """
+
+    def cell(text: str) -> str:
+        return re.sub(r"([|*<])", r"\\\1", " ".join(text.split()))
+
+    lines = [header, [rule] * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(cell, line)) + " |" for line in lines)
+
+
+def escape_markdown(text: str) -> str:
+    """`text` without Markdown or HTML of its own, on one line."""
+    return re.sub(r"([\\|*`<])", r"\\\1", " ".join(text.split()))

@@ -2,13 +2,13 @@
 
 import csv
 import io
-import re
 from collections.abc import Callable, Iterator, Sequence
 
 from study.analysis.caption import caption, marks, notes, number_text, shared
 from study.analysis.factors import without_parts
 from study.analysis.parts import Sheet
 from study.analysis.pivot import Entry, Pivot, Table
+from study.console import aligned_table, escape_markdown
 from study.errors import unknown
 
 Writer = Callable[[Pivot, str, Sequence[str]], str]
@@ -45,7 +45,7 @@ def write_markdown(pivot: Pivot, study: str, remarks: Sequence[str] = ()) -> str
     blocks = []
     for table in pivot.tables:
         blocks.append(escape_markdown(caption(pivot, table, study)))
-        blocks.append(align(list(_grid(pivot, table, escape_markdown, "**{}**".format))))
+        blocks.append(aligned_table(list(_grid(pivot, table, escape_markdown, "**{}**".format))))
     legend = [escape_markdown(line) for line in (*notes(pivot, "bold"), *remarks)]
     return "\n\n".join([*blocks, "\n".join(f"- {line}" for line in legend)]) + "\n"
 
@@ -84,11 +84,6 @@ def find_writer(name: str) -> Writer:
     if name not in WRITERS:
         raise unknown("format", name, WRITERS)
     return WRITERS[name]
-
-
-def escape_markdown(text: str) -> str:
-    """`text` without Markdown or HTML of its own, on one line."""
-    return re.sub(r"([\\|*`<])", r"\\\1", " ".join(text.split()))
 
 
 def escape_latex(text: str) -> str:
@@ -136,20 +131,6 @@ def _grid(
         yield [header(row, pivot.rows), *cells]
 
 
-def align(grid: list[list[str]]) -> str:
-    """A Markdown table of a header and rows of escaped text; numbers stand to the right."""
-    widths = [max(3, *(len(row[place]) for row in grid)) for place in range(len(grid[0]))]
-    rule = [":" + "-" * (widths[0] - 1), *("-" * (width - 1) + ":" for width in widths[1:])]
-    lines = []
-    for row in (grid[0], rule, *grid[1:]):
-        first, *others = (
-            text.rjust(width) if place else text.ljust(width)
-            for place, (text, width) in enumerate(zip(row, widths, strict=True))
-        )
-        lines.append("| " + " | ".join([first, *others]) + " |")
-    return "\n".join(lines)
-
-
 def _latex_table(pivot: Pivot, table: Table, study: str, legend: Sequence[str]) -> str:
     header, *rows = (
         " & ".join(row) + r" \\"
@@ -184,7 +165,7 @@ def sheet_markdown(sheet: Sheet) -> str:
     grid = [[escape_markdown(text) for text in row] for row in (sheet.columns, *sheet.rows)]
     notes = "\n".join(f"- {escape_markdown(note)}" for note in sheet.notes)
     title = f"# {escape_markdown(sheet.title)}"
-    blocks = [title, escape_markdown(sheet.caption), align(grid), notes]
+    blocks = [title, escape_markdown(sheet.caption), aligned_table(grid), notes]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 

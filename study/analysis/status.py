@@ -9,7 +9,7 @@ from typing import Any
 
 from study.analysis.factors import all_levels, cell_level, varying_factors
 from study.config.labels import counted
-from study.console import Parser, as_path, run_as_command, show
+from study.console import Parser, as_path, padded, run_as_command, show
 from study.outputs.checkpoint import reached_epoch
 from study.outputs.failures import Failure
 from study.outputs.records import CellRecord, Ledger, count_statuses, read_cells, read_ledger
@@ -127,7 +127,8 @@ def _map(cells: Sequence[CellRecord]) -> list[str]:
     for row in rows:
         glyphs = (_field(places, (*row, *column), fields) for column in columns)
         grid.append(["".join(row), *glyphs])
-    return [*_align(grid), *_legend(grid, inner, fields)]
+    lines = ["  ".join(row).rstrip() for row in padded(grid)]
+    return [*lines, *_legend(grid, inner, fields)]
 
 
 def _places(
@@ -146,14 +147,6 @@ def _field(
 ) -> str:
     found = (places.get((*axes, *field), []) for field in fields)
     return "".join("".join(GLYPHS[c.status] for c in cells) or GLYPHS["absent"] for cells in found)
-
-
-def _align(grid: list[list[str]]) -> list[str]:
-    widths = [max(len(row[place]) for row in grid) for place in range(len(grid[0]))]
-    return [
-        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-        for row in grid
-    ]
 
 
 def _legend(

@@ -9,6 +9,7 @@ import yaml
 
 from study.config.configuration import notable
 from study.config.labels import level_words
+from study.console import sentence_table
 from study.data import Data
 from study.errors import InputError
 from study.outputs.metrics import PROBES
@@ -86,18 +87,11 @@ def texts(
     """The configuration as YAML, and a table of factors, of what was `chosen`, of final numbers."""
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     whole = yaml.dump(dict(config), Dumper=dumper, sort_keys=False, allow_unicode=True)
-    rows = [("factor", "level"), (":--", ":--"), *_shown(factors), *chosen.items()]
+    shown = [(name, level_words(name, level)) for name, level in notable(factors).items()]
+    rows = [(name, str(level)) for name, level in (*shown, *chosen.items())]
     rows += [(tag.rpartition("/")[2], f"{value:.4g}") for tag, value in metrics.items()]
-    table = "\n".join(f"| {name} | {_cell(level)} |" for name, level in rows)
+    table = sentence_table(("factor", "level"), rows, rule=":--")
     return {"configuration/factors": table, "configuration/yaml": f"```yaml\n{whole}```\n"}
-
-
-def _shown(factors: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    return [(name, level_words(name, level)) for name, level in notable(factors).items()]
-
-
-def _cell(level: Any) -> str:
-    return str(level).replace("|", "\\|")
 
 
 def study_of(directory: Path) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
-from study.analysis.formats import align
+from study.console import aligned_table
 from study.theory.activations.facts import Checklist, Facts, Interval, Kink
 
 Sheet = Mapping[str, Checklist]
@@ -64,7 +64,7 @@ def write_markdown(
         for columns in (_CHECKS, (*_NUMBERS, *(["time"] if times else [])))
     ]
     lines = (textwrap.fill(f"- {line}", WIDTH, subsequent_indent="  ") for line in legend)
-    return "\n\n".join([*map(align, blocks), "\n".join(lines)]) + "\n"
+    return "\n\n".join([*map(aligned_table, blocks), "\n".join(lines)]) + "\n"
 
 
 def write_csv(sheet: Sheet, times: Mapping[str, float] | None = None) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from study.analysis.factors import DEFAULT_LEVEL, shown_level
 from study.config.labels import counted
+from study.console import padded
 from study.theory.preflight.rules import RULES
 
 if TYPE_CHECKING:
@@ -202,24 +203,17 @@ def _short(level: str) -> str:
 
 def _table(columns: Sequence[Column], left: Sequence[int], last: list[str] | None) -> list[str]:
     """Columns under headings of three lines; a group's title may run over those of its columns."""
-    widths = [
-        max(len(heading[-1]), *(len(text) for text in texts)) if texts else len(heading[-1])
-        for heading, texts in columns
-    ]
+    grid = [[heading[-1] for heading, _ in columns]]
+    grid += [list(texts) for texts in zip(*(texts for _, texts in columns), strict=True)]
+    rows = padded(grid, [place for place in range(len(columns)) if place not in left])
+    widths = [len(text) for text in rows[0]]
     starts = [sum(widths[:place]) + 2 * place for place in range(len(widths))]
     lines = []
     for row in range(2):
         titles = {starts[place]: heading[row] for place, (heading, _) in enumerate(columns)}
         lines.append(_at(titles))
-    rows = [[heading[-1] for heading, _ in columns]]
-    rows += [list(texts) for texts in zip(*(texts for _, texts in columns), strict=True)]
     ends = ["flags", *last] if last is not None else [""] * len(rows)
-    for texts, end in zip(rows, ends, strict=True):
-        padded = [
-            text.ljust(width) if place in left else text.rjust(width)
-            for place, (text, width) in enumerate(zip(texts, widths, strict=True))
-        ]
-        lines.append("  ".join([*padded, end]).rstrip())
+    lines += ["  ".join([*row, end]).rstrip() for row, end in zip(rows, ends, strict=True)]
     return [line for line in lines if line]
 
 
