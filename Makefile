@@ -35,7 +35,7 @@ check: with-dev  ## formatting, lint, types, and that documents quote what the o
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m docs.refresh --check
+	$(BIN)/python -m docs --check
 
 format: with-dev  ## format the code and repair what lint can repair
 	$(BIN)/ruff format .
@@ -46,13 +46,13 @@ test: with-dev  ## the tests; ARGS goes to pytest
 
 bench: with-run  ## measure speed (half an hour on a free machine), then the tables made from it
 	$(BIN)/python -m benchmarks
-	$(BIN)/python -m benchmarks.summary README.md docs/benchmarks.md docs/probes.md
+	$(BIN)/python -m docs README.md docs/benchmarks.md docs/probes.md
 
-clusters: with-joblib with-ray with-submitit  ## one study by joblib, Slurm and Ray on this machine (Debian), compared; 5 minutes; ARGS
+clusters: with-joblib with-ray with-submitit  ## one study by joblib, Slurm and Ray here, compared; ARGS
 	$(BIN)/python -m clusters $(ARGS)
 
-published: with-run  ## write what README.md and docs/ quote: tables, figures, claims, keys, what code prints
-	$(BIN)/python -m docs.refresh
+published: with-run  ## write what README.md and docs/ quote: tables, figures, claims, keys, metrics
+	$(BIN)/python -m docs
 
 compare: with-run  ## train golden cells at BASE=main~1 and here (minutes); fails on a bit, unless RECIPE rose
 	@$(BIN)/python -m benchmarks.compare $(BASE)

@@ -1,16 +1,13 @@
 """The tables of speed in documents, made from results/*.csv; PyTorch is not imported.
 
-A document quotes one between `<!-- benchmark NAME -->` and `<!-- end -->`, NAME being in TABLES;
-`python -m benchmarks.summary README.md` writes it there, and with `--check` says what is stale.
+A document quotes one between `<!-- benchmark NAME -->` and `<!-- end -->`, NAME being in TABLES.
 """
 
 import csv
 import json
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from benchmarks import RESULTS, targets
-from docs import quoted
 from study.console import aligned_table, escape_markdown
 from study.errors import InputError, unknown
 
@@ -150,9 +147,6 @@ def printed(arguments: Sequence[str]) -> str:
     return TABLES[name]()
 
 
-PRINTERS: dict[str, quoted.Printer] = {"benchmark": printed}
-
-
 def _number(text: str) -> str:
     """Three significant digits, without an exponent."""
     number = float(text)
@@ -161,10 +155,3 @@ def _number(text: str) -> str:
 
 def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return aligned_table([[escape_markdown(text) for text in row] for row in (header, *rows)])
-
-
-if __name__ == "__main__":
-    try:
-        sys.exit(quoted.main(sys.argv[1:], PRINTERS, "python -m benchmarks.summary"))
-    except InputError as error:
-        sys.exit(f"benchmarks: {error}")

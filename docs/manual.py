@@ -1,18 +1,18 @@
-"""The tables of docs/configuration.md: every key with its default, its range and its effect.
+"""The tables of keys, of their effects and of metrics, made from what the code says of each.
 
-`<!-- study keys GROUP -->` is replaced by the levels of the group and a table of its keys; `other`
-stands for the keys that no group of docs/configuration.md holds.
+- `study keys GROUP`: the levels of a group and its keys; `other`: the keys that belong to none
+- `study effects EFFECT ...`: every key of these effects
+- `study metrics KIND`: metrics, probes or quantities, with formula and source
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from docs import quoted
-from docs.lecture.page import table as markdown
 from study.config.configuration import RECONSTRUCTION, defaults, levels, sound_levels
-from study.config.keys import GROUPS, KEYS, Key
+from study.config.keys import GROUPS, KEYS
 from study.config.kinds import shown
 from study.config.listing import headline
+from study.console import sentence_table
 from study.errors import unknown
 from study.outputs.metrics import METRICS, OF_TASK, PROBES, QUANTITIES, Metric
 
@@ -29,23 +29,19 @@ def section_of(name: str) -> str:
     return head if dot else OTHER
 
 
-def printed(arguments: Sequence[str]) -> str:
+def printed_keys(arguments: Sequence[str]) -> str:
     """The table of a section, after a list of its levels where it has some."""
     section = " ".join(arguments)
     if section not in SECTIONS:
         raise unknown("section of keys", section, SECTIONS)
-    rows = [_row(name, key) for name, key in KEYS.items() if section_of(name) == section]
-    listed = _levels(section) if section in GROUPS else ""
-    return f"{listed}{markdown(COLUMNS, rows)}\n"
-
-
-def _levels(group: str) -> str:
-    lines = [f"- `{group}={level}`: {headline(group, level)}" for level in levels(group)]
-    return "\n".join(lines) + "\n\n"
-
-
-def _row(name: str, key: Key) -> tuple[str, ...]:
-    return (f"`{name}`", default_of(name), key.kind.expects, key.effect, key.help)
+    rows = [
+        (f"`{name}`", default_of(name), key.kind.expects, key.effect, key.help)
+        for name, key in KEYS.items()
+        if section_of(name) == section
+    ]
+    named = levels(section) if section in GROUPS else ()
+    listed = "\n".join(f"- `{section}={level}`: {headline(section, level)}" for level in named)
+    return "\n\n".join(filter(None, (listed, sentence_table(COLUMNS, rows)))) + "\n"
 
 
 def default_of(name: str) -> str:
@@ -69,12 +65,14 @@ def _code(value: Any) -> str:
     return f"`{shown(value)}`"
 
 
-PRINTERS: dict[str, quoted.Printer] = {"study keys": printed}
-
-
-# The tables of docs/metrics.md: every metric, probe and quantity, with formula and source.
-#
-# `<!-- study metrics KIND -->` is replaced by the table of that kind, KIND being in KINDS.
+def printed_effects(arguments: Sequence[str]) -> str:
+    """Every key of these effects, in the order of study.config.keys."""
+    rows = [
+        (f"`{name}`", f"`{key.effect}`", key.help)
+        for name, key in KEYS.items()
+        if key.effect in arguments
+    ]
+    return sentence_table(("key", "effect", "what it is"), rows)
 
 
 def printed_metrics(arguments: Sequence[str]) -> str:
@@ -97,7 +95,7 @@ def _rows(metrics: Mapping[str, Metric], first: str, *fields: str) -> str:
     rows = [
         (f"`{name}`", *(getattr(row, field) for field in fields)) for name, row in metrics.items()
     ]
-    return markdown(columns, rows)
+    return sentence_table(columns, rows)
 
 
 KINDS: dict[str, Callable[[], str]] = {
@@ -107,23 +105,3 @@ KINDS: dict[str, Callable[[], str]] = {
     "probes in words": lambda: _rows(PROBES, "column of probes.csv", "help"),
     "quantities": lambda: _rows(QUANTITIES, "quantity", "help", "unit", "formula", "source"),
 }
-METRIC_PRINTERS: dict[str, quoted.Printer] = {"study metrics": printed_metrics}
-
-
-# The table of every key's effect, in docs/reproducibility.md.
-#
-# It comes from study.config.keys, and stands between
-# `<!-- study effects EFFECT ... -->` and `<!-- end -->`.
-
-
-def table(effects: Sequence[str]) -> str:
-    """Every key of these effects, in the order of study.config.keys, as a Markdown table."""
-    rows = [
-        f"| `{name}` | `{key.effect}` | {key.help} |"
-        for name, key in KEYS.items()
-        if key.effect in effects
-    ]
-    return "\n".join(["| key | effect | what it is |", "|---|---|---|", *rows])
-
-
-EFFECT_PRINTERS: dict[str, quoted.Printer] = {"study effects": table}

@@ -21,7 +21,6 @@ NOT_YET = {
     "study/networks/registry.py imports config",
     "study/outputs/load.py imports analysis",
     "study/outputs/verify.py imports launch",
-    "study/report/command.py imports docs",
 }
 
 

@@ -1,7 +1,10 @@
-"""docs/claims/lecture.yaml: what the lecture claims, and which claims of studies decide it."""
+"""docs/claims/lecture.yaml: what the lecture claims, and which claims of studies decide it.
+
+Whether the files in conf/experiment state those claims is checked here too.
+"""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -13,10 +16,14 @@ from study.errors import InputError, unknown
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs/claims"
 LECTURE = FOLDER / "lecture.yaml"
+EXERCISES = ROOT / "docs/exercises"
+PUBLISHED = ROOT / "outputs/published"
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
 Pair = tuple[str, str]
 """A study and the id of one of its claims."""
+Stated = Mapping[str, Mapping[str, Any]]
+"""{study: {claim's id: the claim as the file of the study writes it}}."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,10 @@ def read_lecture(path: Path = LECTURE) -> Lecture:
         if key not in ("claims", "further"):
             raise unknown("key", str(key), ["claims", "further"])
     entries = [_entry(value, place) for place, value in enumerate(content["claims"], 1)]
-    _require_distinct(entries)
+    names = [entry.name for entry in entries]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"lecture.yaml: two entries are called {name}; give each its own name")
     return Lecture(tuple(entries), _pairs("further", content.get("further") or ()))
 
 
@@ -116,8 +126,43 @@ def _pairs(where: str, value: Any) -> tuple[Pair, ...]:
     return tuple(pairs)
 
 
-def _require_distinct(entries: Sequence[Entry]) -> None:
-    names = [entry.name for entry in entries]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise InputError(f"lecture.yaml: two entries are called {twice[0]}; give each its own name")
+def inconsistencies(
+    lecture: Lecture, stated: Stated, exercises: Path = EXERCISES, published: Path = PUBLISHED
+) -> list[str]:
+    """A line for each claim that only one side names, and for each study or page that is not there.
+
+    A claim that the file of a published study states must decide a claim of the lecture or be one
+    of `further`; a study is `planned` until its file states claims.
+    """
+    lines = []
+    for study, claim in lecture.pairs:
+        if study not in stated:
+            lines.append(
+                f"lecture.yaml: no conf/experiment/{study}.yaml, which is to state {claim}"
+            )
+        elif claim not in stated[study]:
+            lines.append(f"lecture.yaml: conf/experiment/{study}.yaml states no claim {claim}")
+    for entry in lecture.entries:
+        told = _wrong_of(entry, stated, exercises)
+        lines += [f"lecture.yaml: entry {entry.number}: {line}" for line in told]
+    named = set(lecture.pairs)
+    for study, claims in stated.items():
+        if (published / study).exists():
+            lines += [
+                f"conf/experiment/{study}.yaml: the claim {claim} stands in no entry of "
+                "docs/claims/lecture.yaml, nor under `further`"
+                for claim in claims
+                if (study, claim) not in named
+            ]
+    return lines
+
+
+def _wrong_of(entry: Entry, stated: Stated, exercises: Path) -> Iterator[str]:
+    for study in entry.planned:
+        if stated.get(study):
+            yield f"{study} is planned no more: name those of its claims that decide this one"
+    if not (entry.decided_by or entry.planned or entry.exercises):
+        yield "nothing decides it, and no study is planned"
+    for name in entry.exercises:
+        if not (exercises / f"{name}.md").exists():
+            yield f"no page {name}.md"

@@ -7,9 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from docs.quoted import stale_documents
 from study.analysis.frames import Advance
-from study.analysis.parts import Report
 from study.console import Parser, as_path, command, run_as_command, show
 from study.report.build import build_report, read_studies
 from study.report.folder import PAGE, differences, files_of, write_folder
@@ -21,18 +19,25 @@ several are set beside each other, in outputs/A+B/report, and refused where they
 examples:
   study report outputs/quickstart                  writes outputs/quickstart/report/
   study report outputs/mine outputs/yours          one page over both, kept apart by name
-  study report --check                             are the tables in README.md and docs/ current?
-  study report outputs/quickstart --check          and is this report?
+  study report outputs/quickstart --check          is this report what its outputs give?
 """
 
 
 def main(arguments: list[str]) -> int:
     """Writes or checks a report; exit status 1 if --check finds something stale."""
     options = _parse(arguments)
-    if options.check:
-        return _check(options)
-    report, files = _made(options)
+    with _bar() as advance:
+        report = build_report(read_studies(options.directories, advance), advance)
+        advance("page", 0, 1)
+        files = files_of(report)
     directory = _directory(options)
+    if options.check:
+        again = command("report", *options.directories)
+        stale = [
+            f"{directory / name}: stale; run `{again}`" for name in differences(directory, files)
+        ]
+        show("\n".join(stale) if stale else "everything is current")
+        return int(bool(stale))
     write_folder(directory, files)
     for line in report.remarks:
         print(line, file=sys.stderr)
@@ -41,27 +46,6 @@ def main(arguments: list[str]) -> int:
         show("claims: " + ", ".join(f"{number} {outcome}" for outcome, number in counts.items()))
     show(f"report: {directory / PAGE}")
     return 0
-
-
-def _check(options: Namespace) -> int:
-    """Says what is stale: the quotations of documents, and the report if a study is named."""
-    files = _made(options)[1] if options.directories else {}  # a wrong directory shows at once
-    lines = stale_documents()
-    if options.directories:
-        directory = _directory(options)
-        again = command("report", *options.directories)
-        found = differences(directory, files)
-        lines += [f"{directory / name}: stale; run `{again}`" for name in found]
-    show("\n".join(lines) if lines else "everything is current")
-    return int(bool(lines))
-
-
-def _made(options: Namespace) -> tuple[Report, dict[str, bytes]]:
-    """The report and its files, behind a progress bar."""
-    with _bar() as advance:
-        report = build_report(read_studies(options.directories, advance), advance)
-        advance("page", 0, 1)
-        return report, files_of(report)
 
 
 def _parse(arguments: list[str]) -> Namespace:
@@ -76,10 +60,8 @@ def _parse(arguments: list[str]) -> Namespace:
         "--output", type=as_path, metavar="DIR", help="write there, not into DIR/report"
     )
     options = parser.parse_args(arguments)
-    if not options.directories and not options.check:
+    if not options.directories:
         parser.error("which study? give its directory, as outputs/quickstart")
-    if not options.directories and options.output:
-        parser.error("--output without a study")
     return options
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from docs.quoted import stale_documents
 from study.analysis.formats import SHEET_WRITERS
 from study.analysis.frames import Frames, results_csv
 from study.analysis.joined import distinct_names
@@ -232,7 +231,3 @@ def test_a_sheet_is_the_same_table_in_every_format() -> None:
     assert "a\\|b" in texts["md"]
     assert r"x\_1 & $\pm$2 \\" in texts["tex"]
     assert r"50 \% \& more" in texts["tex"]
-
-
-def test_the_committed_documents_are_current() -> None:
-    assert stale_documents() == []

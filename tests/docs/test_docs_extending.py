@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from docs.exercises import blocks, commands
+from docs.code import blocks, commands
 from study.data import read_images
 from tests.page_edits import EDIT, TINY, Copy, copied
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from docs import quoted
-from docs.exercises import blocks, refreshed, workplace
+from docs.__main__ import PRINTERS
+from docs.code import blocks, refreshed, workplace
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/notebook.md").read_text(encoding="utf-8")
@@ -16,7 +17,7 @@ def test_it_quotes_the_table_that_the_published_outputs_give(
 ) -> None:
     monkeypatch.chdir(ROOT)
     assert quoted.quotations("study table").search(TEXT)
-    assert quoted.refreshed(TEXT) == TEXT, "stale: run `make published`"
+    assert quoted.refreshed(TEXT, PRINTERS) == TEXT, "stale: run `make published`"
 
 
 def test_it_explains_every_mark_of_its_table() -> None:

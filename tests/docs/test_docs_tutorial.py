@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from docs import quoted
-from docs.exercises import blocks, commands
+from docs.__main__ import PRINTERS
+from docs.code import blocks, commands
 from study.config.level_source import OWN
 from tests.page_edits import EDIT, TINY, Copy, copied
 
@@ -40,7 +41,7 @@ def test_it_quotes_the_tables_that_the_published_outputs_give(
 ) -> None:
     monkeypatch.chdir(ROOT)
     assert len(quoted.quotations("study table").findall(TEXT)) == 2
-    assert quoted.refreshed(TEXT) == TEXT, "stale: run `make published`"
+    assert quoted.refreshed(TEXT, PRINTERS) == TEXT, "stale: run `make published`"
 
 
 def test_the_activation_is_added_and_described_as_shown(copy: Copy) -> None:

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from docs import manual as effects
-from docs import quoted
+from docs import manual, quoted
 from study.config.compose import compose_cell, hydra_ready
 from study.config.configuration import flatten
 from study.config.keys import KEYS
@@ -158,6 +157,8 @@ def test_nor_does_another_cell_of_the_study(
 
 def test_the_document_has_every_key() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
-    assert quoted.refreshed(text, effects.EFFECT_PRINTERS) == text, "stale: run `make published`"
+    assert quoted.refreshed(text, {"study effects": manual.printed_effects}) == text, (
+        "stale: run `make published`"
+    )
     rows = re.findall(r"^\| `(\S+)` \| `(result|rounding|none)` \|", text, re.MULTILINE)
     assert rows == [(name, key.effect) for name, key in KEYS.items()]

@@ -1,8 +1,6 @@
 """The lecture's claims: every claim of a study decides one, and pages are current."""
 
 import functools
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +8,24 @@ from typing import Any
 import pytest
 import yaml
 
-from docs import quoted
-from docs.lecture import page
-from docs.lecture import page as document
-from docs.lecture import page as index
-from docs.lecture import verdicts as consistency
-from docs.lecture.entries import FOLDER, LECTURE, ROOT, Entry, Lecture, read_lecture
-from docs.lecture.verdicts import NOT_RUN, PUBLISHED, Finding, findings, stated_claims, tally
+from docs.lecture import pages
+from docs.lecture.entries import (
+    LECTURE,
+    PUBLISHED,
+    ROOT,
+    Entry,
+    Lecture,
+    inconsistencies,
+    read_lecture,
+)
+from docs.lecture.findings import (
+    NOT_RUN,
+    Finding,
+    findings,
+    published_findings,
+    stated_claims,
+    tally,
+)
 from study.analysis.claims import decide
 from study.analysis.frames import Frames
 from study.errors import InputError
@@ -48,17 +57,17 @@ def entry_of(**changes: Any) -> dict[str, Any]:
 def test_the_lecture_has_31_claims_and_the_studies_state_what_it_names() -> None:
     lecture = read_lecture()
     assert len(lecture.entries) == 31
-    assert consistency.inconsistencies(lecture, stated_claims()) == []
+    assert inconsistencies(lecture, stated_claims()) == []
 
 
 def test_the_pages_are_what_the_published_outputs_give() -> None:
-    assert document.differing(FOLDER, document.documents()) == [], "stale: run `make published`"
+    made = pages.documents(read_lecture(), published_findings())
+    assert pages.stale_pages(made, write=False) == [], "stale: run `make published`"
 
 
 def test_the_readme_has_the_list_of_verdicts() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert quoted.quotations("study claims").search(text)
-    assert quoted.refreshed(text, document.PRINTERS) == text, "stale: run `make published`"
+    assert pages.verdict_list(read_lecture(), published_findings()) in text
 
 
 @pytest.mark.parametrize(
@@ -107,15 +116,13 @@ def test_what_only_one_side_names_is_said(
     entry: Entry, stated: dict[str, Any], says: str, tmp_path: Path
 ) -> None:
     (tmp_path / "s").mkdir()
-    (line,) = consistency.inconsistencies(Lecture((entry,)), stated, published=tmp_path)
+    (line,) = inconsistencies(Lecture((entry,)), stated, published=tmp_path)
     assert says in line
 
 
 def test_only_claims_of_published_studies_must_stand_somewhere(tmp_path: Path) -> None:
     stated = {"s": {"better": CLAIM, "worse": CLAIM}}
-    said = functools.partial(
-        consistency.inconsistencies, Lecture((ENTRY,)), stated, published=tmp_path
-    )
+    said = functools.partial(inconsistencies, Lecture((ENTRY,)), stated, published=tmp_path)
     assert said() == []
     (tmp_path / "s").mkdir()
     (line,) = said()
@@ -125,7 +132,7 @@ def test_only_claims_of_published_studies_must_stand_somewhere(tmp_path: Path) -
 def test_further_claims_may_decide_nothing_of_the_lecture() -> None:
     stated = {"s": {"better": CLAIM, "worse": CLAIM}}
     lecture = Lecture((ENTRY,), (("s", "worse"),))
-    assert consistency.inconsistencies(lecture, stated) == []
+    assert inconsistencies(lecture, stated) == []
 
 
 def test_a_published_study_is_decided_and_another_one_not_run_yet(tmp_path: Path) -> None:
@@ -151,7 +158,7 @@ def test_verdicts_are_those_of_the_report() -> None:
 def test_every_outcome_is_shown_alike() -> None:
     shown = {}
     for outcome in ("supported", "refuted", "undecided"):
-        text = page.page(ENTRY, {("s", "better"): finding(outcome)})
+        text = pages.page(ENTRY, {("s", "better"): finding(outcome)})
         assert f"**Verdict: {outcome}.**" in text
         shown[outcome] = text.replace(outcome, "")
     assert len(set(shown.values())) == 1
@@ -161,7 +168,7 @@ def test_a_page_has_the_numbers_and_what_they_hang_on() -> None:
     known = finding(
         "undecided", effect="3 points", bounds="[-1, 7]", p="0.2", num_seeds=5, reason="too few"
     )
-    text = page.page(replace(ENTRY, found=("It was looked into.",)), {("s", "better"): known})
+    text = pages.page(replace(ENTRY, found=("It was looked into.",)), {("s", "better"): known})
     for word in ("3 points", "[-1, 7]", "lower by 2", "0.2", "| 5 |", "too few", "looked into"):
         assert word in text
     assert "study train experiment=s" in text
@@ -169,17 +176,17 @@ def test_a_page_has_the_numbers_and_what_they_hang_on() -> None:
 
 def test_what_is_planned_counts_as_not_run_yet() -> None:
     known = {("s", "better"): finding("supported")}
-    assert page.verdict_of(ENTRY, known) == "supported"
+    assert pages.verdict_of(ENTRY, known) == "supported"
     some = replace(ENTRY, planned=("t",))
-    assert page.verdict_of(some, known) == "1 supported, 1 not run yet"
+    assert pages.verdict_of(some, known) == "1 supported, 1 not run yet"
     none = replace(ENTRY, decided_by=(), exercises=("x",))
-    assert page.verdict_of(none, known) == page.BY_MATHEMATICS
+    assert pages.verdict_of(none, known) == pages.BY_MATHEMATICS
 
 
 def test_a_claim_that_decides_two_of_the_lecture_counts_once() -> None:
     known = {("s", "better"): finding("supported"), ("t", "better"): finding("refuted", "t")}
     second = replace(ENTRY, number=2, name="b", decided_by=(("s", "better"), ("t", "better")))
-    told = index.counts(Lecture((ENTRY, second)), known)
+    told = pages.counts(Lecture((ENTRY, second)), known)
     assert told.startswith("Decided so far: 1 supported, 1 refuted (")
 
 
@@ -189,7 +196,7 @@ def test_a_tally_names_one_outcome_once() -> None:
 
 
 def test_a_cell_of_a_table_has_no_columns_of_its_own() -> None:
-    text = index.index(Lecture((), ()), {("s", "better"): finding("supported")})
+    text = pages.index(Lecture((), ()), {("s", "better"): finding("supported")})
     assert "It \\| helps." in text
 
 
@@ -197,21 +204,12 @@ def test_files_that_are_no_page_any_more_go(tmp_path: Path) -> None:
     for name in ("old.md", "kept.md", "stale.md"):
         (tmp_path / name).write_text(name, encoding="utf-8")
     files = {"kept.md": "kept.md", "stale.md": "new", "absent.md": "new"}
-    names = document.differing(tmp_path, files)
-    assert names == ["stale.md", "absent.md", "old.md"]
-    document.write(tmp_path, files, names)
-    assert document.differing(tmp_path, files) == []
+    stale = [tmp_path / name for name in ("stale.md", "absent.md", "old.md")]
+    assert pages.stale_pages(files, tmp_path, write=False) == stale
+    assert pages.stale_pages(files, tmp_path, write=True) == stale
+    assert pages.stale_pages(files, tmp_path, write=False) == []
     assert not (tmp_path / "old.md").exists()
 
 
-def test_it_needs_no_torch() -> None:
-    code = (
-        "import sys; from docs.lecture import consistency; from docs.lecture.page import *;"
-        "documents(); print([m for m in ('torch', 'lightning', 'hydra') if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.stdout.strip() == "[]", done.stderr
-
-
 def test_the_entries_stand_where_the_pages_say() -> None:
-    assert LECTURE.relative_to(ROOT).as_posix() in page.MADE
+    assert LECTURE.relative_to(ROOT).as_posix() in pages.MADE

@@ -5,15 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from docs import manual as keys
-from docs import manual as metrics
-from docs import quoted
+from docs import manual, quoted
 from study.config.configuration import level_defaults, levels
 from study.config.keys import GROUPS, KEYS
 from study.errors import InputError
 from study.outputs.metrics import METRICS, PROBES, QUANTITIES, ROW
 
-PRINTERS = {**keys.PRINTERS, **metrics.METRIC_PRINTERS}
+PRINTERS = {"study keys": manual.printed_keys, "study metrics": manual.printed_metrics}
 DOCS = Path(__file__).parents[2] / "docs"
 FIRST = re.compile(r"^\| `([^`]+)` \|", re.MULTILINE)
 
@@ -41,7 +39,7 @@ def test_every_metric_probe_and_quantity_says_what_it_is_and_by_what_formula() -
 
 
 def test_every_section_of_keys_is_shown() -> None:
-    assert {keys.section_of(name) for name in KEYS} == set(keys.SECTIONS)
+    assert {manual.section_of(name) for name in KEYS} == set(manual.SECTIONS)
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -49,12 +47,12 @@ def test_the_default_of_a_level_is_that_of_its_file(group: str) -> None:
     for level in levels(group):
         for name, value in level_defaults(group, level).items():
             if name != "name":
-                told = keys.default_of(f"{group}.{name}")
-                only = f"`{keys.shown(value)}`"
+                told = manual.default_of(f"{group}.{name}")
+                only = f"`{manual.shown(value)}`"
                 assert told == only or re.search(rf"{re.escape(only)} \([^)]*\b{level}\b", told)
 
 
-@pytest.mark.parametrize("printer", [keys.printed, metrics.printed_metrics])
+@pytest.mark.parametrize("printer", [manual.printed_keys, manual.printed_metrics])
 def test_an_unknown_table_is_refused(printer: quoted.Printer) -> None:
     with pytest.raises(InputError, match="unknown .* 'nothing'"):
         printer(["nothing"])

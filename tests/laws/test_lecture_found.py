@@ -6,8 +6,7 @@ from statistics import fmean
 import pytest
 from scipy.stats import spearmanr
 
-from docs.lecture.entries import read_lecture
-from docs.lecture.verdicts import PUBLISHED
+from docs.lecture.entries import PUBLISHED, read_lecture
 from study.analysis.claims.quantities import epochs_to
 from study.analysis.frames import Frames
 from study.analysis.lookup import ProbeMetric, find_metric, with_probe

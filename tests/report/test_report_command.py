@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 import study.report.page
-from docs import quoted as documents
 from study.analysis.sheets.scores import SHOWN
 from study.errors import InputError
 from study.outputs import records
@@ -17,7 +16,6 @@ from study.report import command
 from study.report.build import build_report, read_studies
 from tests import synthetic
 
-ROOT = Path(__file__).parents[2]
 TWO = {"activation": ["relu", "tanh"], "norm": ["none", "batch"]}
 
 
@@ -65,9 +63,8 @@ def test_what_a_report_no_longer_has_goes_and_other_files_stay(tmp_path: Path) -
 
 @pytest.mark.usefixtures("no_page")
 def test_check_names_what_is_stale_in_a_report(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command, "stale_documents", list)
     synthetic.make_study(tmp_path / "s", TWO)
     directory = str(tmp_path / "s")
     assert command.main([directory, "--check"]) == 1
@@ -82,57 +79,6 @@ def test_check_names_what_is_stale_in_a_report(
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith(f"{table}: stale; run `")
     assert "0" in table.read_text() or "1" in table.read_text()
-
-
-def test_check_fails_on_a_tampered_number_in_the_readme(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "outputs").symlink_to(ROOT / "outputs")
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    (tmp_path / "README.md").write_text(text, encoding="utf-8")
-    monkeypatch.setattr(documents, "ROOT", tmp_path)
-    assert command.main(["--check"]) == 0
-    assert "88.65 ± 0.00" in text
-    tampered = text.replace("88.65 ± 0.00", "88.56 ± 0.00", 1)
-    (tmp_path / "README.md").write_text(tampered, encoding="utf-8")
-    capsys.readouterr()
-    assert command.main(["--check"]) == 1
-    assert capsys.readouterr().out == "README.md: stale; run `make published`\n"
-
-
-OPENING = "<!-- study table outputs/published/quickstart -->"
-MARKS = {
-    OPENING: ("<!--  study  table   outputs/published/quickstart -->", 0),
-    f"{OPENING}\n": ("<!-- study table outputs/published/quickstart ->\n", 1),
-    "<!-- end -->": ("<!--  end-->", 0),
-}
-
-
-@pytest.mark.parametrize("whole", MARKS)
-@pytest.mark.parametrize("tampered", [False, True])
-def test_check_sees_through_a_mark_that_is_spaced_otherwise_and_names_a_broken_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: str, tampered: bool
-) -> None:
-    (tmp_path / "outputs").symlink_to(ROOT / "outputs")
-    monkeypatch.setattr(documents, "ROOT", tmp_path)
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    mark, status = MARKS[whole]
-    assert whole in text
-    text = text.replace(whole, mark, 1)
-    text = text.replace("88.65 ± 0.00", "88.56 ± 0.00", 1) if tampered else text
-    (tmp_path / "README.md").write_text(text, encoding="utf-8")
-    assert command.main(["--check"]) == int(tampered or status)
-
-
-def test_check_fails_on_a_readme_without_tables(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(documents, "ROOT", tmp_path)
-    for text in (None, "# No table\n"):
-        if text:
-            (tmp_path / "README.md").write_text(text, encoding="utf-8")
-        assert command.main(["--check"]) == 1
-        assert "README.md: quotes no study table" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("no_page")
@@ -199,17 +145,14 @@ def test_a_study_without_a_finished_cell_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "s" / "report").exists()
 
 
-def test_a_study_that_is_not_there_is_said_before_documents_are_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read: list[str] = []
-    monkeypatch.setattr(command, "stale_documents", lambda: read.append("all"))
+def test_a_study_that_is_not_there_is_not_checked(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         command.main([str(tmp_path / "nowhere"), "--check"])
-    assert read == []
 
 
-@pytest.mark.parametrize("arguments", [[], ["--output", "x", "--check"], ["a", "--chekc"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["--check"], ["--output", "x", "--check"], ["a", "--chekc"]]
+)
 def test_a_mistyped_command_is_one_line(arguments: list[str]) -> None:
     with pytest.raises(InputError) as error:
         command.main(arguments)

@@ -1,7 +1,8 @@
-"""The headers of conf/experiment's files: the time that a study took and how its claims came out.
+"""The experiments as they were run for publication: what each took, and what it told.
 
-A header's paragraph `# Time:` is an estimate until the study is published, and then what its cells
-took; `# Result:` is written at the header's end.
+That stands in a table of them all, and in the headers of conf/experiment's files. A header's
+paragraph `# Time:` is an estimate until the study is published, and then what its cells took;
+`# Result:` is written at the header's end.
 """
 
 import itertools
@@ -12,13 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from docs.lecture.entries import Pair
-from docs.lecture.page import table
-from docs.lecture.verdicts import (
+from docs.lecture.entries import PUBLISHED, Pair
+from docs.lecture.findings import (
     EXPERIMENTS,
     NOT_RUN,
     OUTCOMES,
-    PUBLISHED,
     Finding,
     finished_frames,
     link,
@@ -28,12 +27,10 @@ from docs.lecture.verdicts import (
     stated_claims,
     tally,
 )
-from docs.quoted import printer_without_arguments
 from study.config.labels import counted, span
+from study.console import sentence_table
 from study.files import write_text
 from study.outputs.results import training_seconds
-
-# The experiments as they were run for publication: what each took, and what it told.
 
 
 @dataclass(frozen=True)
@@ -51,13 +48,17 @@ def published_run(name: str, folder: Path = PUBLISHED) -> Run | None:
     if frames is None:
         return None
     results = [cell.result or {} for cell in frames.finished]
-    provenance = [result["provenance"] for result in results]
-    threads = " or ".join(counted(n, "thread") for n in _distinct(provenance, "threads"))
+
+    def distinct(key: str) -> list[Any]:
+        values = [result["provenance"].get(key) for result in results]
+        return list(dict.fromkeys(filter(None, values)))
+
+    threads = " or ".join(counted(number, "thread") for number in distinct("threads"))
     done, total = len(results), len(frames.cells)
     return Run(
         cells=str(done) if done == total else f"{done} of {total}",
         seconds=sum(map(training_seconds, results)),
-        machine=", ".join([threads, *_distinct(provenance, "processor")]),
+        machine=", ".join([threads, *distinct("processor")]),
     )
 
 
@@ -67,10 +68,6 @@ def outcomes(told: Sequence[Finding]) -> str:
     supported = [f"{len(names['supported'])} supported"] if names["supported"] else []
     others = [key for key in OUTCOMES[1:] if names[key] and key != NOT_RUN]
     return "; ".join([*supported, *(f"{key}: {', '.join(names[key])}" for key in others)])
-
-
-def _distinct(provenance: Sequence[Mapping[str, Any]], key: str) -> list[Any]:
-    return list(dict.fromkeys(each[key] for each in provenance if each.get(key)))
 
 
 _PARAGRAPH = r"^# {word}: [^\n]*\n(?:# (?![A-Z][a-z]+: )[^\n]+\n)*"
@@ -128,26 +125,17 @@ def _wrapped(paragraph: str) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-# The table of all experiments: what each asks, how large it is, the time it took, its verdicts.
-
-
 _COLUMNS = ("experiment", "asks", "cells", "training", "claims")
 
 
 def overview() -> str:
-    """Every file of conf/experiment in Markdown, with links from docs/."""
+    """A table of every file of conf/experiment, with links from docs/."""
     known = published_findings()
     rows = []
     for name in stated_claims():
         outcomes = [finding.outcome for finding in of_study(name, known)]
         told = tally(outcomes) if outcomes else ""
-        rows.append((link(name), question(name), *_ran(name), told))
-    return f"{table(_COLUMNS, rows)}\n"
-
-
-def _ran(name: str) -> tuple[str, str]:
-    run = published_run(name)
-    return (run.cells, span(run.seconds)) if run else ("", "")
-
-
-PRINTERS = printer_without_arguments("study experiments", overview)
+        run = published_run(name)
+        took = (run.cells, span(run.seconds)) if run else ("", "")
+        rows.append((link(name), question(name), *took, told))
+    return f"{sentence_table(_COLUMNS, rows)}\n"

@@ -3,13 +3,9 @@
 import functools
 from pathlib import Path
 
-import pytest
-
-from docs.lecture import headers
-from docs.lecture import headers as overview
-from docs.lecture.headers import Run, outcomes, published_run
-from docs.lecture.verdicts import NOT_RUN, Finding, stated_claims
-from study.errors import InputError
+from docs.lecture import experiments
+from docs.lecture.experiments import Run, outcomes, published_run
+from docs.lecture.findings import NOT_RUN, Finding, stated_claims
 from tests import claim_studies, synthetic
 
 RUN = Run("4 of 5", 1560, "1 thread, AMD EPYC")
@@ -32,7 +28,7 @@ def finding(name: str, outcome: str) -> Finding:
 
 def test_a_header_gets_the_measured_time_and_the_result_and_keeps_the_rest() -> None:
     told = [finding("a", "supported"), finding("b", "refuted"), finding("c", NOT_RUN)]
-    text = headers.with_run(FILE, RUN, told)
+    text = experiments.with_run(FILE, RUN, told)
     assert text.splitlines() == [
         "# @package _global_",
         "# it: does it help?",
@@ -43,11 +39,11 @@ def test_a_header_gets_the_measured_time_and_the_result_and_keeps_the_rest() -> 
         "study: it",
         "# Time: not of the header",
     ]
-    assert headers.with_run(text, RUN, told) == text
+    assert experiments.with_run(text, RUN, told) == text
 
 
 def test_a_study_without_claims_has_no_result() -> None:
-    assert "Result" not in headers.with_run(FILE, RUN, [])
+    assert "Result" not in experiments.with_run(FILE, RUN, [])
 
 
 def test_what_did_not_come_out_as_expected_is_named() -> None:
@@ -74,7 +70,7 @@ def test_only_files_of_published_studies_are_stale(tmp_path: Path) -> None:
         (tmp_path / f"{name}.yaml").write_text(FILE, encoding="utf-8")
     synthetic.make_study(tmp_path / "published/it", claim_studies.LEVELS, seeds=2)
     stale = functools.partial(
-        headers.stale_headers, {}, experiments=tmp_path, published=tmp_path / "published"
+        experiments.stale_headers, {}, experiments=tmp_path, published=tmp_path / "published"
     )
     assert stale(write=False) == ["it.yaml"]
     assert (tmp_path / "it.yaml").read_text(encoding="utf-8") == FILE
@@ -84,7 +80,5 @@ def test_only_files_of_published_studies_are_stale(tmp_path: Path) -> None:
 
 
 def test_headers_and_the_table_are_made_for_every_file() -> None:
-    table = overview.overview()
+    table = experiments.overview()
     assert all(f"[`{name}`](../conf/experiment/{name}.yaml)" in table for name in stated_claims())
-    with pytest.raises(InputError, match="takes no arguments"):
-        overview.PRINTERS["study experiments"](["x"])

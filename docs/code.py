@@ -12,13 +12,10 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from docs.quoted import refresh
-from study.console import Parser
 
 ROOT = Path(__file__).parents[1]
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```\n(?:\n```text\n(.*?)^```$)?", re.DOTALL | re.MULTILINE)
@@ -54,7 +51,8 @@ def commands(block: Block) -> list[list[str]]:
 def run_command(arguments: list[str]) -> None:
     """`study ARGUMENTS` in the current directory, silently; an error if it fails."""
     line = [sys.executable, "-m", "study", *arguments]
-    done = subprocess.run(line, env=_environment(), capture_output=True, text=True)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(line, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"`study {shlex.join(arguments)}` failed: {done.stderr[-2000:]}")
 
@@ -89,15 +87,6 @@ def _output(block: Block, namespace: dict[str, Any], command: Command) -> str:
     return re.sub(r"[ \t]+$", "", printed.getvalue(), flags=re.MULTILINE)
 
 
-def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT)}
-
-
-# `python -m docs.lecture PAGE ...` writes into each page what its code prints.
-#
-# With `--check` it changes nothing, says which pages are stale, and ends with status 1 if one is.
-
-
 @contextlib.contextmanager
 def workplace() -> Iterator[None]:
     """A directory to run a page in: the published outputs are there, and the rest is left alone."""
@@ -107,21 +96,3 @@ def workplace() -> Iterator[None]:
         published.symlink_to(ROOT / "outputs/published", target_is_directory=True)
         with contextlib.chdir(folder):
             yield
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Refreshes or checks the pages; exit status 1 if one is stale."""
-    parser = Parser("python -m docs.lecture", "Runs the code of pages; quotes what it prints.")
-    parser.add_argument("pages", nargs="+", type=Path)
-    parser.add_argument("--check", action="store_true", help="change nothing, say what is stale")
-    options = parser.parse_args(list(arguments))
-    return refresh(options.pages, _fresh, check=options.check)
-
-
-def _fresh(text: str) -> str:
-    with workplace():
-        return refreshed(text)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

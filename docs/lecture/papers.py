@@ -2,12 +2,11 @@
 
 import re
 
-from docs.lecture.headers import paragraph
-from docs.lecture.page import table
-from docs.lecture.verdicts import (
+from docs.lecture.entries import PUBLISHED
+from docs.lecture.experiments import paragraph
+from docs.lecture.findings import (
     EXPERIMENTS,
     NOT_RUN,
-    PUBLISHED,
     finished_frames,
     link,
     of_study,
@@ -15,8 +14,8 @@ from docs.lecture.verdicts import (
     question,
     stated_claims,
 )
-from docs.quoted import printer_without_arguments
 from study.analysis.published import published_sheets
+from study.console import sentence_table
 from study.errors import InputError
 
 _NUMBERS = ("setting", "theirs", "our cell", "ours", "difference")
@@ -56,7 +55,7 @@ def _numbers(study: str, paper: str) -> list[str]:
     if not rows:
         return []
     places = [sheets[0].columns.index(column) for column in _NUMBERS]
-    return [table(_NUMBERS, [[row[place] for place in places] for row in rows])]
+    return [sentence_table(_NUMBERS, [[row[place] for place in places] for row in rows])]
 
 
 def _claims(study: str) -> list[str]:
@@ -66,12 +65,9 @@ def _claims(study: str) -> list[str]:
         for each in of_study(study, published_findings())
         if each.published and each.outcome != NOT_RUN
     ]
-    return [table(_CLAIMS, rows)] if rows else []
+    return [sentence_table(_CLAIMS, rows)] if rows else []
 
 
 def sections() -> str:
     """Every paper's."""
     return "\n\n".join(map(section, papers())) + "\n"
-
-
-PRINTERS = printer_without_arguments("study papers", sections)

@@ -1,21 +1,23 @@
-"""Figures of a report that documents show, drawn again from the saved outputs.
+"""Figures that documents show: those of a study's report, and the activation functions.
 
 `<!-- study figure STUDY NAME FILE -->` is followed by the figure NAME of the study's report, kept
-in FILE, and its caption.
+in FILE, and its caption. A page that quotes `study activations` has their figure beside it.
 """
 
 import functools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from docs import quoted
+from docs.quoted import quotations
 from study.analysis.frames import Frames
 from study.analysis.parts import Drawn
 from study.errors import InputError, unknown
 from study.files import replacing
 from study.report.figures import FIGURES
 from study.report.figures.shown import Shown
+from study.report.figures.style import save_figure
+from study.theory.activations.command import chosen_levels
 
 KIND = "study figure"
 TOLERANCE = 0.01
@@ -28,14 +30,11 @@ def printed(arguments: Sequence[str]) -> str:
     return f"![{drawn.title}]({file})\n\n{drawn.caption}\n"
 
 
-PRINTERS: dict[str, quoted.Printer] = {KIND: printed}
-
-
-def stale_files(documents: Sequence[Path], *, write: bool) -> list[str]:
-    """The files of figures that are not what the outputs give; with `write` they are drawn."""
+def stale_files(text: str, *, write: bool) -> list[str]:
+    """The files of a page's figures that are not what the outputs give; `write` draws them."""
     stale = []
-    for arguments in _quoted(documents):
-        drawn, file = _drawn(arguments)
+    for match in quotations(KIND).finditer(text):
+        drawn, file = _drawn(match[2].split())
         path = Path(file)
         if not path.exists() or not same(path.read_bytes(), drawn.svg):
             stale.append(file)
@@ -43,6 +42,15 @@ def stale_files(documents: Sequence[Path], *, write: bool) -> list[str]:
                 with replacing(path) as whole:
                     whole.write(drawn.svg)
     return stale
+
+
+def draw_activations(path: Path) -> None:
+    """Draws every level of the activation sheet into one file; it needs PyTorch."""
+    from study.theory.activations.facts import check
+    from study.theory.activations.figure import draw
+
+    levels = chosen_levels([])
+    save_figure(draw(levels, {name: check(config) for name, config in levels.items()}), path)
 
 
 def same(first: bytes, second: bytes) -> bool:
@@ -58,12 +66,6 @@ def _apart(svg: bytes) -> tuple[list[str], list[float]]:
     text = re.sub(r"\b[a-z][0-9a-f]{10}\b", "", svg.decode("utf-8"))
     pieces = re.split(r"(-?\d+\.\d+)", text)
     return pieces[::2], [float(piece) for piece in pieces[1::2]]
-
-
-def _quoted(documents: Sequence[Path]) -> Iterator[list[str]]:
-    for document in documents:
-        text = document.read_text(encoding="utf-8")
-        yield from (match[2].split() for match in quoted.quotations(KIND).finditer(text))
 
 
 @functools.cache
