@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks import summary
-from docs import code, figures, manual, quoted
+from docs import architecture, code, figures, manual, quoted
 from docs.lecture import experiments, pages, papers
 from docs.lecture.entries import inconsistencies, read_lecture
 from docs.lecture.findings import published_findings, stated_claims
@@ -33,6 +33,7 @@ PRINTERS: dict[str, Printer] = {
     "study effects": manual.printed_effects,
     "study metrics": manual.printed_metrics,
     "benchmark": summary.printed,
+    "wings": without_arguments(architecture.wings),
 }
 """What prints each kind of quotation that needs no PyTorch."""
 TORCH_PRINTERS: dict[str, Printer] = {"study activations": activations.printed}

@@ -1,4 +1,4 @@
-"""The command as it was invoked, so that the commands that it prints can be typed as they are."""
+"""How commands speak: the program as it was invoked, its arguments, and tables of text."""
 
 import argparse
 import contextlib

@@ -1,4 +1,4 @@
-"""What a study leaves on disk, read back; imports nothing heavy."""
+"""What a study leaves on disk, and whether it is whole. Imports nothing heavy."""
 
 from study.outputs.records import (
     CellRecord,

@@ -1,1 +1,1 @@
-"""Tables and states of a study, made from its saved outputs alone; imports nothing heavy."""
+"""How saved outputs are shown: the figures and the page of a report."""

@@ -59,3 +59,12 @@ def test_the_citation_is_of_this_version() -> None:
     licence = (ROOT / "LICENSE").read_text(encoding="utf-8")
     assert licence.startswith(f"{citation['license']} License")
     assert f'license = "{citation["license"]}"' in (ROOT / "pyproject.toml").read_text("utf-8")
+
+
+def test_the_way_of_a_number_names_what_is_there() -> None:
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    named = re.findall(r"\]\((\S+\.py)\)\s+`(\w+)`", text)
+    assert len(named) > 10
+    for path, name in named:
+        module = (ROOT / "docs" / path).read_text(encoding="utf-8")
+        assert re.search(rf"^(?:def|class) {name}\b", module, re.MULTILINE), (path, name)
