@@ -1,10 +1,15 @@
 """What holds for every test: one thread a process, and examples that are the same in every run.
 
+Also for every test: Hydra, which takes 60 ms for a configuration, composes each once a process.
 And a folder of small images, which a file of tests shares.
 """
 
+import copy
 import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -22,3 +27,25 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests import tiny
 
     return tiny.folder(tmp_path_factory.mktemp("images"))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def composed_once() -> Iterator[None]:
+    """Words that were composed before, of the project's own files, are not composed again."""
+    from study.config import compose
+
+    known: dict[tuple[str, ...], Any] = {}
+    hydras, own = compose.compose_raw, compose.CONF
+
+    def once(overrides: Sequence[str]) -> compose.Raw:
+        words = tuple(overrides)
+        if own != compose.CONF or "${" in str(words):
+            return hydras(words)
+        if words not in known:
+            known[words] = hydras(words)
+        raw = known[words]
+        return replace(raw, plain=copy.deepcopy(raw.plain), choices=dict(raw.choices))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compose, "compose_raw", once)
+        yield

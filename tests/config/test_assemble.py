@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from study.config import compose, configuration
 from study.config import compose as assemble
 from study.config.compose import Assembler, compose_cell, hydra_ready
-from study.config.configuration import CONF, levels
+from study.config.configuration import CONF
 from study.config.sweep import plan
 from study.errors import InputError
 
@@ -45,31 +45,20 @@ FIXED = (
 )
 
 
-NUM_COMPARED = 24
-
-
 def check_against_hydra(arguments: Sequence[str]) -> int:
     """Plans, and compares cells with their direct composition; returns how many there are.
 
-    All of them, or of a long sweep some that are drawn at random, the first and the last included.
+    The first, the last and two that are drawn at random.
     """
     with hydra_ready():
         cells = plan(arguments, multirun=True).cells
-        drawn = random.Random(0).sample(cells, min(len(cells), NUM_COMPARED))
+        drawn = random.Random(0).sample(cells, min(len(cells), 2))
         for cell in (cells[0], *drawn, cells[-1]):
             whole = compose_cell(cell.overrides)
             assert cell.config == whole.config
             assert list(cell.config) == list(whole.config)
             assert cell.choices == whole.choices
     return len(cells)
-
-
-@pytest.mark.parametrize("name", levels("experiment"))
-def test_the_cells_of_every_experiment_are_what_hydra_composes(name: str) -> None:
-    assert check_against_hydra([f"experiment={name}"]) > 1
-    more = ["norm='batch noise=0.5',none", "model.dropout=0.5", "activation=tanh,'elu alpha=2.0'"]
-    init = "init='orthogonal gain=auto','xavier_normal gain=2'"
-    assert check_against_hydra([f"experiment={name}", init, *more]) >= 8
 
 
 @settings(max_examples=15, deadline=None)

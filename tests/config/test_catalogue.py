@@ -1,18 +1,15 @@
 """`study list` and `study --help` leave nothing out."""
 
 import itertools
-import shlex
 import subprocess
 import sys
 
 import pytest
 
 from study.__main__ import COMMANDS, main
-from study.config.compose import hydra_ready
 from study.config.configuration import CONF, levels
 from study.config.keys import GROUPS, KEYS
 from study.config.listing import about, catalogue, headline
-from study.config.sweep import plan
 from study.errors import InputError
 
 
@@ -81,25 +78,6 @@ def test_an_experiments_header_says_the_command_the_result_and_the_time(name: st
         (line,) = found
         if not begins.endswith(": "):
             assert line.removeprefix(begins)[:1] in ("", " ")
-
-
-def commands_of(name: str) -> list[list[str]]:
-    """The `study train` commands of an experiment's header, as a shell splits them."""
-    text = (CONF / "experiment" / f"{name}.yaml").read_text(encoding="utf-8")
-    header = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines())
-    joined = "\n".join(line.removeprefix("#") for line in header).replace("\\\n", " ")
-    lines = [line.strip() for line in joined.splitlines()]
-    trains = [line.partition("  (")[0] for line in lines if line.startswith("study train")]
-    return [shlex.split(line)[2:] for line in trains]
-
-
-@pytest.mark.parametrize("name", levels("experiment"))
-def test_every_command_of_a_header_can_be_planned(name: str) -> None:
-    commands = commands_of(name)
-    assert commands
-    for arguments in commands:
-        with hydra_ready():
-            assert plan(arguments, multirun=False).cells
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"], ["help"]])

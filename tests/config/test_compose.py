@@ -55,13 +55,6 @@ def test_every_file_begins_with_a_description(name: Path) -> None:
     assert 10 < len(first) <= 100
 
 
-@pytest.mark.parametrize("name", levels("experiment"))
-def test_an_experiment_composes_and_is_the_study_of_its_name(name: str) -> None:
-    cell = composed(f"experiment={name}")
-    assert cell.config["study"] == name
-    assert cell.axes
-
-
 def test_a_level_carries_its_keys_in_its_name() -> None:
     (axis,) = parse_overrides(["activation=relu,'leaky_relu slope=0.01'"])
     assert axis.values == (("activation=relu",), ("activation=leaky_relu", "activation.slope=0.01"))

@@ -96,14 +96,6 @@ def test_each_optimizer_may_have_its_own_learning_rates() -> None:
     assert factors(swept, "optimizer") == [("sgd",), ("adam",)]
 
 
-@pytest.mark.parametrize("name", levels("experiment"))
-def test_every_experiment_plans_cells_of_its_study(name: str) -> None:
-    experiment = planned(f"experiment={name}")
-    assert experiment.experiment == name
-    assert len({str(cell.factors) for cell in experiment.cells}) == len(experiment.cells) > 1
-    assert {cell.config["study"] for cell in experiment.cells} == {name}
-
-
 def axes(*more: str) -> Sequence[str]:
     return ("activation=relu,'leaky_relu slope=0.01',leaky_relu", "norm=none,batch", *more)
 

@@ -1,11 +1,17 @@
-"""Every experiment in small: its claims fit its cells, and one or two of these train to the end."""
+"""Every experiment: its commands plan its cells, its claims fit them, and in small they train.
+
+All of it in one file, since a plan takes about a second.
+"""
 
 import functools
+import itertools
+import shlex
 from pathlib import Path
 
 import pytest
 
 from study.__main__ import main
+from study.analysis.claims import check_claims
 from study.analysis.claims.cells import RATE, matches, require_pairs
 from study.analysis.claims.decision import with_whole_names
 from study.analysis.claims.question import Question
@@ -13,8 +19,9 @@ from study.analysis.claims.schema import Claim, parse_claims
 from study.analysis.factors import level_text, shown_level
 from study.analysis.frames import Frames
 from study.config.compose import hydra_ready
-from study.config.configuration import levels
+from study.config.configuration import CONF, levels
 from study.config.sweep import Plan, plan
+from tests.config.test_assemble import check_against_hydra
 from tests.synthetic import ledger_cell, make_result, write_ledger, write_result
 
 TINY = (
@@ -97,6 +104,43 @@ def claims_of(name: str) -> list[Claim]:
     levels_of = {factor: list(dict.fromkeys(each)) for factor, each in known.items()}
     claims = parse_claims(planned(name).base.config["claims"])
     return [with_whole_names(claim, levels_of) for claim in claims]
+
+
+def commands_of(name: str) -> list[list[str]]:
+    """The `study train` commands of an experiment's header, as a shell splits them."""
+    text = (CONF / "experiment" / f"{name}.yaml").read_text(encoding="utf-8")
+    header = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines())
+    joined = "\n".join(line.removeprefix("#") for line in header).replace("\\\n", " ")
+    lines = [line.strip() for line in joined.splitlines()]
+    trains = [line.partition("  (")[0] for line in lines if line.startswith("study train")]
+    return [shlex.split(line)[2:] for line in trains]
+
+
+@pytest.mark.parametrize("name", levels("experiment"))
+def test_it_plans_cells_of_its_study_and_decides_its_claims(name: str) -> None:
+    launch = planned(name)
+    assert launch.experiment == name
+    assert len({str(cell.factors) for cell in launch.cells}) == len(launch.cells) > 1
+    assert {cell.config["study"] for cell in launch.cells} == {name}
+    assert check_claims(launch.base.config["claims"], launch.cells, launch.base.axes) == []
+
+
+@pytest.mark.parametrize("name", levels("experiment"))
+def test_every_command_of_its_header_can_be_planned(name: str) -> None:
+    commands = commands_of(name)
+    assert commands
+    for arguments in commands:
+        if arguments != [f"experiment={name}"]:
+            with hydra_ready():
+                assert plan(arguments, multirun=False).cells
+
+
+@pytest.mark.parametrize("name", levels("experiment"))
+def test_its_cells_are_what_hydra_composes_also_with_other_levels(name: str) -> None:
+    assert check_against_hydra([f"experiment={name}"]) > 1
+    more = ["norm='batch noise=0.5',none", "activation=tanh,'elu alpha=2.0'", "model.dropout=0.5"]
+    init = "init='orthogonal gain=auto','xavier_normal gain=2'"
+    assert check_against_hydra([f"experiment={name}", init, *more]) >= 8
 
 
 @pytest.mark.parametrize("name", levels("experiment"))

@@ -7,7 +7,6 @@ import pytest
 
 from study.analysis.claims import check_claims
 from study.config.compose import hydra_ready
-from study.config.configuration import levels
 from study.config.sweep import Plan, plan
 from study.errors import InputError
 from tests.claim_studies import claim
@@ -106,12 +105,6 @@ def test_the_unit_of_an_error_is_that_of_the_task() -> None:
     assert check(rebuilt, claim(cells={"norm": "batch"}, expect="lower by 2")) == []
     with pytest.raises(InputError, match="the effect is a bare number: write 'lower by 2'"):
         check(rebuilt, claim(cells={"norm": "batch"}))
-
-
-@pytest.mark.parametrize("name", levels("experiment"))
-def test_every_experiment_decides_its_claims(name: str) -> None:
-    launch = planned(f"experiment={name}", multirun=False)
-    assert check_claims(launch.base.config["claims"], launch.cells, launch.base.axes) == []
 
 
 def test_part_of_an_experiment_can_be_launched() -> None:
