@@ -10,10 +10,9 @@ from typing import Any
 
 from study.config.configuration import RECONSTRUCTION, defaults, levels, sound_levels
 from study.config.keys import GROUPS, KEYS
-from study.config.kinds import shown
 from study.config.listing import headline
 from study.console import sentence_table
-from study.errors import unknown
+from study.errors import shown, unknown
 from study.outputs.metrics import METRICS, OF_TASK, PROBES, QUANTITIES, Metric
 
 TREES = ("streams", "pairs", "trainer", "population", "outputs", "sweep", "report")

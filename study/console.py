@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from study.config.kinds import PATH, shown
-from study.errors import InputError
+from study.errors import InputError, shown
+from study.files import PATH_EXPECTS, checked_path
 
 PACKAGE = Path(__file__).parent
 
@@ -101,9 +101,9 @@ class Parser(argparse.ArgumentParser):
 def as_path(text: str) -> Path:
     """The type of an argument that names a file or a directory, there or to be made."""
     try:
-        return Path(PATH.parse(text))
+        return Path(checked_path(text))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{shown(text)!r}: it takes {PATH.expects}") from None
+        raise argparse.ArgumentTypeError(f"{shown(text)!r}: it takes {PATH_EXPECTS}") from None
 
 
 def show(text: str) -> None:

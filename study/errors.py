@@ -93,3 +93,14 @@ def listed(names: Sequence[str]) -> str:
     fitting = sum(length <= LONGEST_LIST for length in lengths)
     more = f" and {len(names) - fitting} more" if fitting < len(names) else ""
     return ", ".join(names[:fitting]) + more
+
+
+def shown(value: object) -> str:
+    """A value as one would type it, on one line of bounded length."""
+    if isinstance(value, list | tuple):
+        text = f"[{','.join(map(shown, value))}]"
+    elif isinstance(value, bool) or value is None:
+        text = "null" if value is None else str(value).lower()
+    else:
+        text = " ".join(str(value).split())
+    return text if len(text) <= 80 else f"{text[:77]}..."

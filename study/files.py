@@ -13,7 +13,9 @@ import io
 import itertools
 import json
 import os
+import re
 import tempfile
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NoReturn
@@ -31,6 +33,37 @@ _UNWRITABLE = {
 }
 _NOT_SYNCED = {errno.EACCES, errno.EBADF, errno.EINVAL, errno.ENOTSUP}
 """What systems say that do not flush a directory, or not this one."""
+MAX_NAME_BYTES, MAX_PATH_BYTES = 255, 1000
+"""Of one name, as file systems have it, and of a path, below which a study's own names follow."""
+
+_UNSEEN = ("Cc", "Cs", "Zl", "Zp")
+"""Categories of characters: control characters, bytes that are no UTF-8, ends of lines."""
+_DIRECTION_MARKS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[1-9¹²³]) *(\..*)?", re.IGNORECASE)
+"""What Windows takes for a device, in any directory and with any suffix."""
+PATH_EXPECTS = (
+    "a path: its names without control characters and marks of direction, of at most "
+    f"{MAX_NAME_BYTES} bytes each and {MAX_PATH_BYTES} in all, none of Windows' own (CON)"
+)
+
+
+def checked_path(value: Any) -> str:
+    """A path of names that are what they look like, and which are there or can be made.
+
+    ValueError for any other value, which is not what `PATH_EXPECTS` says.
+    """
+    if not isinstance(value, str) or not value:
+        raise ValueError
+    if any(mark in _DIRECTION_MARKS or unicodedata.category(mark) in _UNSEEN for mark in value):
+        raise ValueError
+    names = Path(value).parts
+    too_long = any(len(os.fsencode(name)) > MAX_NAME_BYTES for name in names)
+    if too_long or len(os.fsencode(value)) > MAX_PATH_BYTES:
+        raise ValueError
+    for end, name in enumerate(names, start=1):
+        if DEVICE.fullmatch(name) and not Path(*names[:end]).is_dir():
+            raise ValueError
+    return value
 
 
 @contextlib.contextmanager

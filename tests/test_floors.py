@@ -14,11 +14,6 @@ FILES = {"__init__.py", "__main__.py", "console.py", "errors.py", "files.py", "l
 BESIDE = ("benchmarks", "clusters", "docs", "faults", "tests")
 """What no room of the package may know."""
 NOT_YET = {
-    "study/config/completion.py imports data",
-    "study/console.py imports config",
-    "study/networks/models.py imports config",
-    "study/networks/network.py imports config",
-    "study/networks/registry.py imports config",
     "study/outputs/load.py imports analysis",
     "study/outputs/verify.py imports launch",
 }

@@ -14,11 +14,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from study.config.configuration import levels
-from study.config.keys import GROUPS, KEYS
-from study.config.kinds import shown
+from study.config.keys import GROUPS, KEYS, PLACES
 from study.config.refused import is_hydras
 from study.console import command
-from study.errors import InputError
+from study.errors import InputError, shown
 
 FLAGS = ("-sc", "--shell-completion")
 SHELLS = ("bash", "zsh", "fish")
@@ -104,8 +103,6 @@ def _offered(words: Sequence[str], word: str) -> Iterable[str]:
     if words[0] in ("train", "preflight"):
         return _overrides(words[1:], word)
     if words[0] == "data":
-        from study.data.fetch import KEYS as PLACES
-
         name, equals, _ = word.partition("=")
         if equals:
             return _overrides((), word) if name in PLACES else []

@@ -36,10 +36,9 @@ from study.config.configuration import (
     no_key,
 )
 from study.config.keys import GROUPS, KEYS, NUISANCE, is_open, unknown_key
-from study.config.kinds import shown
 from study.config.refused import check_hydra, is_hydras
 from study.console import Parser, command, show
-from study.errors import InputError, unknown
+from study.errors import InputError, shown, unknown
 from study.files import MAX_DEPTH, TOO_DEEP, require_shallow
 
 SWITCHES = (*GROUPS, "trainer", "experiment")

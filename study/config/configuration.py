@@ -30,6 +30,15 @@ LEVEL_RECIPES: dict[tuple[str, str], int] = {
 Raised with a change that changes the results of no cell but those of one of the project's levels.
 """
 
+OWN_GAIN = {
+    "he_uniform": "sqrt 2",
+    "he_normal": "sqrt 2",
+    "he_lecture": "the lecture's bounds",
+    "he_average": "sqrt 2",
+    "lsuv": "measured on data",
+}
+"""Levels that carry their own gain, and which: another beside it is refused."""
+
 CONF = Path(__file__).parents[2] / "conf"
 
 Config = dict[str, Any]
@@ -120,13 +129,9 @@ def no_key(group: str, level: str, name: str) -> InputError:
     """The error for a key that a level has not: names the levels that have it."""
     also = ", ".join(other for other, keys in sound_levels(group).items() if name in keys)
     choices = f"levels of {group} that have it: {also or 'none'}"
-    if (group, name) == ("init", "gain"):
-        from study.networks.initializers import OWN_GAIN
-
-        if own := OWN_GAIN.get(level.rpartition("=")[2]):
-            return InputError(
-                f"{level} carries its own gain ({own}): leave init.gain out; {choices}"
-            )
+    own = OWN_GAIN.get(level.rpartition("=")[2]) if (group, name) == ("init", "gain") else None
+    if own:
+        return InputError(f"{level} carries its own gain ({own}): leave init.gain out; {choices}")
     return InputError(f"{level} has no key {name!r}; {choices}")
 
 

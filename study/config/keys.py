@@ -39,12 +39,11 @@ from study.config.kinds import (
     optional,
     per_layer,
     share,
-    shown,
     whole,
 )
 from study.config.refused import instead_of
 from study.console import command
-from study.errors import MOST_SUGGESTIONS, InputError, did_you_mean, unknown
+from study.errors import MOST_SUGGESTIONS, InputError, did_you_mean, shown, unknown
 
 # What is known of a configuration key.
 
@@ -145,6 +144,9 @@ GROUPS = (
 
 NUISANCE = ("seeds", "optimizer.lr")
 """Keys that vary inside a cell: one replica for each pair of their values."""
+
+PLACES = ("data.root", "data.cache")
+"""Keys that say where the data are."""
 
 
 PIN = optional(whole(high=MAX_SEED))

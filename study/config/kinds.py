@@ -3,11 +3,11 @@
 import math
 import os
 import re
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
+
+from study.files import DEVICE, MAX_NAME_BYTES, PATH_EXPECTS, checked_path
 
 Parse = Callable[[Any], Any]
 
@@ -20,16 +20,6 @@ MAX_SEEDS = 10_000
 MAX_NAME = 100
 MAX_PAIR_POINTS = 1001
 MAX_LAYERS = 10_000
-MAX_NAME_BYTES, MAX_PATH_BYTES = 255, 1000
-"""Of one name, as file systems have it, and of a path, below which a study's own names follow."""
-
-_UNSEEN = ("Cc", "Cs", "Zl", "Zp")
-"""Categories of characters: control characters, bytes that are no UTF-8, ends of lines."""
-_DIRECTION_MARKS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-_DEVICE = re.compile(
-    r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[1-9¹²³]) *(\..*)?", re.IGNORECASE
-)
-"""What Windows takes for a device, in any directory and with any suffix."""
 
 
 @dataclass(frozen=True)
@@ -135,24 +125,9 @@ def _plain_name(value: Any) -> str:
         raise ValueError
     if not all(character.isalnum() or character in allowed for character in value):
         raise ValueError
-    if _DEVICE.fullmatch(value) or len(os.fsencode(value)) > MAX_NAME_BYTES:
+    if DEVICE.fullmatch(value) or len(os.fsencode(value)) > MAX_NAME_BYTES:
         raise ValueError
     return value
-
-
-def _path(value: Any) -> str:
-    """A path of names that are what they look like, and which are there or can be made."""
-    text = _text(value)
-    if any(mark in _DIRECTION_MARKS or unicodedata.category(mark) in _UNSEEN for mark in text):
-        raise ValueError
-    names = Path(text).parts
-    too_long = any(len(os.fsencode(name)) > MAX_NAME_BYTES for name in names)
-    if too_long or len(os.fsencode(text)) > MAX_PATH_BYTES:
-        raise ValueError
-    for end, name in enumerate(names, start=1):
-        if _DEVICE.fullmatch(name) and not Path(*names[:end]).is_dir():
-            raise ValueError
-    return text
 
 
 FLAG = Kind(_flag, "true or false", ("true", "false"))
@@ -162,11 +137,7 @@ NAME = Kind(
     f"a plain name: at most {MAX_NAME} letters, digits, spaces and - _ . + = @, begun by no - . or "
     "space and ended by no . or space; none of Windows' own (CON)",
 )
-PATH = Kind(
-    _path,
-    "a path: its names without control characters and marks of direction, of at most "
-    f"{MAX_NAME_BYTES} bytes each and {MAX_PATH_BYTES} in all, none of Windows' own (CON)",
-)
+PATH = Kind(checked_path, PATH_EXPECTS)
 
 
 def optional(kind: Kind) -> Kind:
@@ -290,14 +261,3 @@ STEPS = Kind(_steps, "a list of distinct whole numbers from 1")
 SEEDS = Kind(_seeds, f"a count from 1 to {MAX_SEEDS}, or a list of distinct whole numbers")
 PAIR_POINTS = Kind(_pair_points, f"0, or a whole number from 2 to {MAX_PAIR_POINTS}")
 RATES = Kind(_learning_rates, "a number above 0, or a list of distinct ones")
-
-
-def shown(value: Any) -> str:
-    """A value as one would type it, on one line of bounded length."""
-    if isinstance(value, list | tuple):
-        text = f"[{','.join(map(shown, value))}]"
-    elif isinstance(value, bool) or value is None:
-        text = "null" if value is None else str(value).lower()
-    else:
-        text = " ".join(str(value).split())
-    return text if len(text) <= 80 else f"{text[:77]}..."

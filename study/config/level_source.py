@@ -57,8 +57,8 @@ OPAQUE = {*REGISTRIES.values(), *BESIDE.values()}
 COMPUTE_NOTHING = frozenset(
     f"study.{module}"
     for module in (
-        *("arguments", "errors", "instead", "key", "keys", "kinds", "pretraining_keys", "program"),
-        *("words", "networks.level_keys", "files", "locks"),
+        *("config.keys", "config.kinds", "config.labels", "config.refused", "console", "errors"),
+        *("files", "locks", "networks.registry"),
     )
 )
 """Modules that check, word or keep what is given: no number of theirs is in a level's results.

@@ -4,9 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from study.config.configuration import CONF, levels
 from study.config.keys import GROUPS, KEYS
-from study.config.kinds import shown
 from study.console import Parser, run_as_command, show
-from study.errors import InputError
+from study.errors import InputError, shown
 
 DESCRIPTION = """Prints every experiment, level and key, with a line each.
 

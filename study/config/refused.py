@@ -6,9 +6,8 @@ else Hydra would compose, and this command would then leave unread, is not.
 
 from collections.abc import Sequence
 
-from study.config.kinds import shown
 from study.console import command
-from study.errors import InputError
+from study.errors import InputError, shown
 
 _OWN_FILES = (
     "configuration files are read from conf/ alone: put yours there, as conf/experiment/NAME.yaml"

@@ -8,10 +8,9 @@ from typing import Any
 from study.config.compose import Assembler, Axis, Composed, axis_of, parse_overrides
 from study.config.configuration import Config, factors, flatten, levels, plain
 from study.config.keys import GROUPS, NUISANCE
-from study.config.kinds import shown
 from study.config.labels import level_words
 from study.console import command
-from study.errors import InputError, unknown
+from study.errors import InputError, shown, unknown
 
 
 @dataclass(frozen=True)

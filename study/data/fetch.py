@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from study.config.configuration import levels
-from study.config.keys import parse_one
+from study.config.keys import PLACES, parse_one
 from study.console import Parser, run_as_command
 from study.errors import InputError, unknown
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from study.data.images import Images
 
 LOCAL = "image_folder"
-KEYS = ("data.root", "data.cache")
 
 DESCRIPTION = """Fetches and verifies data sets; without a name, says which are here.
 
@@ -57,8 +56,8 @@ def _places(words: list[str]) -> tuple[str | None, str | None]:
     found: dict[str, str] = {}
     for word in words:
         key, _, value = word.partition("=")
-        if key not in KEYS:
-            raise unknown("key", key, KEYS)
+        if key not in PLACES:
+            raise unknown("key", key, PLACES)
         if not value:
             raise InputError(f"{key}= names no directory")
         found[key] = parse_one(key, value)

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from study.networks.registry import canonical, keywords, only_keys, split_level
+from study.networks.registry import keywords, only_keys, split_level
 
 # On processors with AVX-512 ELU, SELU and softplus take twelve times as long until some vectorized
 # power has been computed in the process, and give the same bits (measured, torch 2.14).
@@ -86,14 +86,14 @@ ACTIVATIONS: dict[str, Callable[..., nn.Module]] = {
 def make_activation(config: Mapping[str, Any] | str) -> nn.Module:
     """A new module for an activation's name, or its name and parameters.
 
-    Raises InputError for an unknown name, an unknown parameter or a value out of range.
+    Raises InputError for an unknown name or parameter.
 
     >>> make_activation("relu"), make_activation({"name": "leaky_relu", "slope": 0.01})
     (ReLU(), LeakyReLU(negative_slope=0.01))
     """
     name, keys = split_level("activation", config, ACTIVATIONS)
     only_keys(f"activation {name}", keys, keywords(ACTIVATIONS[name]))
-    return ACTIVATIONS[name](**canonical("activation", keys))
+    return ACTIVATIONS[name](**keys)
 
 
 def is_elementwise(module: nn.Module) -> bool:

@@ -11,10 +11,10 @@ from torch.nn import init
 
 from study.errors import InputError
 from study.networks.gains import gain as activation_gain
-from study.networks.initializers import INITIALIZERS, OWN_GAIN, fans
+from study.networks.initializers import INITIALIZERS, fans
 from study.networks.network import Network
 from study.networks.normalization import BatchNorm, batch_statistics
-from study.networks.registry import canonical, keywords, only_keys, split_level
+from study.networks.registry import keywords, only_keys, split_level
 
 # Layer-sequential unit variance (Mishkin & Matas 2016, "All you need is a good init").
 
@@ -87,10 +87,18 @@ def initialize(
     `study.networks.gains.gain`. `sample` [N, C, H, W], preprocessed as the network will see it,
     is only read by the levels that `needs_sample` names.
 
-    Raises InputError for an unknown name or key, a value out of range, a gain beside a level that
-    carries its own, or a level that does not fit the network.
+    Raises InputError for an unknown name or key, or a level that does not fit the network.
     """
-    name, keys = _checked(config_init, network)
+    name, keys = split_level("init", config_init, INITIALIZERS)
+    bias_key = [] if name == "torch_default" else ["bias"]  # It draws the biases itself.
+    only_keys(f"init {name}", keys, [*keywords(INITIALIZERS[name]), *bias_key])
+    if name == "delta_orthogonal" and not any(
+        isinstance(block.layer, nn.Conv2d) for block in network.hidden_blocks()
+    ):
+        raise InputError(
+            "init delta_orthogonal is for convolutions, and this network has none; "
+            "use init=orthogonal"
+        )
     gain, bias = keys.pop("gain", None), keys.pop("bias", 0.0)
     feeding = activation_gain(config_activation) if gain == "auto" else 1.0
     layers = list(_layers(network, feeding))
@@ -125,29 +133,7 @@ def weight_filler(
         keys["gain"] = activation_gain(config_activation)
     name = config_init["name"]
     level = "orthogonal" if name == "delta_orthogonal" else name
-    return partial(INITIALIZERS[level], generator=generator, **canonical("init", keys))
-
-
-def _checked(config: Mapping[str, Any], network: Network) -> tuple[str, dict[str, Any]]:
-    """The level's name and its canonical keys."""
-    name, keys = split_level("init", config, INITIALIZERS)
-    if name == "delta_orthogonal" and not _has_convolutions(network):
-        raise InputError(
-            "init delta_orthogonal is for convolutions, and this network has none; "
-            "use init=orthogonal"
-        )
-    takes = list(keywords(INITIALIZERS[name]))
-    if "gain" in keys and "gain" not in takes:
-        why = f"carries its own gain ({OWN_GAIN[name]})" if name in OWN_GAIN else "takes no gain"
-        raise InputError(f"init {name} {why}; leave init.gain out")
-    if "bias" in keys and name == "torch_default":
-        raise InputError("init torch_default draws the biases itself; leave init.bias out")
-    only_keys(f"init {name}", keys, [*takes, *(["bias"] if name != "torch_default" else [])])
-    return name, canonical("init", keys)
-
-
-def _has_convolutions(network: Network) -> bool:
-    return any(isinstance(block.layer, nn.Conv2d) for block in network.hidden_blocks())
+    return partial(INITIALIZERS[level], generator=generator, **keys)
 
 
 def _layers(network: Network, feeding: float) -> Iterator[tuple[nn.Linear | nn.Conv2d, float]]:

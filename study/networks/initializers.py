@@ -158,12 +158,3 @@ INITIALIZERS: dict[str, Initializer] = {
     "delta_orthogonal": delta_orthogonal,
     "lsuv": lsuv,
 }
-
-OWN_GAIN = {
-    "he_uniform": "sqrt 2",
-    "he_normal": "sqrt 2",
-    "he_lecture": "the lecture's bounds",
-    "he_average": "sqrt 2",
-    "lsuv": "measured on data",
-}
-"""Levels that carry their own gain, and which: another beside it is refused."""

@@ -1,14 +1,12 @@
 """From a configuration to a network."""
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import nn
 
-from study.config.keys import parse_one
-from study.errors import InputError
+from study.errors import InputError, unknown
 from study.networks.network import Block, BlockMaker, Network
 from study.networks.registry import keywords, only_keys, split_level
 
@@ -36,7 +34,7 @@ class MLP(Network):
         norm: Mapping[str, Any] | str = "none",
     ) -> None:
         make = BlockMaker(activation, norm, dropout)
-        sizes = [in_features, *parse_one("model.widths", widths)]
+        sizes = [in_features, *widths]
         super().__init__(make.dense_blocks(sizes), nn.Linear(sizes[-1], num_classes))
 
 
@@ -71,39 +69,23 @@ class CNN(Network):
         norm: Mapping[str, Any] | str = "none",
     ) -> None:
         make = BlockMaker(activation, norm, dropout)
-        stages = parse_one("model.channels", channels)
-        height, width = _pooled_size(input_shape, len(stages))
-        pooling = POOLS[parse_one("model.pool", pool)]
-        blocks = _convolutions(make, input_shape[0], stages, _odd(kernel_size), pooling)
-        sizes = [stages[-1][-1] * height * width, *parse_one("model.head", head)]
-        for index, (fed, units) in enumerate(pairwise(sizes)):
-            blocks.append(make.dense(fed, units, flattens=index == 0))
-        super().__init__(blocks, nn.Linear(sizes[-1], num_classes))
-
-
-def _convolutions(
-    make: BlockMaker,
-    in_channels: int,
-    stages: list[list[int]],
-    kernel_size: int,
-    pooling: Callable[[int], nn.Module],
-) -> list[Block]:
-    blocks = []
-    for stage in stages:
-        for index, channels in enumerate(stage, start=1):
-            pool = pooling(2) if index == len(stage) else None
-            blocks.append(make.convolution(in_channels, channels, kernel_size, pool))
-            in_channels = channels
-    return blocks
-
-
-def _odd(kernel_size: object) -> int:
-    size: int = parse_one("model.kernel_size", kernel_size)
-    if size % 2 == 0:
-        raise InputError(
-            f"model.kernel_size is {size}; it must be odd, so that padding keeps the image's size"
-        )
-    return size
+        if kernel_size % 2 == 0:
+            raise InputError(
+                f"model.kernel_size is {kernel_size}; it must be odd, so that padding keeps the "
+                "image's size"
+            )
+        if pool not in POOLS:
+            raise unknown("model.pool", pool, POOLS)
+        height, width = _pooled_size(input_shape, len(channels))
+        blocks, fed = [], input_shape[0]
+        for stage in channels:
+            for index, units in enumerate(stage, start=1):
+                pooling = POOLS[pool](2) if index == len(stage) else None
+                blocks.append(make.convolution(fed, units, kernel_size, pooling))
+                fed = units
+        sizes = [fed * height * width, *head]
+        dense = make.dense_blocks(sizes)
+        super().__init__([*blocks, *dense], nn.Linear(sizes[-1], num_classes))
 
 
 def _pooled_size(input_shape: tuple[int, int, int], num_poolings: int) -> tuple[int, int]:
@@ -146,8 +128,8 @@ class Autoencoder(Network):
         norm: Mapping[str, Any] | str = "none",
     ) -> None:
         make = BlockMaker(activation, norm, dropout)
-        down = [in_features, *parse_one("model.widths", widths)]
-        up = [parse_one("model.code", code), *reversed(down[1:])]
+        down = [in_features, *widths]
+        up = [code, *reversed(down[1:])]
         encoder = make.dense_blocks(down)
         linear = Block(nn.Linear(down[-1], up[0]), flattens=not encoder)
         decoder = make.dense_blocks(up, flattens=False)
@@ -185,8 +167,7 @@ def build_network(
 
     For images (C, H, W) and `num_classes` scores (an autoencoder: C H W outputs). The global random
     generator is left as it was; the weights are torch's defaults until `initialize` sets them.
-    Raises InputError for an unknown name or key, a value out of range, or an image too small for
-    the poolings.
+    Raises InputError for an unknown name or key, or an image too small for the poolings.
     """
     name, keys = split_level("model", config["model"], MODELS)
     build, network_class = MODELS[name]

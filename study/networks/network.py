@@ -6,7 +6,6 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from study.config.keys import parse_one
 from study.networks.activations import make_activation, pieces_per_unit
 from study.networks.normalization import BatchNorm, make_norm
 from study.networks.stochastic import Dropout
@@ -112,8 +111,7 @@ class BlockMaker:
         norm: Mapping[str, Any] | str,
         dropout: float,
     ) -> None:
-        self.activation, self.norm = activation, norm
-        self.dropout: float = parse_one("model.dropout", dropout)
+        self.activation, self.norm, self.dropout = activation, norm, dropout
         self.pieces = pieces_per_unit(make_activation(activation))
         example = make_norm(norm, 1)
         position = example.position if isinstance(example, BatchNorm) else None

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from study.networks.registry import canonical, keywords, only_keys, split_level
+from study.networks.registry import keywords, only_keys, split_level
 from study.networks.stochastic import NonStationaryNoise
 
 
@@ -133,4 +133,4 @@ def make_norm(config: Mapping[str, Any] | str, num_features: int) -> nn.Module:
     """A new module for a norm's name, or its name and keys; nn.Identity for `none`."""
     name, keys = split_level("norm", config, NORMS)
     only_keys(f"norm {name}", keys, keywords(NORMS[name]))
-    return NORMS[name](num_features, **canonical("norm", keys))
+    return NORMS[name](num_features, **keys)

@@ -1,13 +1,9 @@
-"""What a level of a group says: its name, and the keys that its function takes.
-
-What a value may be is said once, in `study.config.keys`.
-"""
+"""What a level of a group says: its name, and the keywords that its function takes."""
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from study.config.keys import parse_one
 from study.errors import InputError, unknown
 
 
@@ -45,12 +41,3 @@ def only_keys(what: str, keys: Iterable[str], allowed: Iterable[str]) -> None:
         if not names:
             raise InputError(f"{what} takes no parameters; leave {key!r} out")
         raise unknown(f"key of {what}", key, names)
-
-
-def canonical(group: str, keys: Mapping[str, Any]) -> dict[str, Any]:
-    """The canonical values of a group's keys; raises InputError for a value out of range.
-
-    >>> canonical("norm", {"momentum": 1})
-    {'momentum': 1.0}
-    """
-    return {key: parse_one(f"{group}.{key}", value) for key, value in keys.items()}

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from study.config.configuration import CONF, flatten, levels
 from study.config.keys import GROUPS, KEYS, is_open, parse, parse_one, unknown_key
-from study.config.kinds import MAX_SEEDS, shown, shown_widths
-from study.errors import InputError
+from study.config.kinds import MAX_SEEDS, shown_widths
+from study.errors import InputError, shown
 
 LEVELS = [(group, level) for group in (*GROUPS, "trainer") for level in levels(group)]
 NOT_KEYS = ("defaults", "hydra")

@@ -15,7 +15,7 @@ import yaml
 from study.config.keys import KEYS, parse_one
 from study.errors import InputError
 from study.networks import ACTIVATIONS, CNN, INITIALIZERS, MODELS, NORMS, initialize
-from study.networks.registry import canonical, keywords, only_keys, split_level
+from study.networks.registry import keywords, only_keys, split_level
 
 CONF = Path(__file__).parents[2] / "conf"
 FUNCTIONS: dict[str, Mapping[str, Callable[..., Any]]] = {
@@ -59,13 +59,6 @@ def test_only_the_keys_of_the_function_are_taken():
         only_keys("init x", {"gian": 1.0}, keywords(function))
     with pytest.raises(InputError, match="init x takes no parameters; leave 'gain' out"):
         only_keys("init x", {"gain": 1.0}, [])
-
-
-def test_values_are_those_of_the_table_of_keys():
-    values = canonical("norm", {"momentum": 1, "noise": -0.0, "affine": False})
-    assert str(values) == "{'momentum': 1.0, 'noise': 0.0, 'affine': False}"
-    with pytest.raises(InputError, match=re.escape("norm.eps=0 is out of range: it takes a numb")):
-        canonical("norm", {"momentum": 1, "eps": 0})
 
 
 @pytest.mark.parametrize("group", FUNCTIONS)

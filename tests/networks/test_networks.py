@@ -265,25 +265,8 @@ def test_evaluation_down_to_a_batch_of_one():
         ({"model": {"name": "mpl"}}, "unknown model 'mpl' (did you mean 'mlp'?); choose from: ml"),
         ({"width": [5]}, "unknown key of model mlp 'width' (did you mean 'widths'?)"),
         ({"activation_": 1}, "unknown key of model mlp 'activation_'"),
-        ({"widths": 5}, "model.widths=5 is out of range: it takes a list"),
-        ({"widths": [5, 0]}, "model.widths=[5,0] is out of range"),
-        ({"widths": [5.0]}, "model.widths=[5.0] is out of range"),
-        ({"dropout": 1.0}, "model.dropout=1.0 is out of range: it takes a number from 0 up to"),
-        ({"dropout": -0.1}, "model.dropout=-0.1 is out of range"),
         ({"model": "cnn", "widths": [5]}, "unknown key of model cnn 'widths'; choose from: chan"),
-        ({"model": "cnn", "channels": []}, "model.channels=[] is out of range"),
-        (
-            {"model": "cnn", "channels": [16]},
-            "model.channels=[16] is out of range: it takes a list, each",
-        ),
-        ({"model": "cnn", "channels": [[4], []]}, "model.channels=[[4],[]] is out of range"),
-        ({"model": "cnn", "channels": [[0]]}, "model.channels=[[0]] is out of range"),
         ({"model": "cnn", "kernel_size": 4}, "model.kernel_size is 4; it must be odd"),
-        (
-            {"model": "cnn", "pool": "mean"},
-            "model.pool=mean is out of range: it takes one of max, average",
-        ),
-        ({"model": "cnn", "head": "big"}, "model.head=big is out of range: it takes a list"),
         (
             {"model": "cnn", "channels": [[4]] * 4},
             "model.channels has 4 inner lists, each ended by 2x2 pooling, but an image of 8x8 can "

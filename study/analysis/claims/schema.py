@@ -13,9 +13,8 @@ from study.analysis.factors import shown_level
 from study.analysis.statistics.verdicts import Kind
 from study.config.configuration import plain
 from study.config.keys import KEYS
-from study.config.kinds import shown
 from study.config.labels import plural
-from study.errors import InputError, unknown
+from study.errors import InputError, shown, unknown
 
 # What a claim expects of its effect, in a sentence: `lower by 5 points`.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from study.config.configuration import level_defaults, levels, sound_levels, warn_once
+from study.config.keys import parse_one
 from study.console import Parser, as_path, importing, run_as_command, show
 from study.errors import InputError, unknown
 from study.files import parse_json, write_text
@@ -101,13 +102,13 @@ def _configured(text: str) -> dict[str, Any]:
         raise unknown("activation", level, levels("activation"))
     config = dict(level_defaults("activation", level))
     if changes:
-        from study.networks.registry import canonical, only_keys
+        from study.networks.registry import only_keys
     for change in changes:
         key, equals, value = change.partition("=")
         if not equals:
             raise InputError(f"{text!r}: write such as '{level} {change}=VALUE'")
         only_keys(f"activation {level}", [key], [name for name in config if name != "name"])
-        config |= canonical("activation", {key: _value(value)})
+        config[key] = parse_one(f"activation.{key}", _value(value))
     return config
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from study.config.kinds import Kind, number, share, shown
-from study.errors import InputError, unknown
+from study.config.kinds import Kind, number, share
+from study.errors import InputError, shown, unknown
 from study.networks import Block
 from study.training.pretraining.gradient import GradientTrainee
 from study.training.pretraining.trainee import GeneratorFactory, Labelled, in_evaluation
@@ -145,7 +145,7 @@ class LayerAutoencoder(GradientTrainee):
         def shown(fed: Tensor) -> Tensor:
             return self.reconstruction.shown(self._outputs(fed))
 
-        return in_evaluation(self.block, self._fed(inputs), shown).view(inputs.shape)
+        return in_evaluation(self.block, self._fed(inputs)).view(inputs.shape)
 
     def _fed(self, inputs: Tensor) -> Tensor:
         return inputs.flatten(1) if isinstance(self.block.layer, nn.Linear) else inputs

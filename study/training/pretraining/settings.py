@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from study.config.configuration import level_defaults
-from study.config.kinds import shown
-from study.errors import InputError
+from study.errors import InputError, shown
 from study.networks import Autoencoder, Block, Network
 
 PER_LAYER = ("epochs", "lr", "batch_size", "optimizer")
