@@ -3,7 +3,6 @@
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
@@ -13,6 +12,7 @@ from torch.utils.data import DataLoader
 from benchmarks.recipe import MadeUpImages, RecipeModule, StepTimes, mnist, quiet, recipe_trainer
 from benchmarks.turns import now
 from study.config.compose import compose_cell, hydra_ready
+from study.config.configuration import Config
 from study.data import Data, Normalize, Split
 from study.networks import build_network
 from study.training.build import build_population, replicas_of
@@ -31,7 +31,7 @@ class Case:
     overrides: tuple[str, ...]
     input_shape: tuple[int, int, int] = (1, 28, 28)
 
-    def config(self, num_replicas: int, *overrides: str) -> dict[str, Any]:
+    def config(self, num_replicas: int, *overrides: str) -> Config:
         """A cell of that many replicas: up to 5 seeds, the rest learning rates."""
         seeds = min(num_replicas, 5)
         rates = [0.001 * (index + 1) for index in range(num_replicas // seeds)]
@@ -89,7 +89,7 @@ def bare(case: Case, data: Data) -> Callable[[], float]:
     """Seconds per update of a hand-written loop over tensors that are on their device."""
     inputs, labels = data.train.inputs, data.train.labels
     device = inputs.device
-    network: nn.Module = build_network(case.config(1), case.input_shape, 10).to(device)
+    network: nn.Module = build_network(case.config(1).network, case.input_shape, 10).to(device)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9)
     num_steps = len(labels) // BATCH
 
@@ -112,7 +112,7 @@ def template(
 
     The first `uncounted` updates of a run are not counted.
     """
-    module = RecipeModule(build_network(case.config(1), case.input_shape, 10))
+    module = RecipeModule(build_network(case.config(1).network, case.input_shape, 10))
     colour = case.input_shape[0] == 3
     data = MadeUpImages(BATCH * num_steps) if colour else mnist(train=True)
 

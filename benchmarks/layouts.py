@@ -73,7 +73,7 @@ def updating(
     case: Case, count: int, updates: int, *, channels_last: bool = False, compiled: bool = False
 ) -> Callable[[], float]:
     """Seconds per update of `count` networks as one, all on the same images."""
-    networks = [build_network(case.config(1), case.input_shape, 10) for _ in range(count)]
+    networks = [build_network(case.config(1).network, case.input_shape, 10) for _ in range(count)]
     network: nn.Module = networks[0] if count == 1 else StackedNetwork(networks)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, fused=True)
     inputs = torch.randn(BATCH, *case.input_shape)

@@ -17,6 +17,7 @@ from benchmarks.recipe import RecipeModule, mnist, quiet, recipe_trainer
 from benchmarks.summary import in_words
 from benchmarks.turns import write
 from study.config.compose import hydra_ready
+from study.config.configuration import Config
 from study.config.sweep import plan
 from study.data import Data
 from study.launch.cell import data_of
@@ -71,19 +72,19 @@ def our_seconds(study: Path, cells: Sequence[LaunchCell]) -> float:
     return seconds
 
 
-def peer_seconds(config: Mapping[str, Any], replica: Replica) -> float:
+def peer_seconds(config: Config, replica: Replica) -> float:
     """Seconds of one replica's training by the recipe, validated each epoch and tested.
 
     It starts from the same weights and sees as many images as ours; reading the data set and
     starting the program are not counted.
     """
-    data = data_of(dict(config))
+    data = data_of(config)
     network = initial_network(config, data, replica.seed)
-    train, val, test = _loaders(data, config["batch_size"])
+    train, val, test = _loaders(data, config.batch_size)
     started = time.perf_counter()
-    module = RecipeModule(network, lr=replica.lr, momentum=config["optimizer"]["momentum"])
+    module = RecipeModule(network, lr=replica.lr, momentum=config.optimizer.level["momentum"])
     with quiet():
-        trainer = recipe_trainer(max_epochs=config["trainer"]["max_epochs"])
+        trainer = recipe_trainer(max_epochs=config.trainer.max_epochs)
         trainer.fit(module, train, val)
         trainer.test(module, test, verbose=False)
     return time.perf_counter() - started

@@ -92,7 +92,7 @@ def step_flops(case: Case) -> float:
 
     Forward, the gradient of the weights, and of the inputs of all layers but the first.
     """
-    network = build_network(case.config(1), case.input_shape, 10)
+    network = build_network(case.config(1).network, case.input_shape, 10)
     flops: list[float] = []
 
     def count(layer: torch.nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:

@@ -4,7 +4,6 @@ Every level of the registries is there: some in the variants below, any other as
 Levels are read from their files and put together by hand: composing hundreds would take minutes.
 """
 
-import copy
 import functools
 import itertools
 import random
@@ -16,7 +15,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from study.config.configuration import RECONSTRUCTION, Config, task_of
+from study.config.configuration import RECONSTRUCTING_MODELS, Config
 from study.data import Data, Split
 from study.networks import ACTIVATIONS as ACTIVATION_LEVELS
 from study.networks import MODELS as MODEL_LEVELS
@@ -161,23 +160,28 @@ def config_of(case: Case) -> Config:
 
     An autoencoder has neither the inputs nor the loss that its task excludes.
     """
-    config = copy.deepcopy(tiny.config("init=he_normal"))
+    usual = tiny.config("init=he_normal")
     norm, optimizer = NORMS[case["norm"]], OPTIMIZERS[case["optimizer"]]
-    config["model"] = MODELS[case["model"]]
-    reconstructs = task_of(config) == RECONSTRUCTION
+    model = MODELS[case["model"]]
+    reconstructs = model["name"] in RECONSTRUCTING_MODELS
     inputs = {} if reconstructs else dict(INPUTS[case["inputs"]])
-    config["activation"] = level("activation", case["activation"])
-    config["norm"] = level("norm", norm["name"]) | norm
-    config["norm"] |= {"eval_batch_size": 9} if "position" in norm else {}
-    config["optimizer"] = level("optimizer", optimizer["name"]) | optimizer
-    config["schedule"] = level("schedule", case["schedule"]) | {"warmup_epochs": 2}
-    config["loss"] = "squared_error" if reconstructs else case["loss"]
-    config["batch_size"] = BATCH
-    config["input_noise"] = inputs.pop("input_noise", 0.0)
-    config["data"] |= inputs
-    config["trainer"]["max_epochs"] = NUM_STATES
-    config["population"]["engine"] = "auto"
-    return config
+    batches = {"eval_batch_size": 9} if "position" in norm else {}
+    levels = {
+        "model": model,
+        "activation": level("activation", case["activation"]),
+        "norm": level("norm", norm["name"]) | norm | batches,
+        "optimizer": level("optimizer", optimizer["name"]) | optimizer,
+        "schedule": level("schedule", case["schedule"]) | {"warmup_epochs": 2},
+    }
+    return tiny.changed(
+        Config.from_mapping({**usual.mapping, **levels}),
+        loss="squared_error" if reconstructs else case["loss"],
+        batch_size=BATCH,
+        input_noise=inputs.pop("input_noise", 0.0),
+        data=inputs,
+        trainer={"max_epochs": NUM_STATES},
+        population={"engine": "auto"},
+    )
 
 
 @functools.cache
@@ -201,7 +205,7 @@ def replicas_of(case: Case) -> list[Replica]:
 
 def alone_for(config: Config) -> str | None:
     """Why replicas of a configuration are not stacked, if they are not."""
-    return why_alone([initial_network(config, data(), 0)], config["optimizer"])
+    return why_alone([initial_network(config, data(), 0)], config.optimizer.name)
 
 
 def both(config: Config, replicas: Sequence[Replica]) -> tuple[Stack, list[Alone]]:

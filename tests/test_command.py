@@ -62,7 +62,7 @@ class Broken:
 
 
 def breaks_on(activation: str, error: BaseException) -> Callable[[Any], Any]:
-    return lambda config: error if config["activation"]["name"] == activation else None
+    return lambda config: error if config.activation.name == activation else None
 
 
 def test_a_finished_cell_is_skipped(
@@ -172,7 +172,7 @@ def test_failures_of_several_kinds_do_not_stop_it(
     train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     errors = {"relu": OSError("a"), "tanh": ValueError("a"), "elu": OSError("b")}
-    broken = Broken(monkeypatch, lambda config: errors[config["activation"]["name"]])
+    broken = Broken(monkeypatch, lambda config: errors[config.activation.name])
     assert train("-m", "activation=relu,tanh,elu", "sweep.max_failures=2") == 1
     assert broken.calls == 3
 
@@ -186,7 +186,7 @@ def test_an_interrupt_ends_with_130_and_the_same_command_goes_on(
     sweep = ("-m", "activation=relu,tanh,sigmoid")
 
     def interrupt(config: Any, directory: Path, **options: Any) -> Any:
-        if config["activation"]["name"] == "tanh":
+        if config.activation.name == "tanh":
             (directory / "config.yaml").write_text("half of it")
             raise KeyboardInterrupt
         return train_cell(config, directory, **options)

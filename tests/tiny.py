@@ -51,7 +51,19 @@ def config(*overrides: str, model: str = "mlp") -> Config:
     Its replicas are trained as plain modules unless an override asks for another engine.
     """
     own = [f"model={model}", *(SMALL[1:] if model != "mlp" else SMALL)]
-    return dict(_composed((*own, *overrides)).config)
+    config: Config = _composed((*own, *overrides)).config
+    return config
+
+
+def changed(configuration: Config, **values: Any) -> Config:
+    """The configuration with other values of keys, and with other keys in groups."""
+    groups = {
+        name: value for name, value in configuration.mapping.items() if isinstance(value, dict)
+    }
+    merged = {
+        name: groups[name] | value if name in groups else value for name, value in values.items()
+    }
+    return Config.from_mapping({**configuration.mapping, **merged})
 
 
 def pixels(
@@ -115,7 +127,7 @@ def build(
 ) -> Population:
     """A population of the configuration, not yet trained."""
     if tiny_data is None:
-        tiny_data = data(dtype=DTYPES[configuration["trainer"]["precision"]])
+        tiny_data = data(dtype=DTYPES[configuration.trainer.precision])
     return build_population(
         configuration,
         tiny_data,
@@ -126,7 +138,7 @@ def build(
 
 def trainer(configuration: Config) -> lightning.Trainer:
     """The Trainer that a cell of this configuration gets."""
-    return make_trainer(configuration, max_epochs=configuration["trainer"]["max_epochs"])
+    return make_trainer(configuration, max_epochs=configuration.trainer.max_epochs)
 
 
 def train(
@@ -150,8 +162,8 @@ def train_to(directory: Path, root: Path, *overrides: str) -> dict[str, Any]:
     train_cell(
         composed.config,
         directory,
-        factors=factors(composed.config, composed.choices),
-        threads=composed.config["trainer"]["threads"] or 1,
+        factors=factors(composed.config.mapping, composed.choices),
+        threads=composed.config.trainer.threads or 1,
         tick=lambda count: None,
     )
     return read_result(directory)

@@ -267,7 +267,7 @@ def composed(plain: dict[str, Any], choices: Mapping[str, Any]) -> Composed:
         level_defaults(name, choices[name])
     config = check(plain)
     for name in GROUPS:
-        check_level(name, choices[name], config[name])
+        check_level(name, choices[name], config.mapping[name])
     return Composed(config, {name: choices[name] for name in GROUPS}, axes)
 
 

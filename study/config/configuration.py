@@ -9,10 +9,28 @@ import functools
 import hashlib
 import json
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from study.config.groups import (
+    DataGroup,
+    GroupType,
+    Level,
+    LevelGroup,
+    ModelGroup,
+    NormGroup,
+    OptimizerGroup,
+    OutputsGroup,
+    PairsGroup,
+    PopulationGroup,
+    PretrainingGroup,
+    ProbesGroup,
+    SweepGroup,
+    TrainerGroup,
+    typed,
+)
 from study.config.keys import GROUPS, KEYS, NUISANCE, parse, unknown_key
 from study.config.level_source import OWN, REGISTRIES, required_source
 from study.errors import InputError, unknown
@@ -41,7 +59,86 @@ OWN_GAIN = {
 
 CONF = Path(__file__).parents[2] / "conf"
 
-Config = dict[str, Any]
+
+@dataclass(frozen=True)
+class Config:
+    """A cell's configuration, checked and typed; `seeds` and learning rates ascend.
+
+    `mapping` is its canonical form, nested by group: what config.yaml holds, and what is signed.
+    """
+
+    study: str
+    outputs_dir: str
+    seeds: Sequence[int]
+    batch_size: int
+    loss: str
+    input_noise: float
+    streams: Mapping[str, int | None]
+    data: DataGroup
+    model: ModelGroup
+    activation: LevelGroup
+    init: LevelGroup
+    norm: NormGroup
+    pretraining: PretrainingGroup
+    optimizer: OptimizerGroup
+    schedule: LevelGroup
+    probes: ProbesGroup
+    pairs: PairsGroup
+    trainer: TrainerGroup
+    population: PopulationGroup
+    outputs: OutputsGroup
+    sweep: SweepGroup
+    report: Mapping[str, Any]
+    claims: Sequence[Any]
+    mapping: Mapping[str, Any] = field(repr=False)
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> "Config":
+        """The typed form of a canonical mapping."""
+
+        def group(name: str, kind: type[GroupType]) -> GroupType:
+            return typed(kind, mapping.get(name, {}))
+
+        return cls(
+            study=mapping["study"],
+            outputs_dir=mapping["outputs_dir"],
+            seeds=mapping["seeds"],
+            batch_size=mapping["batch_size"],
+            loss=mapping["loss"],
+            input_noise=mapping["input_noise"],
+            streams=mapping["streams"],
+            data=group("data", DataGroup),
+            model=group("model", ModelGroup),
+            activation=group("activation", LevelGroup),
+            init=group("init", LevelGroup),
+            norm=group("norm", NormGroup),
+            pretraining=group("pretraining", PretrainingGroup),
+            optimizer=group("optimizer", OptimizerGroup),
+            schedule=group("schedule", LevelGroup),
+            probes=group("probes", ProbesGroup),
+            pairs=group("pairs", PairsGroup),
+            trainer=group("trainer", TrainerGroup),
+            population=group("population", PopulationGroup),
+            outputs=group("outputs", OutputsGroup),
+            sweep=group("sweep", SweepGroup),
+            report=mapping.get("report", {}),
+            claims=mapping.get("claims", []),
+            mapping=mapping,
+        )
+
+    def changed(self, values: Mapping[str, Any]) -> "Config":
+        """The configuration with other canonical values, by dotted key."""
+        return Config.from_mapping(nest(dict(flatten(self.mapping)) | dict(values)))
+
+    @property
+    def network(self) -> Mapping[str, Level]:
+        """The levels that a network is built from."""
+        groups = {"model": self.model, "activation": self.activation, "norm": self.norm}
+        return {name: group.level for name, group in groups.items()}
+
+    def signature(self, fingerprint: str, *, without_seeds: bool = False) -> str:
+        """The cell's identity on the data of that fingerprint, under this code."""
+        return signature(self.mapping, fingerprint, without_seeds=without_seeds)
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -54,9 +151,9 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield dotted, value
 
 
-def nest(flat: Mapping[str, Any]) -> Config:
+def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
     """The nested configuration of dotted keys."""
-    config: Config = {}
+    config: dict[str, Any] = {}
     for dotted, value in flat.items():
         *groups, name = dotted.split(".")
         place = config
@@ -72,35 +169,38 @@ def check(config: Mapping[str, Any]) -> Config:
         group = config.get(name, {})
         if isinstance(group, Mapping) and "name" not in group:
             raise InputError(f"{name}.name is missing: choose {name}={'|'.join(levels(name))}")
-    checked = nest(parse(dict(flatten(config))))
+    mapping = nest(parse(dict(flatten(config))))
     for name in GROUPS:
-        _known_name(name, checked[name]["name"])
-    optimizer = checked["optimizer"]
+        names = sorted({keys["name"] for keys in sound_levels(name).values()})
+        if (given := mapping[name]["name"]) not in names:
+            raise unknown(f"{name}.name", given, names)
+    checked = Config.from_mapping(mapping)
+    optimizer = checked.optimizer.level
     if optimizer.get("nesterov") and not optimizer["momentum"]:
         raise InputError(
             "optimizer.nesterov=true needs a momentum: set optimizer.momentum above 0, such as 0.9"
         )
-    if checked["trainer"]["devices"] != 1:
+    if checked.trainer.devices != 1:
         raise InputError(
-            f"trainer.devices={checked['trainer']['devices']}: a cell trains on one device; "
+            f"trainer.devices={checked.trainer.devices}: a cell trains on one device; "
             "to use several, run many cells at once with hydra/launcher=machine"
         )
-    warmup, epochs = checked["schedule"]["warmup_epochs"], checked["trainer"]["max_epochs"]
+    warmup, epochs = checked.schedule.level["warmup_epochs"], checked.trainer.max_epochs
     if warmup > epochs:
         raise InputError(
             f"schedule.warmup_epochs={warmup:g} is longer than training: "
             f"it takes at most trainer.max_epochs={epochs}"
         )
-    _check_shift(checked["data"])
-    points = checked.get("pairs", {}).get("points", 0)
-    if points and len(checked["seeds"]) < 2:
+    _check_shift(checked.data)
+    points = checked.pairs.points
+    if points and len(checked.seeds) < 2:
         raise InputError(f"pairs.points={points} beside one seed: a pair needs two seeds")
     return checked
 
 
-def _check_shift(data: Mapping[str, Any]) -> None:
+def _check_shift(data: DataGroup) -> None:
     """InputError for a strength of no shift, or one that its shift cannot have."""
-    shift, strength = data.get("test_shift", "none"), data.get("test_shift_strength")
+    shift, strength = data.test_shift, data.test_shift_strength
     if strength is None:
         return
     given = f"data.test_shift_strength={strength:g}"
@@ -133,12 +233,6 @@ def no_key(group: str, level: str, name: str) -> InputError:
     if own:
         return InputError(f"{level} carries its own gain ({own}): leave init.gain out; {choices}")
     return InputError(f"{level} has no key {name!r}; {choices}")
-
-
-def _known_name(group: str, name: str) -> None:
-    names = sorted({keys["name"] for keys in sound_levels(group).values()})
-    if name not in names:
-        raise unknown(f"{group}.name", name, names)
 
 
 @functools.cache
@@ -189,7 +283,7 @@ def warn_once(line: str) -> None:
 
 
 def factors(
-    config: Config, choices: Mapping[str, str], swept: Collection[str] = ()
+    config: Mapping[str, Any], choices: Mapping[str, str], swept: Collection[str] = ()
 ) -> dict[str, Any]:
     """The level of every factor group and the value of every other result key.
 
@@ -216,7 +310,7 @@ FINGERPRINT_DIGITS = 6
 
 
 def with_fingerprint(
-    factors: Mapping[str, Any], config: Config, fingerprint: str
+    factors: Mapping[str, Any], config: Mapping[str, Any], fingerprint: str
 ) -> dict[str, Any]:
     """The factors with an image folder told apart from another of the same name.
 
@@ -305,7 +399,7 @@ Versions = Mapping[str, int | str]
 
 
 def signature(
-    config: Config,
+    config: Mapping[str, Any],
     fingerprint: str,
     *,
     without_seeds: bool = False,
@@ -380,6 +474,6 @@ RECONSTRUCTING_MODELS = ("autoencoder",)
 """The kinds of network (`model.name`) whose outputs are to be their own inputs."""
 
 
-def task_of(config: Mapping[str, Any]) -> str:
+def task_of(config: Config) -> str:
     """The task of a cell's configuration."""
-    return RECONSTRUCTION if config["model"]["name"] in RECONSTRUCTING_MODELS else CLASSIFICATION
+    return RECONSTRUCTION if config.model.name in RECONSTRUCTING_MODELS else CLASSIFICATION

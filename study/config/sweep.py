@@ -41,11 +41,11 @@ class Plan:
         named = {"study": study}
         return replace(
             self,
-            base=replace(self.base, config=self.base.config | named),
+            base=replace(self.base, config=self.base.config.changed(named)),
             cells=[
                 replace(
                     cell,
-                    config=cell.config | named,
+                    config=cell.config.changed(named),
                     overrides=(*cell.overrides, f"study={study}"),
                 )
                 for cell in self.cells
@@ -77,7 +77,7 @@ def plan(arguments: Sequence[str], *, multirun: bool) -> Plan:
         planned_cell(assembler.cell(combination), _joined([*fixed, *combination.values()]), names)
         for combination in _combinations(axes)
     ]
-    kept = _without_excluded(cells, base.config["sweep"]["exclude"])
+    kept = _without_excluded(cells, base.config.sweep.exclude)
     if not kept:
         raise InputError("sweep.exclude leaves out every cell of the sweep")
     named = given.get("experiment")
@@ -110,7 +110,7 @@ def planned_cell(
     composed: Composed, overrides: tuple[str, ...], swept: Collection[str] = ()
 ) -> PlannedCell:
     """A composed configuration as a cell, with its factors; `swept` are the names of the axes."""
-    named = factors(composed.config, composed.choices, swept)
+    named = factors(composed.config.mapping, composed.choices, swept)
     return PlannedCell(composed.config, composed.choices, named, overrides)
 
 
@@ -150,11 +150,11 @@ def _distinct(cells: list[PlannedCell]) -> list[PlannedCell]:
     kept: dict[str, PlannedCell] = {}
     for cell in cells:
         first = kept.setdefault(str(cell.factors), cell)
-        other = dict(flatten(cell.config))
-        differ = [name for name, value in flatten(first.config) if other.get(name) != value]
+        one, other = dict(flatten(first.config.mapping)), dict(flatten(cell.config.mapping))
+        differ = [name for name, value in one.items() if other.get(name) != value]
         if differ:
             raise InputError(
                 f"two cells of the sweep have the same factors and differ in {differ[0]}: "
-                f"{shown(dict(flatten(first.config))[differ[0]])} and {shown(other[differ[0]])}"
+                f"{shown(one[differ[0]])} and {shown(other[differ[0]])}"
             )
     return list(kept.values())

@@ -1,13 +1,13 @@
-"""From the keys of the group `data` to tensors on the device, ready to be indexed."""
+"""From the group `data` of a configuration to tensors on the device, ready to be indexed."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 
+from study.config.groups import DataGroup
 from study.data.images import Images
 from study.data.normalize import NORMALIZATIONS, Normalize, fit_normalization, fit_whitening
 from study.data.shift import SHIFTS, shifted
@@ -18,18 +18,6 @@ from study.errors import unknown
 MAX_KEPT_BYTES = 3 * 2**30
 """How much is kept for the next cells: CIFAR-10 in four normalizations, as float32."""
 
-DEFAULTS: dict[str, Any] = {
-    "root": None,
-    "cache": None,
-    "val_size": 5000,
-    "train_size": None,
-    "test_size": None,
-    "split_seed": 0,
-    "normalize": "standard",
-    "zca_epsilon": 1e-2,
-    "test_shift": "none",
-    "test_shift_strength": None,
-}
 _kept: OrderedDict[tuple[Any, ...], "Data"] = OrderedDict()
 
 
@@ -76,12 +64,12 @@ class Data:
 
 
 def prepare(
-    config_data: Mapping[str, Any],
+    options: DataGroup,
     *,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
 ) -> Data:
-    """The data set of the configuration group `data`: read, split, normalized, on `device`.
+    """The data set that the group `data` asks for: read, split, normalized, on `device`.
 
     Normalized in float32 and then converted, so that a cell in another precision starts from the
     same inputs. The last results, up to MAX_KEPT_BYTES of them, are kept for the cells of a sweep
@@ -89,11 +77,10 @@ def prepare(
     images alone, before they are normalized with the statistics of training images. `flip` and
     `crop` are for the batches (`augment`).
     """
-    options = {**DEFAULTS, **config_data}
     _check_names(options)
     key = _key(options, dtype, torch.device(device))
     if key not in _kept:
-        images = read_images(options["name"], options["root"], options["cache"])
+        images = read_images(options.name, options.root, options.cache)
         _make_room(_num_pixels(images) * dtype.itemsize)
         _kept[key] = _build(images, options, dtype, torch.device(device))
     _kept.move_to_end(key)
@@ -111,36 +98,35 @@ def _num_pixels(images: Images) -> int:
     return images.train_images.numel() + images.test_images.numel()
 
 
-def _check_names(options: Mapping[str, Any]) -> None:
-    if options["name"] not in SOURCES:
-        raise unknown("data set", options["name"], SOURCES)
-    if options["normalize"] not in NORMALIZATIONS:
-        raise unknown("normalization", options["normalize"], NORMALIZATIONS)
-    if options["test_shift"] not in ("none", *SHIFTS):
-        raise unknown("test shift", options["test_shift"], ("none", *SHIFTS))
+def _check_names(options: DataGroup) -> None:
+    if options.name not in SOURCES:
+        raise unknown("data set", options.name, SOURCES)
+    if options.normalize not in NORMALIZATIONS:
+        raise unknown("normalization", options.normalize, NORMALIZATIONS)
+    if options.test_shift not in ("none", *SHIFTS):
+        raise unknown("test shift", options.test_shift, ("none", *SHIFTS))
 
 
-def _key(options: Mapping[str, Any], dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
+def _key(options: DataGroup, dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
     """Everything that `_build` depends on."""
-    root = resolve_root(options["name"], options["root"]).resolve()
-    settings = [options[name] for name in DEFAULTS if name not in ("root", "cache", "zca_epsilon")]
-    epsilon = options["zca_epsilon"] if options["normalize"] == "whiten" else None
-    return (options["name"], root, *settings, epsilon, dtype, device)
+    root = resolve_root(options.name, options.root).resolve()
+    sizes = (options.val_size, options.train_size, options.test_size, options.split_seed)
+    shift = (options.test_shift, options.test_shift_strength)
+    epsilon = options.zca_epsilon if options.normalize == "whiten" else None
+    return (options.name, root, *sizes, options.normalize, *shift, epsilon, dtype, device)
 
 
-def _build(
-    images: Images, options: Mapping[str, Any], dtype: torch.dtype, device: torch.device
-) -> Data:
-    seed = options["split_seed"]
+def _build(images: Images, options: DataGroup, dtype: torch.dtype, device: torch.device) -> Data:
+    seed = options.split_seed
     whole, subset, val = split_indices(
         images.train_labels,
-        val_size=options["val_size"],
-        train_size=options["train_size"],
+        val_size=options.val_size,
+        train_size=options.train_size,
         split_seed=seed,
     )
-    test = subset_indices(images.test_labels, options["test_size"], split_seed=seed)
+    test = subset_indices(images.test_labels, options.test_size, split_seed=seed)
     normalize = _fit(images, whole, options)
-    pixels = shifted(images.test_images, options["test_shift"], options["test_shift_strength"])
+    pixels = shifted(images.test_images, options.test_shift, options.test_shift_strength)
 
     def build(pixels: torch.Tensor, labels: torch.Tensor, indices: torch.Tensor) -> Split:
         inputs = normalize.in_chunks(pixels[indices])
@@ -156,13 +142,13 @@ def _build(
     )
 
 
-def _fit(images: Images, whole: torch.Tensor, options: Mapping[str, Any]) -> Normalize:
+def _fit(images: Images, whole: torch.Tensor, options: DataGroup) -> Normalize:
     """The normalization with the statistics of the training images of these indices."""
-    kind, epsilon = options["normalize"], options["zca_epsilon"]
+    kind, epsilon = options.normalize, options.zca_epsilon
     if kind != "whiten":
         return fit_normalization(kind, images.train_images[whole], zca_epsilon=epsilon)
-    root = resolve_root(options["name"], options["root"])
-    cache = cache_of(options["name"], root, options["cache"])
+    root = resolve_root(options.name, options.root)
+    cache = cache_of(options.name, root, options.cache)
     return fit_whitening(images, whole, zca_epsilon=epsilon, cache=cache)
 
 

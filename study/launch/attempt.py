@@ -13,7 +13,6 @@ from study.config.labels import counted
 from study.data import Data
 from study.outputs.checkpoint import Checkpoint, Checkpoints, fitting, tensors_sha256
 from study.outputs.results import ReplicaResult, choose_lr
-from study.outputs.series import num_points
 from study.probes.recorder import recorder_of
 from study.tensorboard import CellWriter, EpochCurves
 from study.training import Population, Replica
@@ -26,14 +25,14 @@ _log = logging.getLogger(__name__)
 
 def needs_weights(config: Config) -> bool:
     """Whether the weights at the chosen learning rate are kept, or compared pair by pair."""
-    return bool(config["outputs"]["weights"] != "none" or num_points(config))
+    return bool(config.outputs.weights != "none" or config.pairs.points)
 
 
 def _lacks(result: ReplicaResult, config: Config) -> bool:
     """Whether a replica cannot stand at the chosen learning rate: something of it was not kept."""
     if result.predictions is None or (result.weights is None and needs_weights(config)):
         return True
-    return config["outputs"]["weights"] != "none" and result.lacks_weights
+    return config.outputs.weights != "none" and result.lacks_weights
 
 
 class Attempt:
@@ -127,7 +126,7 @@ class Attempt:
         """
         if groups := self._next_groups():
             return [replica for group in groups for replica in group]
-        keep = self.config["outputs"]["weights"]
+        keep = self.config.outputs.weights
         as_copied = bool(self.again)  # All that its record does not train came from another.
         wanted = [
             replica
@@ -142,7 +141,7 @@ class Attempt:
                 for replica, result in self.results.items()
                 if replica.lr == chosen and _lacks(result, self.config)
             ]
-        return wanted[: self.config["population"]["max_replicas"]]
+        return wanted[: self.config.population.max_replicas]
 
     def _next_groups(self) -> Sequence[Sequence[Replica]]:
         """The groups of the next population that was asked for; empty after the last."""
@@ -163,7 +162,7 @@ class Attempt:
             if self._unfinished is not None:
                 self._go_on(population)
             _train_and_test(population, config, writer)
-        keep_best = config["outputs"]["weights"] != "none"
+        keep_best = config.outputs.weights != "none"
         for index, replica in enumerate(population.engine.replicas):
             self.results[replica] = _result(population, index, replica, keep_best=keep_best)
         self.populations.append(_names(population))
@@ -195,8 +194,8 @@ def _names(population: Population) -> list[list[str]]:
 
 def _train_and_test(population: Population, config: Config, writer: CellWriter | None) -> None:
     """Trains the epochs that are left, and evaluates."""
-    curves = config["outputs"]["tensorboard"] == "replicas"
-    epochs = config["trainer"]["max_epochs"] - population.epochs_done
+    curves = config.outputs.tensorboard == "replicas"
+    epochs = config.trainer.max_epochs - population.epochs_done
     callbacks = [EpochCurves(writer, replicas=curves)] if writer else []
     for earlier in range(1, population.epochs_done + 1):
         for each in callbacks:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from study.config.configuration import RECIPE, Config, hashed, level_versions, signature
+from study.config.configuration import RECIPE, Config, hashed, level_versions
 from study.data import Data, prepare
 from study.launch.attempt import Attempt, needs_weights
 from study.locks import Lost
@@ -32,9 +32,9 @@ OTHERWISE = "the cell starts over"
 
 def data_of(config: Config) -> Data:
     """The cell's data on its device, in its precision."""
-    dtype = DTYPES[config["trainer"]["precision"]]
-    device = device_of(config["trainer"]["accelerator"])
-    return prepare(config["data"], dtype=dtype, device=device)
+    dtype = DTYPES[config.trainer.precision]
+    device = device_of(config.trainer.accelerator)
+    return prepare(config.data, dtype=dtype, device=device)
 
 
 def train_cell(
@@ -69,10 +69,10 @@ def train_cell(
         labels=data.test.labels.cpu().numpy(),
         input_shape=data.input_shape,
         normalization={name: value.cpu() for name, value in data.normalize.state_dict().items()},
-        keep_weights=config["outputs"]["weights"],
+        keep_weights=config.outputs.weights,
         header={
-            "signature": signature(config, data.fingerprint),
-            "family": signature(config, data.fingerprint, without_seeds=True),
+            "signature": config.signature(data.fingerprint),
+            "family": config.signature(data.fingerprint, without_seeds=True),
             "factors": dict(factors),
             **task_record(config, data),
             "wall_seconds": round(seconds, 3),
@@ -93,12 +93,12 @@ def _attempt(
 
     `UnfitCheckpoint` where it is of another version of the code.
     """
-    identity = signature(config, data.fingerprint)
-    seconds = config["trainer"].get("checkpoint_seconds")
+    identity = config.signature(data.fingerprint)
+    seconds = config.trainer.checkpoint_seconds
     checkpoints = Checkpoints(directory, identity, seconds)
     checkpoint = read_checkpoint(checkpoints.path, identity, OTHERWISE)
     clear_unfinished(directory, (CHECKPOINT,) if checkpoint else ())
-    family = signature(config, data.fingerprint, without_seeds=True)
+    family = config.signature(data.fingerprint, without_seeds=True)
     needed = needs_weights(config)
     attempt = Attempt(
         config,
@@ -106,7 +106,7 @@ def _attempt(
         StartingWeights(config, data, directory.parent, tick, watched_run),
         copied=[]
         if checkpoint
-        else finished_replicas(directory.parent, family, config["seeds"], with_weights=needed),
+        else finished_replicas(directory.parent, family, config.seeds, with_weights=needed),
         checkpoints=checkpoints,
         made=_made(config, threads),
         tick=tick,
@@ -114,7 +114,7 @@ def _attempt(
     )
     if checkpoint is not None:
         attempt.take_up(checkpoint)
-    write_config(directory, config)
+    write_config(directory, config.mapping)
     return attempt
 
 
@@ -125,7 +125,7 @@ def _train(
 
     What an earlier attempt drew is drawn again.
     """
-    if attempt.config["outputs"]["tensorboard"] == "none":
+    if attempt.config.outputs.tensorboard == "none":
         return attempt.finish(), attempt.seconds
     drawn: set[str] = set()
     if attempt.is_whole:
@@ -142,7 +142,7 @@ def _train(
 
 def _made(config: Config, threads: int) -> dict[str, Any]:
     """Where training takes place, as far as it can change last bits."""
-    device = device_of(config["trainer"]["accelerator"])
+    device = device_of(config.trainer.accelerator)
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     code = code_and_machine()
     return {
@@ -158,7 +158,7 @@ def _made(config: Config, threads: int) -> dict[str, Any]:
 
 def _provenance(attempt: Attempt) -> dict[str, Any]:
     made = {name: attempt.made[name] for name in ("device", "gpu", "threads")}
-    versions = level_versions(hashed(attempt.config))
+    versions = level_versions(hashed(attempt.config.mapping))
     return code_and_machine() | {
         "recipe": RECIPE,
         **({"levels": versions} if versions else {}),

@@ -11,7 +11,6 @@ from study.config.configuration import (
     directory_name,
     flatten,
     named_levels,
-    signature,
     with_fingerprint,
 )
 from study.config.labels import cell_words
@@ -62,7 +61,7 @@ class LaunchCell:
     @property
     def replica_epochs(self) -> int:
         """Epochs of all replicas, and of their pretraining: the unit of the progress bar."""
-        seeds = len(self.config["seeds"])
+        seeds = len(self.config.seeds)
         return num_replicas(self.config) * self.epochs + seeds * self.pretraining_epochs
 
 
@@ -84,19 +83,18 @@ def identify(cells: Sequence[PlannedCell]) -> list[LaunchCell]:
 
 
 def _identified(cell: PlannedCell, words: str) -> LaunchCell:
-    config, data = cell.config, cell.config["data"]
-    for key, name in (("data.name", data["name"]), *named_levels(dict(flatten(config)))):
+    config, data = cell.config, cell.config.data
+    for key, name in (("data.name", data.name), *named_levels(dict(flatten(config.mapping)))):
         check_unchanged(key, name)
-    device = device_of(config["trainer"]["accelerator"])
-    check_precision(config["trainer"]["precision"], device)
+    device = device_of(config.trainer.accelerator)
+    check_precision(config.trainer.precision, device)
     shape, num_classes, sizes, fingerprint = _checked_data(
-        *(data[name] for name in ("name", "root", "val_size", "train_size")),
-        *(data[name] for name in ("test_size", "split_seed")),
-        data.get("cache"),
+        *(data.name, data.root, data.val_size, data.train_size),
+        *(data.test_size, data.split_seed, data.cache),
     )
-    if data["crop"] > min(shape[1:]):
+    if data.crop > min(shape[1:]):
         side = min(shape[1:])
-        raise InputError(f"data.crop={data['crop']} is above the side of the images, {side} pixels")
+        raise InputError(f"data.crop={data.crop} is above the side of the images, {side} pixels")
     num_whole, num_train, num_val = sizes
     check_memory(config, device, shape, num_classes)
     check_probing_memory(config, device, shape, num_classes)
@@ -107,14 +105,14 @@ def _identified(cell: PlannedCell, words: str) -> LaunchCell:
         reason = str(error).split("\n")[0]
         raise InputError(f"the network cannot be built: {reason}") from None
     check_pretraining_memory(config, device, shape, num_classes, num_whole + 2 * num_val)
-    digest = signature(config, fingerprint)
-    factors = with_fingerprint(cell.factors, config, fingerprint)
-    family = signature(config, fingerprint, without_seeds=True)
-    name, seeds = directory_name(cell.choices, digest), tuple(config["seeds"])
+    digest = config.signature(fingerprint)
+    factors = with_fingerprint(cell.factors, config.mapping, fingerprint)
+    family = config.signature(fingerprint, without_seeds=True)
+    name, seeds = directory_name(cell.choices, digest), tuple(config.seeds)
     entry = LedgerCell(name, digest, factors, family=family, seeds=seeds)
     epochs = epochs_of(config, network, num_train=num_train, num_whole=num_whole)
-    batch = min(config["batch_size"], num_train)
-    check_steps(config["probes"], last=num_train // batch * epochs[0])
+    batch = min(config.batch_size, num_train)
+    check_steps(config.probes, last=num_train // batch * epochs[0])
     return LaunchCell(cell, entry, words, *epochs, _starting_weights(config, fingerprint))
 
 
@@ -122,15 +120,15 @@ def _starting_weights(config: Config, fingerprint: str) -> tuple[Path, ...]:
     if not is_pretrained(config):
         return ()
     digest = pretraining_signature(config, fingerprint)
-    directory = cache_directory(Path(), config["pretraining"]["name"], digest)
-    return tuple(weights_path(directory, seed) for seed in config["seeds"])
+    directory = cache_directory(Path(), config.pretraining.name, digest)
+    return tuple(weights_path(directory, seed) for seed in config.seeds)
 
 
 def _without_measuring(config: Config) -> Config:
     """The configuration with an initialization that looks at no data in place of one that does."""
-    if not needs_sample(config["init"]):
+    if not needs_sample(config.init.level):
         return config
-    return config | {"init": config["init"] | {"name": "orthogonal"}}
+    return config.changed({"init.name": "orthogonal"})
 
 
 @functools.lru_cache(maxsize=64)
@@ -180,7 +178,7 @@ def run(
     progress = progress or SweepProgress(len(cells), sum(cell.replica_epochs for cell in cells))
 
     def train(cell: LaunchCell, directory: Path, tick: Tick) -> dict[str, Any]:
-        own = cell.config["trainer"]["threads"] or threads
+        own = cell.config.trainer.threads or threads
         return train_cell(
             cell.config, directory, factors=cell.entry.factors, threads=own, tick=tick
         )

@@ -82,17 +82,16 @@ def _left_to_train(study: Path, cell: LaunchCell) -> list[Replica]:
     found: list[ReplicaResult] = []
     if study.is_dir():
         family, keeps = str(cell.entry.family), needs_weights(config)
-        found = finished_replicas(study, family, config["seeds"], with_weights=keeps)
-    every = config["outputs"]["weights"] == "all"
+        found = finished_replicas(study, family, config.seeds, with_weights=keeps)
+    every = config.outputs.weights == "all"
     copied = {(each.seed, each.lr) for each in found if not (every and each.lacks_weights)}
     return [each for each in replicas_of(config) if (each.seed, each.lr) not in copied]
 
 
 def _population(cell: LaunchCell) -> str:
     """What the time of an update depends on; neither epochs nor how weights are drawn."""
-    config = cell.config
-    trainer = {key: value for key, value in config["trainer"].items() if key != "max_epochs"}
-    return json.dumps([(config | {"trainer": trainer})[key] for key in DEPENDS_ON])
+    same_length = cell.config.changed({"trainer.max_epochs": 0}).mapping
+    return json.dumps([same_length[key] for key in DEPENDS_ON])
 
 
 def update_seconds(cell: LaunchCell, threads: int) -> float:
@@ -104,7 +103,7 @@ def update_seconds(cell: LaunchCell, threads: int) -> float:
     data = data_of(cell.config)
     device = data.train.inputs.device
     before = torch.get_num_threads()
-    torch.set_num_threads(cell.config["trainer"]["threads"] or threads)
+    torch.set_num_threads(cell.config.trainer.threads or threads)
     try:
         with _precision(cell, device):
             engine = _side_by_side(cell, data, device)
@@ -130,7 +129,7 @@ def _side_by_side(cell: LaunchCell, data: Data, device: torch.device) -> Engine:
 
 def _precision(cell: LaunchCell, device: torch.device) -> AbstractContextManager[object]:
     """What Lightning's precision plugin surrounds a training step with."""
-    if cell.config["trainer"]["precision"] == "bf16-mixed":
+    if cell.config.trainer.precision == "bf16-mixed":
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
 
@@ -173,7 +172,7 @@ def _pretrainings(
     seeds: dict[Path, set[int]] = {}
     for cell, replicas in needed:
         trained = {replica.seed for replica in replicas}
-        for seed, path in zip(cell.config["seeds"], cell.pretraining, strict=False):
+        for seed, path in zip(cell.config.seeds, cell.pretraining, strict=False):
             if seed in trained and not (study / path).exists():
                 cells[path.parent] = cell
                 seeds.setdefault(path.parent, set()).add(seed)
@@ -189,11 +188,11 @@ def _pretraining_updates(cell: LaunchCell) -> float:
 
 def _disk(cell: LaunchCell) -> float:
     """Bytes of weights, predictions, curves and events."""
-    num_seeds, num_rates = len(cell.config["seeds"]), len(cell.config["optimizer"]["lr"])
+    num_seeds, num_rates = len(cell.config.seeds), len(cell.config.optimizer.lr)
     best_and_last = 2 * num_seeds
     kept = {"none": 0, "chosen": best_and_last, "all": best_and_last * num_rates}
     curves = 120 * num_seeds * num_rates * (cell.epochs + 1)
     data = data_of(cell.config)
     size = network_bytes(cell.config, data.input_shape, data.num_classes)
-    weights = kept[cell.config["outputs"]["weights"]] * size
+    weights = kept[cell.config.outputs.weights] * size
     return weights + curves + 5_000 * num_seeds + 60_000

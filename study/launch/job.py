@@ -137,7 +137,7 @@ def _train(plain: dict[str, Any], ledger: Ledger, entry: LedgerCell, words: str)
     """Trains the cell of a configuration, if that is the one which the launch expects."""
     planned = planned_cell(composed(plain, dict(HydraConfig.get().runtime.choices)), ())
     progress = SweepProgress(1, 0, alone=True)
-    with own_gpu(planned.config["trainer"]["accelerator"], progress.say):
+    with own_gpu(planned.config.trainer.accelerator, progress.say):
         (cell,) = identify([planned])
         if cell.entry.signature != entry.signature:
             raise InputError(

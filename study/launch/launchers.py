@@ -39,7 +39,7 @@ def run_on_launcher(
     if not cells:
         return Outcome([])
     print("a launcher tries every cell: sweep.max_failures is not applied", flush=True)
-    threads = cells[0].config["trainer"]["threads"] or read_ledger(study).threads or 1
+    threads = cells[0].config.trainer.threads or read_ledger(study).threads or 1
     launcher, config = _launcher(study, hydra_overrides, threads, cells[0])
     jobs = _slurm_jobs(config)
     try:
@@ -73,7 +73,7 @@ def _launcher(
     overrides = [*common, f"trainer.threads={threads}", *hydra_overrides]
     try:
         config = loader.load_configuration("config", overrides, RunMode.MULTIRUN)
-        _limit_joblib(config.hydra.launcher, threads, cell.config["trainer"]["accelerator"])
+        _limit_joblib(config.hydra.launcher, threads, cell.config.trainer.accelerator)
         context = HydraContext(config_loader=loader, callbacks=Callbacks(config=config))
         job = Job(Path.cwd(), study)
         launcher = Plugins.instance().instantiate_launcher(

@@ -2,11 +2,11 @@
 
 import math
 import os
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import torch
 
+from study.config.configuration import Config
 from study.config.labels import counted
 from study.data import Data
 from study.errors import InputError
@@ -31,44 +31,42 @@ PROBING_COPIES = 8
 """Of each layer's outputs, while probes are taken: with what comes after them, and gradients."""
 
 
-def num_replicas(config: Mapping[str, Any]) -> int:
+def num_replicas(config: Config) -> int:
     """The replicas of a cell: its seeds times its learning rates."""
-    return len(config["seeds"]) * len(config["optimizer"]["lr"])
+    return len(config.seeds) * len(config.optimizer.lr)
 
 
-def at_once(config: Mapping[str, Any]) -> int:
+def at_once(config: Config) -> int:
     """The replicas that are in training at once."""
-    return min(num_replicas(config), config["population"]["max_replicas"] or num_replicas(config))
+    return min(num_replicas(config), config.population.max_replicas or num_replicas(config))
 
 
-def _copies(config: Mapping[str, Any], together: int, replicas: int, device: str) -> int:
+def _copies(config: Config, together: int, replicas: int, device: str) -> int:
     """Networks in a device's memory when the last of `replicas` end, which train `together`.
 
     The weights of all of them are then on the CPU.
     """
     if device == "cuda":
         return TRAINING_COPIES * together
-    kept = 1 if config["outputs"]["weights"] == "none" else KEPT_COPIES
+    kept = 1 if config.outputs.weights == "none" else KEPT_COPIES
     return (TRAINING_COPIES + 1) * together + kept * (replicas - together)
 
 
-def network_bytes(
-    config: Mapping[str, Any], input_shape: tuple[int, int, int], num_classes: int
-) -> int:
+def network_bytes(config: Config, input_shape: tuple[int, int, int], num_classes: int) -> int:
     """Bytes of one network's parameters and buffers; none of them is allocated."""
     with torch.device("meta"):
-        network = build_network(config, input_shape, num_classes)
-    width = DTYPES[config["trainer"]["precision"]].itemsize
+        network = build_network(config.network, input_shape, num_classes)
+    width = DTYPES[config.trainer.precision].itemsize
     return width * sum(value.numel() for value in network.state_dict().values())
 
 
-def seeds_at_once(config: Mapping[str, Any]) -> int:
+def seeds_at_once(config: Config) -> int:
     """The seeds whose replicas are in training at once, and which are pretrained together."""
-    return min(len(config["seeds"]), math.ceil(at_once(config) / len(config["optimizer"]["lr"])))
+    return min(len(config.seeds), math.ceil(at_once(config) / len(config.optimizer.lr)))
 
 
 def pretraining_bytes(
-    config: Mapping[str, Any],
+    config: Config,
     input_shape: tuple[int, int, int],
     num_classes: int,
     num_examples: int,
@@ -80,48 +78,48 @@ def pretraining_bytes(
     if not is_pretrained(config):
         return 0
     with torch.device("meta"):
-        network = build_network(config, input_shape, num_classes).eval()
+        network = build_network(config.network, input_shape, num_classes).eval()
         fed, largest = torch.empty(1, *input_shape), 0
         for block in blocks_to_pretrain(config, network)[:-1]:
             fed = block(fed)
             largest = max(largest, fed.numel())
-    width = DTYPES[config["trainer"]["precision"]].itemsize
+    width = DTYPES[config.trainer.precision].itemsize
     return width * largest * num_examples * (seeds_at_once(config) + 1)
 
 
 def probing_bytes(
-    config: Mapping[str, Any],
+    config: Config,
     device: torch.device,
     input_shape: tuple[int, int, int],
     num_classes: int,
 ) -> int:
     """Bytes of what passes through the layers of all replicas that are probed at once."""
-    if config["probes"]["name"] == "none":
+    if config.probes.name == "none":
         return 0
     numbers: list[int] = []
     with torch.device("meta"):
-        network = build_network(config, input_shape, num_classes).eval()
-    alone = why_alone([network], config["optimizer"])
+        network = build_network(config.network, input_shape, num_classes).eval()
+    alone = why_alone([network], config.optimizer.name)
     with torch.device("meta"):
         for block in network.hidden_blocks():
             block.layer.register_forward_hook(lambda _, __, out: numbers.append(out.numel()))
         network(torch.empty(1, *input_shape))
-    threads = config["trainer"]["threads"] or torch.get_num_threads()
+    threads = config.trainer.threads or torch.get_num_threads()
     side_by_side = workers(device, threads)
     groups = pack(
         replicas_of(config)[: at_once(config)],
         network,
         device,
-        engine=config["population"]["engine"],
+        engine=config.population.engine,
         num_workers=side_by_side,
         alone=alone,
     )
     together = sum(sorted(map(len, groups))[-side_by_side:])
-    width = DTYPES[config["trainer"]["precision"]].itemsize
-    return PROBING_COPIES * width * sum(numbers) * config["probes"]["num_examples"] * together
+    width = DTYPES[config.trainer.precision].itemsize
+    return PROBING_COPIES * width * sum(numbers) * config.probes.num_examples * together
 
 
-def cell_bytes(config: Mapping[str, Any], data: Data) -> float:
+def cell_bytes(config: Config, data: Data) -> float:
     """Bytes of a cell: program, data, and the larger of its training and its pretraining."""
     whole = training_data(config, data) if is_pretrained(config) else data
     splits = {id(split): split for split in (data.train, data.val, data.test, whole.train)}
@@ -146,7 +144,7 @@ def machine_bytes(device: torch.device) -> int | None:
 
 
 def check_memory(
-    config: Mapping[str, Any],
+    config: Config,
     device: torch.device,
     input_shape: tuple[int, int, int],
     num_classes: int,
@@ -183,14 +181,14 @@ def check_memory(
 
 
 def check_pretraining_memory(
-    config: Mapping[str, Any],
+    config: Config,
     device: torch.device,
     input_shape: tuple[int, int, int],
     num_classes: int,
     num_examples: int,
 ) -> None:
     """Raises `InputError` where what the layers are fed for `num_examples` does not fit."""
-    seeds, rates = seeds_at_once(config), len(config["optimizer"]["lr"])
+    seeds, rates = seeds_at_once(config), len(config.optimizer.lr)
 
     def advice(share: float) -> str:
         fit = int((seeds + 1) * share) - 1
@@ -203,7 +201,7 @@ def check_pretraining_memory(
 
 
 def check_probing_memory(
-    config: Mapping[str, Any],
+    config: Config,
     device: torch.device,
     input_shape: tuple[int, int, int],
     num_classes: int,
@@ -211,12 +209,12 @@ def check_probing_memory(
     """Raises `InputError` where what is probed at once does not fit."""
 
     def advice(share: float) -> str:
-        fit = int(config["probes"]["num_examples"] * share)
+        fit = int(config.probes.num_examples * share)
         return f"set probes.num_examples={fit}" if fit > 1 else "set probes=none"
 
     needed = probing_bytes(config, device, input_shape, num_classes)
     if needed:
-        what = f"probing all replicas at once on {config['probes']['num_examples']} images"
+        what = f"probing all replicas at once on {config.probes.num_examples} images"
         _check_fits(what, needed, device, advice)
 
 

@@ -51,17 +51,17 @@ def prepared(planned: Plan) -> Launch:
     launch names is another experiment's.
     """
     cells, experiment = identify(planned.cells), planned.experiment
-    named = Path(planned.base.config["outputs_dir"]) / planned.base.config["study"]
+    named = Path(planned.base.config.outputs_dir) / planned.base.config.study
     if experiment is None:
         return Launch(planned, cells, named, of_claims=planned.cells)
     of_file = _of_file(planned, experiment)
     # A file of a study of images in a folder may leave it to the launch which.
-    by_folder = all(cell.config["data"]["root"] for cell in of_file)
+    by_folder = all(cell.config.data.root for cell in of_file)
     asked, own = _trained(planned.cells, by_folder), _trained(of_file, by_folder)
     if asked <= own or "study" in planned.given:
         _check_experiment(named, experiment)
-        seeds = {"seeds": planned.base.config["seeds"]}
-        whole = [replace(cell, config=cell.config | seeds) for cell in of_file]
+        seeds = {"seeds": planned.base.config.seeds}
+        whole = [replace(cell, config=cell.config.changed(seeds)) for cell in of_file]
         return Launch(
             planned,
             cells,
@@ -108,10 +108,10 @@ def _trained(cells: Sequence[PlannedCell], by_folder: bool) -> set[str]:
     """What each cell trains, seeds apart: on equal data, cells of one family have it in common."""
     found = set()
     for cell in cells:
-        keys, data = hashed(cell.config), cell.config["data"]
+        keys, data = hashed(cell.config.mapping), cell.config.data
         keys.pop("seeds")
-        if by_folder and data["name"] == "image_folder":
-            keys["data.root"] = data["root"]
+        if by_folder and data.name == "image_folder":
+            keys["data.root"] = data.root
         found.add(json.dumps(keys, sort_keys=True))
     return found
 

@@ -95,7 +95,7 @@ class SweepProgress:
         """
         provenance = record["provenance"]
         if provenance["packing"] and (not self.alone or provenance.get("alone")):
-            self._say_once(packing_words(cell.config["population"]["engine"], provenance))
+            self._say_once(packing_words(cell.config.population.engine, provenance))
         number = "" if self.alone else f"[{self.started}/{self.num_cells}] "
         self.say(
             f"{number}{cell.words}: {error_words(record)} at lr {record['chosen_lr']:g}, "

@@ -126,7 +126,7 @@ class Sharing:
     def _keep_error(self, cell: "LaunchCell", directory: Path) -> None:
         """Writes error.txt; that it cannot be is said beside the first error, and stops nothing."""
         try:
-            write_error(directory, cell.config, traceback.format_exc())
+            write_error(directory, cell.config.mapping, traceback.format_exc())
         except OSError as error:
             self.progress.say(f"{directory / 'error.txt'} cannot be written: {error.strerror}")
 

@@ -64,8 +64,8 @@ def main(arguments: Sequence[str]) -> int:
             from study.launch.place import prepared
         launch = prepared(planned)
         config = launch.planned.base.config
-        parse_tables(config["report"])
-        for line in check_claims(config["claims"], launch.of_claims, launch.planned.base.axes):
+        parse_tables(config.report)
+        for line in check_claims(config.claims, launch.of_claims, launch.planned.base.axes):
             print(f"warning: {line}", file=sys.stderr)
         cells, study = launch.cells, launch.study
         statuses = [_checked_status(study, cell) for cell in cells]
@@ -94,7 +94,7 @@ def _parser() -> Parser:
 
 def _threads(launch: Launch) -> int:
     """The study's thread count: that of its first launch, as a new one would set it."""
-    asked: int | None = launch.planned.base.config["trainer"]["threads"]
+    asked: int | None = launch.planned.base.config.trainer.threads
     if (old := _ledger(launch.study)) is not None:
         return old.threads or available_threads()
     return asked or available_threads()
@@ -158,7 +158,7 @@ def _recorded(launch: Launch) -> int:
         threads=_threads(launch),
         cells=[cell.entry for cell in launch.cells],
         experiment=experiment,
-        claims=planned.base.config["claims"],
+        claims=planned.base.config.claims,
         replaces=launch.replaces,
         accepts=launch.accepts,
     )
@@ -198,7 +198,7 @@ def _run(launch: Launch, todo: list[LaunchCell], threads: int) -> Outcome:
         return run_on_launcher(launch.study, todo, planned.hydra_overrides)
     from study.launch.cells import run
 
-    limit = planned.base.config["sweep"]["max_failures"]
+    limit = planned.base.config.sweep.max_failures
     return run(launch.study, todo, threads=threads, max_failures=limit)
 
 

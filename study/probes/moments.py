@@ -1,11 +1,11 @@
 """When probes are taken: at initialization, after given updates, at the ends of epochs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
+from study.config.groups import NUM_EXAMPLES, ProbesGroup
 from study.data import Split
 from study.errors import InputError
 
@@ -24,33 +24,30 @@ class Moment:
     sampled: bool
 
 
-def moments_of(
-    probes: Mapping[str, Any], *, updates_per_epoch: int, num_epochs: int
-) -> list[Moment]:
+def moments_of(probes: ProbesGroup, *, updates_per_epoch: int, num_epochs: int) -> list[Moment]:
     """The moments that the group `probes` of a configuration asks for, in order; none for `none`.
 
     A step beyond the end of training is left out.
     """
-    if probes["name"] == "none":
+    if probes.name == "none":
         return []
     last = updates_per_epoch * num_epochs
-    ends = range(1, num_epochs + 1) if probes["epochs"] == "all" else (num_epochs,)
-    wanted = {0, *_steps(probes["steps"], last), *(updates_per_epoch * epoch for epoch in ends)}
+    ends = range(1, num_epochs + 1) if probes.epochs == "all" else (num_epochs,)
+    wanted = {0, *_steps(probes.steps, last), *(updates_per_epoch * epoch for epoch in ends)}
     steps = sorted(step for step in wanted if step <= last)
     sampled = {steps[place] for place in (0, len(steps) // 2, -1)}
-    always = probes["thorough"] == "always"
+    always = probes.thorough == "always"
     return [
         Moment(step, step // updates_per_epoch, always or step in (0, last), step in sampled)
         for step in steps
     ]
 
 
-def check_steps(probes: Mapping[str, Any], *, last: int) -> None:
+def check_steps(probes: ProbesGroup, *, last: int) -> None:
     """Raises `InputError` for a step that training does not reach."""
-    steps = probes.get("steps", 0)
-    if isinstance(steps, list) and steps[-1] > last:
+    if not isinstance(probes.steps, int) and probes.steps[-1] > last:
         raise InputError(
-            f"probes.steps={steps[-1]} is beyond the end of training: it has {last} updates"
+            f"probes.steps={probes.steps[-1]} is beyond the end of training: it has {last} updates"
         )
 
 
@@ -62,9 +59,6 @@ def _steps(steps: int | Sequence[int], last: int) -> Sequence[int]:
 
 
 # The probe batch: the images on which every probe of a cell is taken.
-
-
-NUM_EXAMPLES = 1024
 
 
 def probe_batch(split: Split, num: int = NUM_EXAMPLES) -> Split:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from study.config.configuration import Config
 from study.data import Data, Split
 from study.networks import Block, Network
 from study.probes.capture import (
@@ -251,18 +252,18 @@ class Recorder:
 
 
 def recorder_of(
-    config: Mapping[str, Any], data: Data, settings: Settings, starts: Mapping[int, Network]
+    config: Config, data: Data, settings: Settings, starts: Mapping[int, Network]
 ) -> Recorder | None:
     """What takes the probes that a configuration asks for; `starts` are the seeds' networks."""
     num_examples = len(data.train)
     moments = moments_of(
-        config["probes"],
+        config.probes,
         updates_per_epoch=num_examples // settings.batch_of(num_examples),
-        num_epochs=config["trainer"]["max_epochs"],
+        num_epochs=config.trainer.max_epochs,
     )
     if not moments:
         return None
-    batch = probe_batch(data.val, config["probes"]["num_examples"])
+    batch = probe_batch(data.val, config.probes.num_examples)
     return Recorder(moments, batch, settings.task, starts)
 
 

@@ -2,7 +2,7 @@
 
 import functools
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from study.config.configuration import RECONSTRUCTION, task_of
+from study.config.configuration import RECONSTRUCTION, Config, task_of
 from study.data import Data, Normalize
 from study.networks import build_network
 from study.outputs.cell import first_filters
@@ -402,7 +402,7 @@ ABOUT_RECONSTRUCTIONS = (
 
 
 def write_images(
-    writer: CellWriter, chosen: Sequence[ReplicaResult], config: Mapping[str, Any], data: Data
+    writer: CellWriter, chosen: Sequence[ReplicaResult], config: Config, data: Data
 ) -> None:
     """Those that there is something to draw from: weights and predictions may not be kept."""
     filters = first_filters(chosen, data.input_shape)
@@ -448,18 +448,18 @@ def _write_predictions(writer: CellWriter, kept: Sequence[ReplicaResult], data: 
 
 
 def _write_reconstructions(
-    writer: CellWriter, chosen: Sequence[ReplicaResult], config: Mapping[str, Any], data: Data
+    writer: CellWriter, chosen: Sequence[ReplicaResult], config: Config, data: Data
 ) -> None:
     """Test images above their reconstructions, of the first replica with weights."""
     state = next((result.weights for result in chosen if result.weights), None)
     if state is None:
         return
-    network = build_network(config, data.input_shape, len(state["output.weight"])).eval()
+    network = build_network(config.network, data.input_shape, len(state["output.weight"])).eval()
     network.load_state_dict(state)
     network.to(state["output.weight"].dtype)
     inputs = data.test.inputs[:NUM_RECONSTRUCTIONS].cpu().to(state["output.weight"].dtype)
     with torch.no_grad():
-        shown = RECONSTRUCTION_LOSSES[config["loss"]].shown(network(inputs))
+        shown = RECONSTRUCTION_LOSSES[config.loss].shown(network(inputs))
     page = beside(inputs, shown.view(inputs.shape))
     picture = scaled(as_image(page.numpy()), 2 * max(page.shape[1:]))
     file = encoded(picture, photographs=picture.mode == "RGB")

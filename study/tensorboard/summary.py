@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from study.config.configuration import notable
+from study.config.configuration import Config, notable
 from study.config.labels import level_words
 from study.console import sentence_table
 from study.data import Data
@@ -39,7 +39,7 @@ def write_summary(
     writer: CellWriter,
     results: Sequence[ReplicaResult],
     *,
-    config: Mapping[str, Any],
+    config: Config,
     factors: Mapping[str, Any],
     data: Data,
 ) -> None:
@@ -79,14 +79,14 @@ def final(chosen: Sequence[ReplicaResult]) -> dict[str, float]:
 
 
 def texts(
-    config: Mapping[str, Any],
+    config: Config,
     factors: Mapping[str, Any],
     chosen: Mapping[str, Any],
     metrics: Mapping[str, float],
 ) -> dict[str, str]:
     """The configuration as YAML, and a table of factors, of what was `chosen`, of final numbers."""
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    whole = yaml.dump(dict(config), Dumper=dumper, sort_keys=False, allow_unicode=True)
+    whole = yaml.dump(dict(config.mapping), Dumper=dumper, sort_keys=False, allow_unicode=True)
     shown = [(name, level_words(name, level)) for name, level in notable(factors).items()]
     rows = [(name, str(level)) for name, level in (*shown, *chosen.items())]
     rows += [(tag.rpartition("/")[2], f"{value:.4g}") for tag, value in metrics.items()]

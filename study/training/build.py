@@ -4,11 +4,11 @@ import copy
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import nn
 
+from study.config.configuration import Config
 from study.data import Data
 from study.errors import InputError
 from study.networks import Network, build_network, initialize, needs_sample
@@ -66,19 +66,16 @@ def pack(
     return [ordered[first:last] for first, last in pairwise(bounds)]
 
 
-def why_alone(networks: Iterable[nn.Module], optimizer: Mapping[str, Any]) -> str | None:
+def why_alone(networks: Iterable[nn.Module], optimizer: str) -> str | None:
     """What keeps replicas of these networks from being stacked, in words; `None` if nothing does.
 
-    `networks` are of one form, one a seed, as they start; `optimizer` has the keys of its level.
+    `networks` are of one form, one a seed, as they start; `optimizer` is its level's name.
     """
     networks = list(networks)
     if form := unstackable(networks[0]):
         return form
-    if not is_elementwise(optimizer["name"]):
-        return (
-            f"optimizer={optimizer['name']} is not declared elementwise "
-            "(study/training/optimizers.py)"
-        )
+    if not is_elementwise(optimizer):
+        return f"optimizer={optimizer} is not declared elementwise (study/training/optimizers.py)"
     if any(Symmetry.of(network) for network in networks):
         return "units start equal, and a stack could tell them apart by rounding"
     return None
@@ -122,17 +119,17 @@ DTYPES = {
 }
 """The type of parameters and inputs for each `trainer.precision`."""
 SAMPLE_SIZE = 1024
-MakeRecorder = Callable[[Mapping[str, Any], Data, Settings, Mapping[int, Network]], Recorder | None]
+MakeRecorder = Callable[[Config, Data, Settings, Mapping[int, Network]], Recorder | None]
 """What takes the probes of a configuration and its data; the last are the seeds' networks."""
 
 
-def replicas_of(config: Mapping[str, Any]) -> list[Replica]:
+def replicas_of(config: Config) -> list[Replica]:
     """Every replica of a cell: its seeds at its learning rates, seed by seed."""
-    return [Replica(seed, lr) for seed in config["seeds"] for lr in config["optimizer"]["lr"]]
+    return [Replica(seed, lr) for seed in config.seeds for lr in config.optimizer.lr]
 
 
 def build_population(
-    config: Mapping[str, Any],
+    config: Config,
     data: Data,
     replicas: Sequence[Replica],
     starts: Mapping[int, State] | None = None,
@@ -152,7 +149,7 @@ def build_population(
     first = {seed: _first_network(config, data, seed, starts.get(seed)) for seed in seeds}
     device = data.train.inputs.device
     num_workers = workers(device, torch.get_num_threads())
-    engine, alone = config["population"]["engine"], why_alone(first.values(), config["optimizer"])
+    engine, alone = config.population.engine, why_alone(first.values(), config.optimizer.name)
     if alone or not groups:
         check_engine(engine, alone)
         groups = pack(
@@ -176,45 +173,41 @@ def _group(first: Mapping[int, Network], replicas: Sequence[Replica], settings: 
     return Stack([first[replica.seed] for replica in replicas], replicas, settings)
 
 
-def _first_network(
-    config: Mapping[str, Any], data: Data, seed: int, start: State | None
-) -> Network:
+def _first_network(config: Config, data: Data, seed: int, start: State | None) -> Network:
     """The plain network of `seed` in the state `start`, or initialized."""
-    dtype = DTYPES[config["trainer"]["precision"]]
+    dtype = DTYPES[config.trainer.precision]
     if start is None:
         return initial_network(config, data, seed).to(dtype)
-    network = build_network(config, data.input_shape, data.num_classes).to(dtype)
+    network = build_network(config.network, data.input_shape, data.num_classes).to(dtype)
     network.load_state_dict(start)
     return network
 
 
-def initial_network(config: Mapping[str, Any], data: Data, seed: int) -> Network:
+def initial_network(config: Config, data: Data, seed: int) -> Network:
     """The plain network that every replica of `seed` starts from."""
-    network = build_network(config, data.input_shape, data.num_classes)
-    generator = Streams(config["streams"]).generator(seed, "initialization")
+    network = build_network(config.network, data.input_shape, data.num_classes)
+    generator = Streams(config.streams).generator(seed, "initialization")
     sample = None
-    if needs_sample(config["init"]):
+    if needs_sample(config.init.level):
         order = torch.randperm(len(data.train.labels), generator=generator)[:SAMPLE_SIZE]
         sample = data.train.inputs[order.to(data.train.inputs.device)].float().cpu()
-    initialize(network, config["init"], config["activation"], generator, sample)
+    initialize(network, config.init.level, config.activation.level, generator, sample)
     return network
 
 
-def check_network(
-    config: Mapping[str, Any], input_shape: tuple[int, int, int], num_classes: int
-) -> Network:
+def check_network(config: Config, input_shape: tuple[int, int, int], num_classes: int) -> Network:
     """Builds and initializes a network on made-up inputs; raises `InputError` where that fails.
 
     And where the configuration asks for a task that its inputs cannot have, or for stacks of what
     cannot be stacked.
     """
     Settings.of(config)
-    network = build_network(config, input_shape, num_classes)
+    network = build_network(config.network, input_shape, num_classes)
     generator = torch.Generator().manual_seed(0)
     sample = None
-    if needs_sample(config["init"]):
+    if needs_sample(config.init.level):
         sample = torch.empty(64, *input_shape).normal_(generator=generator)
-    initialize(network, config["init"], config["activation"], generator, sample)
-    if (engine := config["population"]["engine"]) == "stacked":
-        check_engine(engine, why_alone([network], config["optimizer"]))
+    initialize(network, config.init.level, config.activation.level, generator, sample)
+    if (engine := config.population.engine) == "stacked":
+        check_engine(engine, why_alone([network], config.optimizer.name))
     return network

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from study.config.configuration import RECONSTRUCTION
+from study.config.configuration import RECONSTRUCTION, Config
 from study.data import Data, Split, subset_indices
 from study.networks import BatchNorm, Network, build_network
 from study.outputs.results import ReplicaResult, choose_lr
-from study.outputs.series import neighbours, num_points
+from study.outputs.series import neighbours
 from study.training.alone import Alone, laid_out
 from study.training.build import DTYPES
 from study.training.group import Evaluation
@@ -35,15 +35,13 @@ class Ends:
     states: tuple[State, State]
 
 
-def pair_rows(
-    config: Mapping[str, Any], data: Data, results: Sequence[ReplicaResult]
-) -> list[dict[str, Any]]:
+def pair_rows(config: Config, data: Data, results: Sequence[ReplicaResult]) -> list[dict[str, Any]]:
     """The rows of pairs.csv at the chosen learning rate; none where no pairs are asked for.
 
     Goodfellow et al. 2015 ("Qualitatively characterizing neural network optimization problems")
     for the line. Evaluated by the plain network in float32 (float64 where it was trained in it).
     """
-    points = num_points(config)
+    points = config.pairs.points
     if not points:
         return []
     set_tf32(False)
@@ -68,13 +66,13 @@ class Line:
     their variance between two networks without it).
     """
 
-    def __init__(self, config: Mapping[str, Any], data: Data) -> None:
+    def __init__(self, config: Config, data: Data) -> None:
         self.settings, self.test = Settings.of(config), data.test
         indices = subset_indices(data.train.labels.cpu(), min(len(data.train), TRAIN_EXAMPLES))
         indices = indices.to(data.train.labels.device)
         self.train = Split(data.train.inputs[indices], data.train.labels[indices])
-        dtype = DTYPES[config["trainer"]["precision"]]
-        network = build_network(config, data.input_shape, data.num_classes)
+        dtype = DTYPES[config.trainer.precision]
+        network = build_network(config.network, data.input_shape, data.num_classes)
         self.network: Network = network.to(device=data.train.inputs.device, dtype=dtype)
         self._alone = Alone(self.network, Replica(0, 0.0), self.settings)
         self._parameters = [name for name, _ in self.network.named_parameters()]

@@ -11,6 +11,7 @@ import lightning
 import torch
 from torch import Tensor
 
+from study.config.configuration import Config
 from study.data import Data
 from study.outputs.checkpoint import fitting
 from study.training.engine import Engine
@@ -120,7 +121,7 @@ class Population(WholeEpochs):
         self,
         engine: Engine,
         data: Data,
-        config: Mapping[str, Any],
+        config: Config,
         recorder: Recorder | None = None,
         *,
         alone: str | None = None,
@@ -135,8 +136,8 @@ class Population(WholeEpochs):
         self.recorder = recorder
         self.alone = alone
         self._taken_up: list[State] = []
-        self._schedule = config["schedule"]
-        self._num_epochs = config["trainer"]["max_epochs"]
+        self._schedule = config.schedule.level
+        self._num_epochs = config.trainer.max_epochs
         self._batch = Settings.of(config).batch_of(len(data.train.labels))
         self._data = data
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from study.config.configuration import RECONSTRUCTION
+from study.config.configuration import RECONSTRUCTION, Config
 from study.training.task import Task, make_task
 
 # Random streams: each replica draws from its own, one for each purpose and epoch.
@@ -86,22 +86,22 @@ class Settings:
     compile: bool = False
 
     @classmethod
-    def of(cls, config: Mapping[str, Any]) -> "Settings":
+    def of(cls, config: Config) -> "Settings":
         """The settings that a configuration asks for; `InputError` where they do not fit."""
-        task, norm = make_task(config), config["norm"]
+        task, norm = make_task(config), config.norm
         at_once = RECONSTRUCTION_BATCH if task.name == RECONSTRUCTION else EVALUATION_BATCH
-        on_batch = norm.get("evaluation") == "batch"
+        on_batch = norm.evaluation == "batch"
         return cls(
-            batch_size=config["batch_size"],
+            batch_size=config.batch_size,
             task=task,
-            input_noise=config["input_noise"],
-            flip=config["data"]["flip"],
-            crop=config["data"]["crop"],
-            optimizer=config["optimizer"],
-            eval_batch_size=norm["eval_batch_size"] if on_batch else at_once,
+            input_noise=config.input_noise,
+            flip=config.data.flip,
+            crop=config.data.crop,
+            optimizer=config.optimizer.level,
+            eval_batch_size=norm.eval_batch_size if on_batch else at_once,
             eval_mixes=on_batch,
-            streams=Streams(config["streams"]),
-            compile=config["population"]["compile"],
+            streams=Streams(config.streams),
+            compile=config.population.compile,
         )
 
     def prepared(self, network: nn.Module) -> Callable[[Tensor], Tensor]:

@@ -1,15 +1,14 @@
 """What a network learns: what its outputs are compared with, and how far they are from it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from study.config.configuration import CLASSIFICATION, RECONSTRUCTION, task_of
+from study.config.configuration import CLASSIFICATION, RECONSTRUCTION, Config, task_of
 from study.data import IN_UNIT_INTERVAL
 from study.errors import InputError, unknown
 
@@ -114,19 +113,19 @@ class Task:
     updates_at_once: int
 
 
-def make_task(config: Mapping[str, Any]) -> Task:
+def make_task(config: Config) -> Task:
     """The task of a configuration; `InputError` for a loss or for inputs that it cannot have."""
     return TASKS[task_of(config)](config)
 
 
-def _classification(config: Mapping[str, Any]) -> Task:
+def _classification(config: Config) -> Task:
     """Labels, and the share of the examples that are misclassified."""
-    if config["loss"] not in LOSSES:
-        raise unknown("loss", config["loss"], LOSSES)
+    if config.loss not in LOSSES:
+        raise unknown("loss", config.loss, LOSSES)
     return Task(
         name=CLASSIFICATION,
         target=_labels,
-        loss=LOSSES[config["loss"]],
+        loss=LOSSES[config.loss],
         error=wrong,
         predicted=predicted,
         # Counting after each update would cost a small network a tenth of its step.
@@ -141,17 +140,17 @@ RECONSTRUCTION_LOSSES = {
 """What `loss` means where the target is an image."""
 
 
-def _reconstruction(config: Mapping[str, Any]) -> Task:
+def _reconstruction(config: Config) -> Task:
     """The network's own inputs, and the squared error summed over them.
 
     With `loss=cross_entropy` the outputs are logits of the reconstruction, with
     `loss=squared_error` the reconstruction itself (Hinton & Salakhutdinov 2006 minimize the former
     and report the squared error of either). Outputs are as many as inputs, so that few are kept.
     """
-    if config["loss"] not in RECONSTRUCTION_LOSSES:
-        raise unknown("loss", config["loss"], RECONSTRUCTION_LOSSES)
+    if config.loss not in RECONSTRUCTION_LOSSES:
+        raise unknown("loss", config.loss, RECONSTRUCTION_LOSSES)
     _check_inputs(config)
-    kind = RECONSTRUCTION_LOSSES[config["loss"]]
+    kind = RECONSTRUCTION_LOSSES[config.loss]
     return Task(
         name=RECONSTRUCTION,
         target=_inputs,
@@ -162,7 +161,7 @@ def _reconstruction(config: Mapping[str, Any]) -> Task:
     )
 
 
-TASKS: dict[str, Callable[[Mapping[str, Any]], Task]] = {
+TASKS: dict[str, Callable[[Config], Task]] = {
     CLASSIFICATION: _classification,
     RECONSTRUCTION: _reconstruction,
 }
@@ -189,11 +188,11 @@ def _no_class(outputs: Tensor) -> Tensor:
     return torch.full((len(outputs),), -1, device=outputs.device)
 
 
-def _check_inputs(config: Mapping[str, Any]) -> None:
+def _check_inputs(config: Config) -> None:
     """Refuses what would change the images to reconstruct, or take them out of a loss's range."""
-    model, data = f"model={config['model']['name']}", config["data"]
-    changes = {"input_noise": config["input_noise"]}
-    changes |= {f"data.{key}": data[key] for key in ("flip", "crop")}
+    model, data = f"model={config.model.name}", config.data
+    changes = {"input_noise": config.input_noise}
+    changes |= {f"data.{key}": getattr(data, key) for key in ("flip", "crop")}
     for key, value in changes.items():
         if value:
             off = str(type(value)(0)).lower()
@@ -201,9 +200,9 @@ def _check_inputs(config: Mapping[str, Any]) -> None:
                 f"{key}={str(value).lower()} beside {model}: it reconstructs its inputs as they "
                 f"are; set {key}={off}"
             )
-    if config["loss"] == "cross_entropy" and data["normalize"] not in IN_UNIT_INTERVAL:
+    if config.loss == "cross_entropy" and data.normalize not in IN_UNIT_INTERVAL:
         raise InputError(
             f"{model} with loss=cross_entropy reconstructs inputs in [0, 1], which "
-            f"data.normalize={data['normalize']} does not give: set data.normalize=unit or "
+            f"data.normalize={data.normalize} does not give: set data.normalize=unit or "
             "data.normalize=binary, or loss=squared_error"
         )

@@ -3,6 +3,7 @@
 import logging
 import warnings
 from collections.abc import Sequence
+from typing import Any, cast
 
 import lightning
 import torch
@@ -40,14 +41,14 @@ def make_trainer(
     The environment is given, or a Slurm allocation would be taken for distributed training.
     """
     _quieten_lightning()
-    device = device_of(config["trainer"]["accelerator"])
-    precision = config["trainer"]["precision"]
+    device = device_of(config.trainer.accelerator)
+    precision = config.trainer.precision
     set_tf32(precision == "tf32")
     return lightning.Trainer(
         accelerator="gpu" if device.type == "cuda" else device.type,
         devices=[device.index] if device.type == "cuda" else 1,
         max_epochs=max_epochs,
-        precision="32-true" if precision == "tf32" else precision,
+        precision=cast("Any", "32-true" if precision == "tf32" else precision),
         deterministic=True,
         plugins=[LightningEnvironment()],
         callbacks=list(callbacks),

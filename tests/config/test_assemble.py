@@ -56,7 +56,7 @@ def check_against_hydra(arguments: Sequence[str]) -> int:
         for cell in (cells[0], *drawn, cells[-1]):
             whole = compose_cell(cell.overrides)
             assert cell.config == whole.config
-            assert list(cell.config) == list(whole.config)
+            assert list(cell.config.mapping) == list(whole.config.mapping)
             assert cell.choices == whole.choices
     return len(cells)
 

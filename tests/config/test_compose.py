@@ -42,7 +42,7 @@ def composed(*overrides: str) -> Composed:
 @pytest.mark.parametrize(("group", "level"), LEVELS)
 def test_every_level_composes_and_is_canonical(group: str, level: str) -> None:
     cell = composed(f"{group}={level}")
-    assert check(cell.config) == cell.config
+    assert check(cell.config.mapping) == cell.config
     if group in GROUPS:
         assert cell.choices[group] == level
 
@@ -61,7 +61,7 @@ def test_a_level_carries_its_keys_in_its_name() -> None:
     assert settings("activation", "leaky_relu slope=0.01") == axis.values[1]
     assert axis_of("activation", ["relu", "leaky_relu slope=0.01"]) == axis
     cell = compose_cell(axis.values[1])
-    assert cell.config["activation"] == {"name": "leaky_relu", "slope": 0.01}
+    assert cell.config.activation.level == {"name": "leaky_relu", "slope": 0.01}
 
 
 @pytest.mark.parametrize(

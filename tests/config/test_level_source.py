@@ -191,10 +191,10 @@ def test_published_cells_keep_their_signatures(study: str) -> None:
 
 def test_a_levels_own_recipe_changes_its_cells_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     configs = [tiny.config(f"init={init}", "pretraining=rbm") for init in ("normal", "uniform")]
-    before = [(signature(one, "d"), pretraining_signature(one, "d")) for one in configs]
+    before = [(one.signature("d"), pretraining_signature(one, "d")) for one in configs]
     monkeypatch.setitem(configuration.LEVEL_RECIPES, ("init", "normal"), 2)
-    after = [(signature(one, "d"), pretraining_signature(one, "d")) for one in configs]
-    assert level_versions(hashed(configs[0])) == {"init=normal": 2}
+    after = [(one.signature("d"), pretraining_signature(one, "d")) for one in configs]
+    assert level_versions(hashed(configs[0].mapping)) == {"init=normal": 2}
     assert not set(before[0]) & set(after[0])
     assert before[1] == after[1]
 
@@ -215,13 +215,15 @@ def test_a_cell_knows_the_version_of_a_level_and_everyone_sees_another(
     assert source
     assert record["provenance"]["levels"] == {"activation=tanh": source.sha256}
     saved = read_saved(tmp_path / "cell")
-    assert saved.record["signature"] != signature(saved.config, "other")
+    assert saved.record["signature"] != signature(saved.config.mapping, "other")
 
     other = level_source.Source("0", ())
     monkeypatch.setattr(configuration, "required_source", lambda key, name: other)
-    assert signature(saved.config, saved.provenance["data_fingerprint"]) != record["signature"]
     assert (
-        signature(saved.config, saved.provenance["data_fingerprint"], without_seeds=True)
+        signature(saved.config.mapping, saved.provenance["data_fingerprint"]) != record["signature"]
+    )
+    assert (
+        signature(saved.config.mapping, saved.provenance["data_fingerprint"], without_seeds=True)
         != record["family"]
     )
     with pytest.raises(InputError, match="trained by another version of activation=tanh"):

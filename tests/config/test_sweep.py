@@ -92,7 +92,7 @@ def test_cells_that_only_seem_equal_are_refused_and_not_lost() -> None:
 
 def test_each_optimizer_may_have_its_own_learning_rates() -> None:
     swept = planned("optimizer='sgd lr=[0.1,1]','adam lr=0.01'", multirun=True)
-    assert [cell.config["optimizer"]["lr"] for cell in swept.cells] == [[0.1, 1.0], [0.01]]
+    assert [cell.config.optimizer.lr for cell in swept.cells] == [[0.1, 1.0], [0.01]]
     assert factors(swept, "optimizer") == [("sgd",), ("adam",)]
 
 
@@ -172,7 +172,7 @@ def test_an_experiment_brings_its_axes_in_their_order_and_its_exclusions(three: 
         for width in (8, 9)
         if (norm, init) != ("batch", "zeros")
     ]
-    assert {tuple(cell.config["seeds"]) for cell in whole.cells} == {(0, 1)}
+    assert {tuple(cell.config.seeds) for cell in whole.cells} == {(0, 1)}
 
 
 def test_an_override_replaces_its_axis_alone(three: str) -> None:
@@ -181,7 +181,7 @@ def test_an_override_replaces_its_axis_alone(three: str) -> None:
         ("none", "tanh", "mlp", "[7]"),
         ("batch", "tanh", "mlp", "[7]"),
     ]
-    assert {tuple(cell.config["seeds"]) for cell in one.cells} == {(0,)}
+    assert {tuple(cell.config.seeds) for cell in one.cells} == {(0,)}
 
 
 def test_a_sweep_beside_an_experiment_replaces_or_adds_an_axis_without_m(three: str) -> None:

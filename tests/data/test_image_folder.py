@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 from torchvision.datasets import ImageFolder as TorchvisionImageFolder
 
 from study.__main__ import main
+from study.config.groups import DataGroup
 from study.data.image_folder import IMAGES_PER_TASK, read_image
 from study.data.preparation import prepare
 from study.data.sources import read_images
@@ -102,8 +104,8 @@ def test_a_cache_of_its_own_place_leaves_the_folder_alone(
     roots = [build(tmp_path / name, channels=channels) for name, channels in (("a", 1), ("b", 3))]
     files = sorted(tmp_path.rglob("*"))
     kept = tmp_path / "kept"
-    options = {"name": "image_folder", "cache": str(kept), "val_size": 2, "normalize": "whiten"}
-    found = [prepare(options | {"root": str(root)}).fingerprint for root in roots]
+    options = DataGroup("image_folder", cache=str(kept), val_size=2, normalize="whiten")
+    found = [prepare(replace(options, root=str(root))).fingerprint for root in roots]
     said = capsys.readouterr().err.splitlines()
     assert len(said) == len(list(kept.iterdir())) == 4
     assert all("kept/image_folder-" in line.replace("\\", "/") for line in said)

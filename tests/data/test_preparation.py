@@ -1,6 +1,7 @@
 """What a cell is given: split, normalized, kept for the next cell."""
 
 from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,12 @@ import pytest
 import torch
 import yaml
 
+from study.config.groups import DataGroup, typed
 from study.config.level_source import OWN
 from study.data import prepare as exported
 from study.data.images import Images, build_images
 from study.data.normalize import NORMALIZATIONS, fit_normalization
-from study.data.preparation import DEFAULTS, _kept, prepare
+from study.data.preparation import _kept, prepare
 from study.data.sources import SOURCES
 from study.data.split import split_indices
 from study.errors import InputError
@@ -44,8 +46,8 @@ def reads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[str]
     _kept.clear()
 
 
-def config(**changes: Any) -> dict[str, Any]:
-    return {"name": "mnist", "val_size": 40, "flip": False, "crop": 0, **changes}
+def config(**changes: Any) -> DataGroup:
+    return replace(DataGroup("mnist", val_size=40), **changes)
 
 
 @pytest.mark.usefixtures("reads")
@@ -158,7 +160,7 @@ def test_unknown_names_are_refused_before_anything_is_read(reads: list[str]) -> 
 
 
 def test_mnist_comes_in_the_sizes_of_its_level() -> None:
-    data = prepare(yaml.safe_load((CONF / "mnist.yaml").read_text()))
+    data = prepare(typed(DataGroup, yaml.safe_load((CONF / "mnist.yaml").read_text())))
     assert (len(data.train), len(data.val), len(data.test)) == (55_000, 5_000, 10_000)
     assert data.input_shape == (1, 28, 28)
     assert data.train.inputs.double().mean().abs() < 1e-6
@@ -173,6 +175,6 @@ def test_every_source_has_a_level_with_all_keys() -> None:
         level = yaml.safe_load(text)
         assert text.startswith("# ")
         assert level["name"] == name
-        assert set(level) == {"name", "flip", "crop", *DEFAULTS}, f"conf/data/{name}.yaml"
-        defaults = {key: value for key, value in DEFAULTS.items() if key != "val_size"}
-        assert name not in OWN["data.name"] or {key: level[key] for key in defaults} == defaults
+        usual = asdict(DataGroup(name))
+        assert set(level) == set(usual), f"conf/data/{name}.yaml"
+        assert name not in OWN["data.name"] or level == usual | {"val_size": level["val_size"]}

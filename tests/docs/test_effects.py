@@ -66,7 +66,7 @@ def train(directory: Path, roots: tuple[Path, Path], *overrides: str) -> dict[st
             [*small, "data=image_folder", f"data.root={roots[0]}", *BASE, *given]
         )
     directory.mkdir(parents=True)
-    threads = composed.config["trainer"]["threads"] or 1
+    threads = composed.config.trainer.threads or 1
     train_cell(composed.config, directory, factors={}, threads=threads, tick=lambda count: None)
     return comparable(directory)
 
@@ -88,10 +88,12 @@ def test_every_key_that_changes_no_result_is_tried() -> None:
 
 def test_each_is_tried_with_another_value() -> None:
     with hydra_ready():
-        base = dict(flatten(compose_cell([*tiny.SMALL, *BASE]).config))
+        base = dict(flatten(compose_cell([*tiny.SMALL, *BASE]).config.mapping))
         for name, override in {**ROUNDING, **NONE}.items():
             if override and name != "claims":
-                (changed,) = (dict(flatten(compose_cell([*tiny.SMALL, *BASE, override]).config)),)
+                (changed,) = (
+                    dict(flatten(compose_cell([*tiny.SMALL, *BASE, override]).config.mapping)),
+                )
                 assert {key for key in base if changed[key] != base[key]} == {name}
 
 

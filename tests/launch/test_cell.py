@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from lightning.pytorch.plugins.environments import LightningEnvironment
 from safetensors.torch import load_file
 
-from study.config.configuration import signature
 from study.files import sha256
 from study.outputs.cell import (
     _write_predictions,
@@ -285,4 +284,4 @@ def test_the_signature_is_of_the_configuration_and_the_data(
     root: Path, cell: Path, record: dict[str, Any]
 ) -> None:
     config = tiny.config("data=image_folder", f"data.root={root}", *OVERRIDES)
-    assert record["signature"] == signature(config, record["provenance"]["data_fingerprint"])
+    assert record["signature"] == config.signature(record["provenance"]["data_fingerprint"])

@@ -21,7 +21,7 @@ from tests.tiny_launch import TINY, cells
 def test_what_depends_on_data_is_left_to_training() -> None:
     swept = cells("init=lsuv,he_normal", "model.widths=[1,1,1,1,1,1]")
     assert [cell.words for cell in swept] == ["init=lsuv", "init=he_normal"]
-    assert swept[0].config["init"] == {"name": "lsuv", "bias": 0.0}
+    assert swept[0].config.init.level == {"name": "lsuv", "bias": 0.0}
 
 
 def test_a_mistake_of_one_of_several_cells_names_it() -> None:

@@ -36,7 +36,7 @@ def test_a_network_is_as_large_as_its_state(overrides: tuple[str, ...]) -> None:
     model = "cnn" if "model=cnn" in overrides else "mlp"
     asked = config(*[text for text in overrides if text != "model=cnn"], model=model)
     width = 4 if "trainer.precision=32-true" in overrides else 8
-    state = build_network(asked, SHAPE, 3).state_dict()
+    state = build_network(asked.network, SHAPE, 3).state_dict()
     expected = width * sum(value.numel() for value in state.values())
     assert network_bytes(asked, SHAPE, 3) == expected
 
@@ -83,7 +83,7 @@ def test_what_pretrained_layers_are_fed_counts_and_is_refused_with_what_fits(
 ) -> None:
     """16 channels of 28 x 28 after the first layer, for 60,000 images of 3 seeds and one more."""
     asked = config("pretraining=autoencoder", "model.channels=[[16,4]]", model="cnn")
-    asked = asked | {"seeds": [0, 1, 2], "trainer": asked["trainer"] | {"precision": "32-true"}}
+    asked = asked.changed({"seeds": [0, 1, 2], "trainer.precision": "32-true"})
     shape, cpu = (1, 28, 28), torch.device("cpu")
     a_seed = 4 * 16 * 28 * 28 * 60_000
     assert pretraining_bytes(asked, shape, 3, 60_000) == 4 * a_seed
@@ -91,7 +91,7 @@ def test_what_pretrained_layers_are_fed_counts_and_is_refused_with_what_fits(
     monkeypatch.setattr("study.launch.memory.machine_bytes", lambda _: PROCESS_BYTES + 3.5 * a_seed)
     with pytest.raises(InputError, match="set population.max_replicas=2$"):
         check_pretraining_memory(asked, cpu, shape, 3, 60_000)
-    fits = asked | {"population": asked["population"] | {"max_replicas": 2}}
+    fits = asked.changed({"population.max_replicas": 2})
     check_pretraining_memory(fits, cpu, shape, 3, 60_000)
 
 

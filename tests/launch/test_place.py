@@ -134,7 +134,7 @@ def recorded(*arguments: str) -> str:
         threads=1,
         cells=[cell.entry for cell in one.cells],
         experiment=path if one.planned.experiment else None,
-        claims=one.planned.base.config["claims"],
+        claims=one.planned.base.config.claims,
         replaces=one.replaces,
         accepts=one.accepts,
     )
@@ -171,8 +171,8 @@ def test_a_study_is_of_its_files_cells_alone(
     found = launch("experiment=pair", *overrides)
     assert (found.study, found.replaces) == (outputs / name, replaces)
     assert (found.remark is not None) == (name == "pair-2")
-    assert {cell.config["study"] for cell in found.cells} == {name}
-    assert found.planned.base.config["study"] == name
+    assert {cell.config.study for cell in found.cells} == {name}
+    assert found.planned.base.config.study == name
 
 
 def test_what_a_launcher_is_handed_names_the_study_too(outputs: Path) -> None:

@@ -1,6 +1,5 @@
 """Levels that a stack cannot hold, or that would mix replicas, train alone and say so."""
 
-import copy
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -54,10 +53,8 @@ def own_levels(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def config_of(*overrides: str, **groups: dict[str, Any]) -> Config:
-    config = copy.deepcopy(tiny.config("seeds=2", "population.engine=auto", *overrides))
-    for name, keys in groups.items():
-        config[name] |= keys
-    return config
+    config = tiny.config("seeds=2", "population.engine=auto", *overrides)
+    return tiny.changed(config, **groups)
 
 
 def sizes(config: Config) -> list[int]:
@@ -84,7 +81,7 @@ def test_a_network_with_a_forward_of_its_own_is_trained_as_itself() -> None:
 @pytest.mark.parametrize("kind", ["autoencoder", "denoising_autoencoder", "rbm", "supervised"])
 def test_a_network_with_a_forward_of_its_own_is_not_pretrained_as_a_chain(kind: str) -> None:
     config = config_of(f"pretraining={kind}", "data.normalize=unit", model={"name": "residual"})
-    network = build_network(config, (1, 16, 16), 3)
+    network = build_network(config.network, (1, 16, 16), 3)
     with pytest.raises(InputError, match="model=residual has a forward of its own; use pretrain"):
         check_pretraining(config, network)
 
@@ -94,7 +91,7 @@ def test_an_optimizer_that_looks_at_matrices_never_sees_two_replicas() -> None:
     """A seed's weights are the same beside one other seed and beside three."""
     ends = []
     for seeds in ([0, 1], [0, 1, 2, 3]):
-        config = config_of(optimizer={"name": "muon"}) | {"seeds": seeds}
+        config = config_of(optimizer={"name": "muon"}).changed({"seeds": seeds})
         assert sizes(config) == [1] * len(seeds)
         ends.append(tiny.train(config).last_state(0))
     assert tiny.equal(*ends)
@@ -121,7 +118,7 @@ def test_what_trains_alone_says_why_in_print_and_in_its_record(
     assert provenance["alone"].startswith(reason)
     assert provenance["packing"] == [1, 1]
     assert f"2 alone, on 1 thread ({reason}" in packing_words("auto", provenance)
-    config["population"]["engine"] = "stacked"
+    config = config.changed({"population.engine": "stacked"})
     with pytest.raises(InputError, match=f"population.engine=stacked: {reason}"):
         build_population(config, tiny.data(), replicas_of(config))
 
@@ -175,8 +172,7 @@ def test_a_replicas_bits_depend_on_the_shape_of_its_stack_alone(data: st.DataObj
     widths = draw(st.lists(st.integers(1, 40), min_size=1, max_size=2))
     norm = draw(st.sampled_from(["none", "batch"]))
     config = config_of("trainer.precision=32-true", f"norm={norm}", "optimizer.momentum=0.9")
-    config |= {"batch_size": draw(st.integers(2, 24))}
-    config["model"]["widths"] = widths
+    config = config.changed({"batch_size": draw(st.integers(2, 24)), "model.widths": widths})
     split = tiny.data(dtype=torch.float32).train
     place = draw(st.integers(0, seeds * rates - 1))
     ends = []
@@ -189,7 +185,7 @@ def test_a_replicas_bits_depend_on_the_shape_of_its_stack_alone(data: st.DataObj
         stack = Stack(networks, replicas, Settings.of(config))
         assert stack.replicas[place] == Replica(place % seeds, 0.1)
         stack.start()
-        stack.train_epoch(split, epoch=0, factors=[1.0] * (70 // config["batch_size"]))
+        stack.train_epoch(split, epoch=0, factors=[1.0] * (70 // config.batch_size))
         ends.append(stack.snapshot(place))
     assert tiny.equal(*ends)
 

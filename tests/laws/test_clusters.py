@@ -53,8 +53,8 @@ def test_the_studies_are_what_they_are_said_to_be() -> None:
     assert (len(small), len(long)) == (4, 2)
     pretrained = [cell.factors["pretraining"] != "none" for cell in small]
     assert sum(pretrained) == 1
-    assert {cell.config["trainer"]["threads"] for cell in [*small, *long]} == {1}
-    assert {cell.config["trainer"]["checkpoint_seconds"] for cell in long} == {0}
+    assert {cell.config.trainer.threads for cell in [*small, *long]} == {1}
+    assert {cell.config.trainer.checkpoint_seconds for cell in long} == {0}
 
 
 def test_a_name_that_is_no_engine_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

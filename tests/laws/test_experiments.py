@@ -88,7 +88,7 @@ def small(name: str) -> tuple[str, ...]:
     if name in CELLS:
         return CELLS[name]
     (first, *_), axes = planned(name).cells, planned(name).base.axes
-    network = {"mlp": (MLP,), "cnn": (CNN,)}.get(first.config["model"]["name"], ())
+    network = {"mlp": (MLP,), "cnn": (CNN,)}.get(first.config.model.name, ())
     levels_of = {axis: first.factors[axis] for axis in axes if not axis.startswith("model")}
     return (*network, *(f"{axis}='{level_text(level)}'" for axis, level in levels_of.items()))
 
@@ -98,11 +98,11 @@ def claims_of(name: str) -> list[Claim]:
     """The claims of an experiment, their levels by their whole names."""
     known: dict[str, list[str]] = {}
     for cell in planned(name).cells:
-        rates = [(RATE, rate) for rate in cell.config["optimizer"]["lr"]]
+        rates = [(RATE, rate) for rate in cell.config.optimizer.lr]
         for factor, level in [*cell.factors.items(), *rates]:
             known.setdefault(factor, []).append(shown_level(factor, level))
     levels_of = {factor: list(dict.fromkeys(each)) for factor, each in known.items()}
-    claims = parse_claims(planned(name).base.config["claims"])
+    claims = parse_claims(planned(name).base.config.claims)
     return [with_whole_names(claim, levels_of) for claim in claims]
 
 
@@ -121,8 +121,8 @@ def test_it_plans_cells_of_its_study_and_decides_its_claims(name: str) -> None:
     launch = planned(name)
     assert launch.experiment == name
     assert len({str(cell.factors) for cell in launch.cells}) == len(launch.cells) > 1
-    assert {cell.config["study"] for cell in launch.cells} == {name}
-    assert check_claims(launch.base.config["claims"], launch.cells, launch.base.axes) == []
+    assert {cell.config.study for cell in launch.cells} == {name}
+    assert check_claims(launch.base.config.claims, launch.cells, launch.base.axes) == []
 
 
 @pytest.mark.parametrize("name", levels("experiment"))
@@ -148,7 +148,7 @@ def test_each_cell_of_a_claim_has_its_counterpart(name: str, tmp_path: Path) -> 
     cells = [ledger_cell(cell.factors) for cell in planned(name).cells]
     write_ledger(tmp_path, cells)
     for cell, own in zip(cells, planned(name).cells, strict=True):
-        write_result(tmp_path, cell, make_result(cell, 2, own.config["optimizer"]["lr"]))
+        write_result(tmp_path, cell, make_result(cell, 2, own.config.optimizer.lr))
     frames = Frames.read(tmp_path)
     for claim in claims_of(name):
         question = Question(frames, claim, claim.quantity)

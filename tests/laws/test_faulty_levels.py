@@ -58,7 +58,7 @@ def test_a_new_key_is_told_where_it_belongs() -> None:
 
 def test_the_other_levels_go_on(caplog: pytest.LogCaptureFixture) -> None:
     with hydra_ready():
-        assert compose_cell(["activation=elu"]).config["activation"]["alpha"] == 1.0
+        assert compose_cell(["activation=elu"]).config.activation.level["alpha"] == 1.0
         with pytest.raises(InputError, match="levels of activation that have it: elu$"):
             compose_cell(["activation=relu", "activation.alpha=2"])
     assert FAULTY.keys().isdisjoint(chosen_levels([]))

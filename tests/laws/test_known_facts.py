@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from study.config.groups import DataGroup
 from study.data import Data, prepare
 from study.networks import MLP, Network, initialize
 from study.probes.capture import capture
@@ -19,12 +20,12 @@ from study.training.task import Task, make_task
 from tests import tiny
 
 Level = dict[str, object]
-TASK: Task = make_task({"model": {"name": "mlp"}, "loss": "cross_entropy"})
+TASK: Task = make_task(tiny.config())
 
 
 @functools.cache
 def mnist() -> Data:
-    return prepare({"name": "mnist"})
+    return prepare(DataGroup("mnist"))
 
 
 def network(seed: int, widths: list[int], activation: str, init: Level) -> Network:
@@ -122,7 +123,7 @@ def test_the_mean_singular_value_of_a_layer_is_glorots(
     The quarter circle's mean 8 / (3 pi) = 0.849, times sqrt(n Var w), is the limit of a linear
     layer; pixels in [0, 1] keep tanh near it.
     """
-    batch = probe_batch(prepare({"name": "mnist", "normalize": "unit"}).val)
+    batch = probe_batch(prepare(DataGroup("mnist", normalize="unit")).val)
     made = network(0, [256] * 5, "tanh", {"name": init})
     values = measured(made, batch.inputs, batch.labels, TASK, thorough=True)[
         "jacobian_singular_value"

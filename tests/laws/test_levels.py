@@ -67,7 +67,7 @@ def trained(overrides: tuple[str, ...], model: str) -> tuple[Population, list[st
         "trainer.max_epochs=1", "trainer.precision=32-true", "trainer.accelerator=cpu",
         *MODELS[model], *overrides, model=model,
     )  # fmt: skip
-    data = tiny.data(dtype=DTYPES[config["trainer"]["precision"]], num_train=20)
+    data = tiny.data(dtype=DTYPES[config.trainer.precision], num_train=20)
     population = tiny.build(config, data)
     before = population.last_state(0)
     trainer = tiny.trainer(config)
@@ -126,7 +126,7 @@ def test_a_model_preset_trains_on_grey_and_colour_images(
     config = tiny.config(
         "trainer.max_epochs=1", "trainer.precision=32-true", *overrides, model=level
     )
-    normalize = config["data"]["normalize"]
+    normalize = config.data.normalize
     data = tiny.data(num_train=20, dtype=torch.float32, shape=shape, normalize=normalize)
     check_finite(tiny.train(config, data))
 
@@ -145,7 +145,7 @@ AUTOENCODER = ("model.widths=[8]", "model.code=4", "data.normalize=unit", "optim
 )
 def test_an_autoencoder_trains(overrides: tuple[str, ...]) -> None:
     config = tiny.config("seeds=2", *AUTOENCODER, *overrides, model="autoencoder")
-    dtype = DTYPES[config["trainer"]["precision"]]
+    dtype = DTYPES[config.trainer.precision]
     check_finite(tiny.train(config, tiny.data(dtype=dtype, normalize="unit")))
 
 

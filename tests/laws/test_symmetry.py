@@ -1,6 +1,5 @@
 """Units that start equal: they stay equal to the last bit, or the record says what parted them."""
 
-import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from study.config.configuration import Config
+from study.config.groups import DataGroup
 from study.data import Data, prepare
 from study.networks import CNN, MLP, Block, Network, initialize
 from study.training import Alone, Engine, Replica, Settings
@@ -26,7 +26,7 @@ def trained(config: Config, data: Data, replicas: Sequence[Replica], *, epochs: 
     """The replicas after some epochs, without a Trainer around them."""
     engine = build_population(config, data, replicas).engine
     engine.start()
-    updates = len(data.train.labels) // config["batch_size"]
+    updates = len(data.train.labels) // config.batch_size
     for epoch in range(epochs):
         engine.train_epoch(
             data.train, epoch=epoch, factors=[1.0] * updates, tick=lambda count: None
@@ -36,11 +36,8 @@ def trained(config: Config, data: Data, replicas: Sequence[Replica], *, epochs: 
 
 def config_of(*overrides: str, **keys: Any) -> Config:
     """A small cell whose weights are all one constant; `keys` replace keys of the model."""
-    config = copy.deepcopy(
-        tiny.config("init=constant", "init.value=0.01", "population.engine=auto", *overrides)
-    )
-    config["model"] |= keys
-    return config
+    config = tiny.config("init=constant", "init.value=0.01", "population.engine=auto", *overrides)
+    return tiny.changed(config, model=keys)
 
 
 def block(network: Network, index: int) -> Block:
@@ -96,10 +93,8 @@ def test_equal_units_of_every_layer_stay_equal(
 ) -> None:
     """Pieces of maxout too: the tie of equal pieces is decided by no last bit."""
     overrides = (f"activation={activation}", "trainer.precision=32-true", "optimizer=adam")
-    config = copy.deepcopy(
-        tiny.config("init=constant", "init.value=0.03", *overrides, *norm, model=model)
-    )
-    config["model"] |= keys
+    config = tiny.config("init=constant", "init.value=0.03", *overrides, *norm, model=model)
+    config = tiny.changed(config, model=keys)
     data = tiny.data(dtype=torch.float32)
     engine = trained(config, data, replicas_of(config), epochs=2)
     state = engine.snapshot(0)
@@ -112,10 +107,10 @@ def test_equal_units_of_every_layer_stay_equal(
 def test_the_engine_decides_nothing_but_last_bits_where_units_start_equal() -> None:
     """One hidden layer of 64: a stack's rounding would leave two distinct units, and learn more."""
     ends = {}
-    data = prepare({"name": "mnist", "train_size": 2000, "normalize": "standard"})
+    data = prepare(DataGroup("mnist", train_size=2000))
     for engine in ("auto", "sequential"):
         config = config_of("trainer.precision=32-true", f"population.engine={engine}", widths=[64])
-        config["batch_size"] = 128
+        config = config.changed({"batch_size": 128})
         run = trained(config, data, [Replica(0, 0.1), Replica(1, 0.1)], epochs=4)
         ends[engine] = [run.snapshot(index) for index in range(2)]
     for first, second in zip(*ends.values(), strict=True):

@@ -37,9 +37,9 @@ def make_study(directory: Path, root: Path, *overrides: str) -> Path:
     with hydra_ready():
         composed = compose_cell(given)
     fingerprint = read_images("image_folder", str(root)).fingerprint
-    digest = signature(composed.config, fingerprint)
+    digest = signature(composed.config.mapping, fingerprint)
     named = with_fingerprint(
-        factors(composed.config, composed.choices), composed.config, fingerprint
+        factors(composed.config.mapping, composed.choices), composed.config.mapping, fingerprint
     )
     cell = directory / directory_name(composed.choices, digest)
     tiny.train_to(cell, root, *overrides)

@@ -14,6 +14,7 @@ from study.probes.measure import measure, measured
 from study.probes.recorder import watching_units
 from study.training.stacking import StackedNetwork
 from study.training.task import Task, make_task
+from tests import tiny
 
 SHAPE, CLASSES, COUNT = (2, 6, 6), 4, 12
 CASES: list[tuple[str, dict[str, Any], Any, Any]] = [
@@ -35,7 +36,7 @@ case = pytest.mark.parametrize(
 
 
 def task(loss: str = "cross_entropy") -> Task:
-    return make_task({"model": {"name": "mlp"}, "loss": loss})
+    return make_task(tiny.config(f"loss={loss}"))
 
 
 def network(seed: int, model: dict[str, Any], activation: Any, norm: Any) -> Network:

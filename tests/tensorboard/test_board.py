@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,9 @@ def study_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in NAMES:
         overrides = (f"activation={name}", "seeds=2", "optimizer.lr=[0.01,0.05]", "norm=batch")
         config = tiny.config(*overrides)
-        cells.append(LedgerCell(f"cell-{name}", name, factors(config, _choices(config))))
+        cells.append(
+            LedgerCell(f"cell-{name}", name, factors(config.mapping, _choices(config.mapping)))
+        )
     record_launch(directory, study="two", threads=1, cells=cells, experiment=None, claims=[])
     for name in NAMES:
         overrides = (f"activation={name}", "seeds=2", "optimizer.lr=[0.01,0.05]", "norm=batch")
@@ -44,7 +46,7 @@ def study_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def _choices(config: dict[str, Any]) -> dict[str, str]:
+def _choices(config: Mapping[str, Any]) -> dict[str, str]:
     return {group: level["name"] for group, level in config.items() if _is_level(level)}
 
 

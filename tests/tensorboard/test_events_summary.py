@@ -274,4 +274,4 @@ def _state_of(config: Config, data: Data) -> dict[str, Any]:
     from study.networks import build_network
 
     size = data.test.inputs[0].numel()
-    return dict(build_network(config, data.input_shape, size).state_dict())
+    return dict(build_network(config.network, data.input_shape, size).state_dict())

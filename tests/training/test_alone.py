@@ -37,7 +37,7 @@ CASES: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 def autocast(config: Config) -> Any:
-    mixed = config["trainer"]["precision"] == "bf16-mixed"
+    mixed = config.trainer.precision == "bf16-mixed"
     return torch.autocast("cpu", dtype=torch.bfloat16, enabled=mixed)
 
 
@@ -45,19 +45,19 @@ def hand_batches(
     config: Config, data: Split, seed: int, epoch: int, network: nn.Module
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """The batches of one epoch as the design words them."""
-    streams = Streams(config["streams"])
+    streams = Streams(config.streams)
     noise = streams.generator(seed, "noise", epoch)
     shifts = streams.generator(seed, "augmentation", epoch)
     set_generators(network, dropout=streams.generator(seed, "dropout", epoch), noise=noise)
     num = len(data.labels)
     order = torch.randperm(num, generator=streams.generator(seed, "order", epoch))
-    size = min(config["batch_size"], num)
+    size = min(config.batch_size, num)
     for batch in range(num // size):
         chosen = order[batch * size : (batch + 1) * size]
         x = data.inputs[chosen]
-        x = augment(x, flip=config["data"]["flip"], crop=config["data"]["crop"], generator=shifts)
-        if config["input_noise"]:
-            x = x + config["input_noise"] * torch.randn(
+        x = augment(x, flip=config.data.flip, crop=config.data.crop, generator=shifts)
+        if config.input_noise:
+            x = x + config.input_noise * torch.randn(
                 x.shape, generator=noise, dtype=torch.float32
             ).to(x.dtype)
         yield x, data.labels[chosen]
@@ -67,7 +67,7 @@ def by_hand(config: Config, data: Data, replica: Replica) -> tuple[nn.Module, li
     """One replica trained by a plain loop: its network and each epoch's mean training loss."""
     torch.manual_seed(123)
     network = initial_network(config, data, replica.seed).to(data.train.inputs.dtype)
-    keys = config["optimizer"]
+    keys = config.optimizer.level
     optimizer = torch.optim.SGD(
         network.parameters(),
         lr=replica.lr,
@@ -76,12 +76,12 @@ def by_hand(config: Config, data: Data, replica: Replica) -> tuple[nn.Module, li
         fused=True,
     )
     curve = []
-    for epoch in range(config["trainer"]["max_epochs"]):
-        size = min(config["batch_size"], len(data.train))
+    for epoch in range(config.trainer.max_epochs):
+        size = min(config.batch_size, len(data.train))
         factors = learning_rate_factors(
-            config["schedule"],
+            config.schedule.level,
             epoch=epoch,
-            num_epochs=config["trainer"]["max_epochs"],
+            num_epochs=config.trainer.max_epochs,
             updates_per_epoch=len(data.train) // size,
         )
         losses = []
@@ -92,7 +92,7 @@ def by_hand(config: Config, data: Data, replica: Replica) -> tuple[nn.Module, li
             optimizer.zero_grad()
             with autocast(config):
                 outputs = network(x)
-            loss = LOSSES[config["loss"]](outputs.to(x.dtype), y).mean()
+            loss = LOSSES[config.loss](outputs.to(x.dtype), y).mean()
             loss.backward()
             optimizer.step()
             losses.append(float(loss.detach()))
@@ -107,7 +107,7 @@ def evaluated_by_hand(network: nn.Module, config: Config, split: Split) -> tuple
     with autocast(config):
         outputs = network(split.inputs)
     outputs = outputs.to(split.inputs.dtype)
-    loss = LOSSES[config["loss"]](outputs, split.labels).double().mean()
+    loss = LOSSES[config.loss](outputs, split.labels).double().mean()
     return float(loss), float((outputs.argmax(1) != split.labels).double().mean())
 
 
@@ -236,6 +236,6 @@ def test_running_statistics_do_not_depend_on_the_evaluation_batch() -> None:
 
 
 def test_an_unknown_loss_is_refused() -> None:
-    config = tiny.config() | {"loss": "hinge"}
+    config = tiny.config().changed({"loss": "hinge"})
     with pytest.raises(InputError, match="hinge"):
         Settings.of(config)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from study.config.configuration import Config
 from study.errors import InputError
 from study.networks import Autoencoder, Network
 from study.training.build import initial_network
@@ -23,12 +24,12 @@ SMALL = ("pretraining.epochs=2", "pretraining.batch_size=16")
 State = dict[str, Tensor]
 
 
-def config(kind: str, *overrides: str, model: str = "mlp") -> dict[str, Any]:
+def config(kind: str, *overrides: str, model: str = "mlp") -> Config:
     return tiny.config(f"pretraining={kind}", *UNIT, *SMALL, *overrides, model=model)
 
 
 def pretrained(
-    configuration: dict[str, Any], seeds: tuple[int, ...] = (0, 1), **told: Any
+    configuration: Config, seeds: tuple[int, ...] = (0, 1), **told: Any
 ) -> tuple[dict[int, Network], dict[int, list[Row]]]:
     networks = {seed: initial_network(configuration, DATA, seed).double() for seed in seeds}
     rows = pretrain(
@@ -42,8 +43,8 @@ def pretrained(
     return networks, rows
 
 
-def _lasting(configuration: dict[str, Any], epochs: int) -> dict[str, Any]:
-    return configuration | {"trainer": configuration["trainer"] | {"max_epochs": epochs}}
+def _lasting(configuration: Config, epochs: int) -> Config:
+    return configuration.changed({"trainer.max_epochs": epochs})
 
 
 def states(networks: Mapping[int, Network]) -> dict[int, State]:
@@ -97,7 +98,7 @@ def test_greedy_is_layer_after_layer_by_hand() -> None:
     from study.training.pretraining.greedy import Layer
     from study.training.pretraining.settings import layer_settings
 
-    settings = layer_settings(configuration["pretraining"], 2)[1]
+    settings = layer_settings(configuration.pretraining, 2)[1]
     layer = Layer(configuration, blocks, 1, settings, generators(configuration, 0, 1), fed, 3)
     trainee = KINDS["denoising_autoencoder"](layer)
     for epoch in range(2):
@@ -173,7 +174,7 @@ def test_the_watch_is_told_means_over_seeds_and_every_epoch() -> None:
     assert ticks == [1] * 8
 
 
-def network_of(configuration: dict[str, Any]) -> Network:
+def network_of(configuration: Config) -> Network:
     return initial_network(configuration, DATA, 0)
 
 

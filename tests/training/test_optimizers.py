@@ -106,7 +106,7 @@ def test_several_steps_equal_the_formula(
 
 def every_kind_of_parameter(model: str) -> nn.Module:
     config = tiny.config("activation=prelu", "norm=batch", "norm.position=after", model=model)
-    return build_network(config, (1, 16, 16), 3).double()
+    return build_network(config.network, (1, 16, 16), 3).double()
 
 
 @pytest.mark.parametrize("model", ["mlp", "cnn"])
@@ -129,7 +129,7 @@ def test_without_gradients_only_weights_shrink(name: str) -> None:
         for parameter in network.parameters():
             parameter.fill_(1.0)
             parameter.grad = torch.zeros_like(parameter)
-    config = tiny.config(f"optimizer={name}", "optimizer.weight_decay=0.1")["optimizer"]
+    config = tiny.config(f"optimizer={name}", "optimizer.weight_decay=0.1").optimizer.level
     make_optimizer(network, LR, config).step()
     for key, parameter in network.named_parameters():
         value = float(parameter.detach().flatten()[0])

@@ -36,7 +36,7 @@ def configuration(name: str) -> Any:
 def two_networks(name: str) -> tuple[Line, list[dict[str, torch.Tensor]]]:
     """A line of this kind of network, and the states from which two seeds start."""
     config, data = configuration(name), tiny.data()
-    population = tiny.build(config | {"seeds": [0, 1]}, data)
+    population = tiny.build(config.changed({"seeds": [0, 1]}), data)
     return Line(config, data), [population.last_state(index) for index in (0, 1)]
 
 

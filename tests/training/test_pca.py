@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from study.config.groups import DataGroup
 from study.data import prepare
 from study.training.references import EXAMPLES_PER_CHUNK, principal_energies
 
@@ -20,7 +21,7 @@ def images(num: int, size: int, seed: int) -> torch.Tensor:
 
 def test_mnist_has_the_published_errors() -> None:
     """Hinton & Salakhutdinov 2006: PCA of 30 components leaves 13.87 on the test images."""
-    data = prepare({"name": "mnist", "normalize": "unit"})
+    data = prepare(DataGroup("mnist", normalize="unit"))
     train, test = principal_energies((data.train.inputs, data.val.inputs), data.test.inputs)
     assert float(test[30:].sum()) == pytest.approx(13.866, abs=5e-4)
     assert float(train[30:].sum()) == pytest.approx(14.207, abs=5e-4)

@@ -1,6 +1,5 @@
 """A population: what diverges, which epoch is best, and what is read when."""
 
-import copy
 import math
 from typing import Any
 
@@ -38,7 +37,7 @@ def test_a_diverged_replica_is_recorded_and_the_others_do_not_notice(
 ) -> None:
     config = tiny.config("seeds=2", *overrides)
     population = tiny.train(config)
-    low, high = config["optimizer"]["lr"]
+    low, high = config.optimizer.lr
     for index, replica in enumerate(replicas_of(config)):
         progress = population.progress[index]
         assert progress.diverged() == (replica.lr == high)
@@ -119,8 +118,7 @@ def test_best_and_last_results_are_those_of_their_states() -> None:
     epochs = [progress.best_epoch for progress in population.progress]
     assert len(set(epochs)) > 1, "the case tests nothing if every replica is best at one epoch"
     for index, progress in enumerate(population.progress):
-        shorter = copy.deepcopy(config)
-        shorter["trainer"]["max_epochs"] = progress.best_epoch
+        shorter = config.changed({"trainer.max_epochs": progress.best_epoch})
         short = tiny.train(shorter, replicas=[Replica(index, 0.2)])
         for split in ("train", "val", "test"):
             best = population.evaluations["best"][split]

@@ -34,7 +34,7 @@ def _num_train(record: dict[str, Any], root: Path) -> int:
     from study.data import prepare
 
     config = tiny.config("data=image_folder", f"data.root={root}")
-    return len(prepare(config["data"]).train)
+    return len(prepare(config.data).train)
 
 
 def test_a_record_counts_every_seed_copied_or_not(root: Path) -> None:

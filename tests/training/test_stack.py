@@ -58,7 +58,7 @@ class Twins:
     """A stack and the same replicas as plain modules, which can be given the stack's state."""
 
     def __init__(self, config: Config, replicas: Sequence[Replica]) -> None:
-        self.schedule = config["schedule"]
+        self.schedule = config.schedule.level
         self.stack, self.alones = both(config, replicas)
         self.of_stack = Gradient(self.stack.network)
         self.of_alones = [Gradient(alone.network) for alone in self.alones]
@@ -192,8 +192,7 @@ def test_a_level_that_is_added_is_stacked_as_alone_or_alone(
     monkeypatch.setitem(registry, "added", added)
     listed = [{"name": name} for name in registry if name != "added"]
     assert combinations.others(group, registry, listed) == {"added": {"name": "added"}}
-    config = config_of(PLAIN)
-    config[group] = config[group] | {"name": "added"}
+    config = config_of(PLAIN).changed({f"{group}.name": "added"})
     assert (combinations.alone_for(config) is None) == stacks
     check_steps(config, combinations.replicas_of(PLAIN))
 
@@ -238,7 +237,7 @@ def test_an_epoch_of_many_updates_is_that_of_the_plain_module() -> None:
 @pytest.mark.parametrize("pinned", ["order", "noise", "dropout", "augmentation"])
 def test_a_pinned_stream_is_the_plain_modules(pinned: str) -> None:
     config = config_of(PLAIN | {"model": "mlp dropout", "inputs": "both"})
-    config["streams"] = config["streams"] | {pinned: 11}
+    config = config.changed({f"streams.{pinned}": 11})
     twins = Twins(config, [Replica(seed, 0.01) for seed in (4, 2, 0)])
     for step in range(5):
         twins.step(step)
@@ -273,7 +272,7 @@ def hand_step(
     network.train()
     ((inputs, labels),) = hand_batches(config, batch_split(step), replica.seed, step, network)
     for group in optimizer.param_groups:
-        group["lr"] = replica.lr * factor(config["schedule"], step)[0]
+        group["lr"] = replica.lr * factor(config.schedule.level, step)[0]
     optimizer.zero_grad()
     nn.functional.cross_entropy(network(inputs), labels).backward()
     optimizer.step()
@@ -292,7 +291,7 @@ def test_a_step_is_that_of_torchs_own_optimizer_on_a_plain_module(
         plain = []
         for alone in twins.alones:
             network = copy.deepcopy(alone.network)
-            torchs = torch_optimizer(network, alone.replicas[0].lr, config["optimizer"])
+            torchs = torch_optimizer(network, alone.replicas[0].lr, config.optimizer.level)
             pairs = zip(network.parameters(), alone.network.parameters(), strict=True)
             for parameter, own in pairs:
                 torchs.state[parameter] = copy.deepcopy(alone.optimizer.state.get(own, {}))

@@ -111,8 +111,7 @@ def test_a_stack_may_hold_one_replica() -> None:
 
 
 def test_logistic_regression_stacks() -> None:
-    config = config_of(combinations.PLAIN)
-    config["model"] = config["model"] | {"widths": []}
+    config = config_of(combinations.PLAIN).changed({"model.widths": []})
     networks = [initial_network(config, data(), seed).double() for seed in range(2)]
     images = data().val.inputs[:6]
     together = StackedNetwork(networks)

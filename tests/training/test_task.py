@@ -108,7 +108,7 @@ def test_stacked_is_alone(kind: str, replicas: str, loss: str) -> None:
     settings = config(*OVERRIDES[kind], loss=loss)
     alone = tiny.train(settings, data(loss), chosen)
     stacked = tiny.train(
-        settings | {"population": settings["population"] | {"engine": "stacked"}},
+        settings.changed({"population.engine": "stacked"}),
         data(loss),
         chosen,
     )
@@ -154,7 +154,7 @@ def test_a_linear_autoencoder_approaches_pca_from_above() -> None:
 
 def test_outputs_that_are_not_finite_have_an_infinite_error() -> None:
     for loss, normalize in LOSSES.items():
-        task = make_task(config(loss=loss) | {"normalize": normalize})
+        task = make_task(config(f"data.normalize={normalize}", loss=loss))
         outputs = torch.tensor([[0.0, 0.0], [math.nan, 0.0], [0.0, 1e30], [math.inf, 0.0]])
         errors = task.error(outputs, torch.zeros(4, 2)).tolist()
         assert math.isfinite(errors[0])
@@ -224,4 +224,4 @@ def test_cross_entropy_takes_what_lies_between_0_and_1(normalize: str) -> None:
 
 def test_an_unknown_loss_is_refused() -> None:
     with pytest.raises(InputError, match="hinge"):
-        Settings.of(config() | {"loss": "hinge"})
+        Settings.of(config().changed({"loss": "hinge"}))

@@ -37,7 +37,7 @@ def check_claims(
         except InputError as error:
             message = str(error).removeprefix(f"claim {claim.id}: ")
             raise InputError(f"claim {claim.id}: {message}") from None
-    if parsed and any(len(cell.config["seeds"]) < 2 for cell in cells):
+    if parsed and any(len(cell.config.seeds) < 2 for cell in cells):
         warnings.append("no claim is decidable with 1 seed: an interval needs at least 2")
     return warnings
 
@@ -48,7 +48,7 @@ def _known(cells: Sequence["PlannedCell"]) -> dict[str, list[str]]:
     for cell in cells:
         for factor, level in cell.factors.items():
             known.setdefault(factor, {})[shown_level(factor, level)] = None
-        for rate in cell.config["optimizer"]["lr"]:
+        for rate in cell.config.optimizer.lr:
             known.setdefault(RATE, {})[level_text(rate)] = None
     return {factor: list(levels) for factor, levels in known.items()}
 
@@ -85,7 +85,7 @@ def _require_one_split(
         whole = [_whole(where, known, axes) for where in wheres]
         found = [cell for cell in cells if any(_matches(cell, where) for where in whole)]
         settings = dict.fromkeys(
-            tuple(cell.config["data"].get(k) for k in IMAGES) for cell in found
+            tuple(getattr(cell.config.data, k) for k in IMAGES) for cell in found
         )
         if len(settings) > 1:
             first, second, *_ = settings
@@ -125,7 +125,7 @@ def _of_file(factor: str, values: Any) -> list[str]:
 
 
 def _matches(cell: "PlannedCell", where: Levels) -> bool:
-    rates = [level_text(rate) for rate in cell.config["optimizer"]["lr"]]
+    rates = [level_text(rate) for rate in cell.config.optimizer.lr]
     return all(
         any(rate in levels for rate in rates)
         if factor == RATE

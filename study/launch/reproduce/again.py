@@ -32,18 +32,18 @@ def config_again(saved: Saved, root: Path | None = None) -> Config:
     A device that this machine has not is the CPU instead. `root` is the data's directory where it
     is another one now. Raises `InputError` where the data are not those of the record.
     """
-    groups = {name: dict(keys) for name, keys in saved.config.items() if isinstance(keys, dict)}
-    groups["data"]["root"] = str(root) if root else groups["data"]["root"]
-    groups["trainer"] |= {
-        "accelerator": _accelerator(saved.provenance["device"]),
-        "threads": saved.provenance["threads"],
-        "checkpoint_seconds": None,
+    changes = {
+        "trainer.accelerator": _accelerator(saved.provenance["device"]),
+        "trainer.threads": saved.provenance["threads"],
+        "trainer.checkpoint_seconds": None,
+        "outputs.tensorboard": "none",
     }
-    groups["outputs"]["tensorboard"] = "none"
+    if root:
+        changes["data.root"] = str(root)
     if not (saved.directory / "weights.safetensors").exists():
-        groups["outputs"]["weights"] = "none"
-    config = saved.config | groups
-    check_precision(config["trainer"]["precision"], device_of(config["trainer"]["accelerator"]))
+        changes["outputs.weights"] = "none"
+    config = saved.config.changed(changes)
+    check_precision(config.trainer.precision, device_of(config.trainer.accelerator))
     _check_data(saved, config)
     return config
 
@@ -58,12 +58,12 @@ def _accelerator(device: str) -> str:
 
 
 def _check_data(saved: Saved, config: Config) -> None:
-    data = config["data"]
-    found = read_images(data["name"], data["root"], data.get("cache")).fingerprint
+    data = config.data
+    found = read_images(data.name, data.root, data.cache).fingerprint
     recorded = saved.provenance["data_fingerprint"]
     if found != recorded:
         raise InputError(
-            f"the data {data['name']} have the fingerprint {found[:8]}, and {saved.directory} was "
+            f"the data {data.name} have the fingerprint {found[:8]}, and {saved.directory} was "
             f"trained on {recorded[:8]}: give the directory of those with --data DIR"
         )
 
@@ -71,7 +71,7 @@ def _check_data(saved: Saved, config: Config) -> None:
 def num_ticks(config: Config, saved: Saved) -> int:
     """How often `tick` will be called: the epochs of all replicas and of their pretraining."""
     data = data_of(config)
-    network = build_network(config, data.input_shape, data.num_classes)
+    network = build_network(config.network, data.input_shape, data.num_classes)
     whole = len(training_data(config, data).train)
     epochs, before = epochs_of(config, network, num_train=len(data.train), num_whole=whole)
     seeds = {entry["seed"] for entry in saved.trained}
@@ -108,20 +108,20 @@ def _recorded(saved: Saved) -> Populations:
 
 def _by_rule(config: Config, saved: Saved) -> Populations:
     data = data_of(config)
-    network = build_network(config, data.input_shape, data.num_classes)
-    network.to(DTYPES[config["trainer"]["precision"]])
-    device, settings = data.train.inputs.device, config["population"]
+    network = build_network(config.network, data.input_shape, data.num_classes)
+    network.to(DTYPES[config.trainer.precision])
+    device, settings = data.train.inputs.device, config.population
     trained = {(entry["seed"], entry["lr"]) for entry in saved.trained}
     replicas = [each for each in replicas_of(config) if (each.seed, each.lr) in trained]
-    most = settings["max_replicas"] or len(replicas)
-    num_workers = workers(device, config["trainer"]["threads"])
-    alone = why_alone([network], config["optimizer"])
+    most = settings.max_replicas or len(replicas)
+    num_workers = workers(device, config.trainer.threads or torch.get_num_threads())
+    alone = why_alone([network], config.optimizer.name)
     return [
         pack(
             replicas[start : start + most],
             network,
             device,
-            engine=settings["engine"],
+            engine=settings.engine,
             num_workers=num_workers,
             alone=alone,
         )

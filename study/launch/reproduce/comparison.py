@@ -185,7 +185,7 @@ def compare(saved: Saved, again: Path) -> Comparison:
         pretrained=pretrained,
         differences=[*apart, *found],
         distances=[*_weights_apart(saved, again, found), *_predictions_apart(saved, again, found)],
-        tolerance=tolerance_of(saved.config["trainer"]["precision"]),
+        tolerance=tolerance_of(saved.config.trainer.precision),
     )
 
 

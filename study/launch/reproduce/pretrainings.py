@@ -17,7 +17,7 @@ def cache_of(saved: Saved, study: Path) -> Path | None:
     if not is_pretrained(saved.config):
         return None
     digest = pretraining_signature(saved.config, saved.provenance["data_fingerprint"])
-    return cache_directory(study, saved.config["pretraining"]["name"], digest)
+    return cache_directory(study, saved.config.pretraining.name, digest)
 
 
 def header_of(path: Path) -> dict[str, str]:

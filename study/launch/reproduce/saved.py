@@ -13,7 +13,6 @@ from study.config.configuration import (
     hashed,
     level_versions,
     nest,
-    signature,
     version_changes,
 )
 from study.config.keys import KEYS
@@ -68,12 +67,12 @@ def read_saved(directory: Path) -> Saved:
     except (OSError, ValueError) as error:
         raise InputError(f"{directory / 'config.yaml'} cannot be used: {error}") from None
     versions = record["provenance"].get("levels", {})
-    if others := version_changes(versions, level_versions(hashed(config))):
+    if others := version_changes(versions, level_versions(hashed(config.mapping))):
         raise InputError(
             f"{directory} was trained by another version of {', '.join(others)}, so this one gives "
             f"other results: check out {_commit(record)}"
         )
-    if signature(config, record["provenance"]["data_fingerprint"]) != record["signature"]:
+    if config.signature(record["provenance"]["data_fingerprint"]) != record["signature"]:
         raise InputError(
             f"{directory}: config.yaml is not the configuration that its result.json was trained "
             f"with, or that of another version: try {_commit(record)}"
@@ -122,7 +121,7 @@ def _commit(record: dict[str, Any]) -> str:
     return f"commit {commit}" if commit else "the version that trained it"
 
 
-def completed(config: Config) -> Config:
+def completed(config: Mapping[str, Any]) -> Config:
     """A configuration with the keys that were added since it was written, at their defaults.
 
     Such keys change no result, or have a neutral value that does not: any other would have changed
@@ -131,7 +130,7 @@ def completed(config: Config) -> Config:
     flat = dict(flatten(config))
     added = {
         name: value
-        for name, value in flatten(_defaults())
+        for name, value in flatten(_defaults().mapping)
         if name in KEYS and name not in flat and _changes_nothing(name, value)
     }
     return check(nest(flat | added))
@@ -153,7 +152,7 @@ def names(entries: Iterable[Mapping[str, Any]]) -> list[str]:
     return [replica_name(entry["seed"], entry["lr"]) for entry in entries]
 
 
-def parsed_config(content: bytes) -> Config:
+def parsed_config(content: bytes) -> dict[str, Any]:
     """What a config.yaml holds; ValueError if that is not a configuration."""
     import yaml
 

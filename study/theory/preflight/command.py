@@ -90,7 +90,7 @@ def page(
     study: Path, cells: Sequence[LaunchCell], checks: Sequence[SignalCheck], *, layers: bool
 ) -> list[str]:
     """The lines of the page; with `layers` a table for each cell."""
-    seeds = sorted({len(cell.config["seeds"]) for cell in cells})
+    seeds = sorted({len(cell.config.seeds) for cell in cells})
     examples = sorted({check.num_examples for check in checks})
     on = f"{_or(seeds)} seed{'' if seeds == [1] else 's'}, {_or(examples)} validation images"
     lines = [f"{study}: {counted(len(cells), 'cell')} before training; {on}", ""]
@@ -105,7 +105,7 @@ def page(
 
 def remarks(cells: Sequence[LaunchCell], checks: Sequence[SignalCheck]) -> Iterator[str]:
     """What a reader must know about some of the cells."""
-    pretrained = sum(cell.config["pretraining"]["name"] != "none" for cell in cells)
+    pretrained = sum(cell.config.pretraining.name != "none" for cell in cells)
     if pretrained:
         yield (
             f"{counted(pretrained, 'cell')} with pretraining: what is shown is the start before it"

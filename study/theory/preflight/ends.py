@@ -1,14 +1,13 @@
 """The two ends of a prediction: what the images are, and the gradient that a loss starts with."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache, partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from study.config.configuration import RECONSTRUCTION, task_of
+from study.config.configuration import RECONSTRUCTION, Config, task_of
 from study.theory.preflight.response import APART, Field, respond
 from study.theory.preflight.shapes import LayerShape
 from study.theory.preflight.theory import SAME_PLACE, OutputGradient, Signal, neighbours
@@ -53,13 +52,13 @@ def _neighbours(x: Tensor, distance: int, otherwise: float) -> float:
     return (2 * beside + 2 * below + one + other) / 6
 
 
-def output_gradient(config: Mapping[str, Any], num_outputs: int, inputs: Tensor) -> OutputGradient:
+def output_gradient(config: Config, num_outputs: int, inputs: Tensor) -> OutputGradient:
     """What the loss of a configuration sends back, its outputs independent of the targets.
 
     Of softmax and cross-entropy that is p - y (Bridle 1990), of the squared error 2 (o - y), of
     an autoencoder's cross-entropy s(o) - x, s the logistic function.
     """
-    squared = config["loss"] == "squared_error"
+    squared = config.loss == "squared_error"
     if task_of(config) == RECONSTRUCTION:
         x = inputs.detach().cpu().double()
         moments = num_outputs, float(x.mean()), float(x.square().mean())

@@ -70,7 +70,7 @@ def entry(cell: LaunchCell, check: SignalCheck) -> dict[str, Any]:
         "directory": cell.entry.directory,
         "signature": cell.entry.signature,
         "factors": cell.entry.factors,
-        "pretrained": cell.config["pretraining"]["name"] != "none",
+        "pretrained": cell.config.pretraining.name != "none",
         "num_examples": check.num_examples,
         "inputs": check.inputs,
         "layers": [_layer(shape) for shape in check.layers],

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from study.config.configuration import Config
 from study.data import Data, Split
@@ -12,7 +12,7 @@ from study.launch.cell import data_of
 from study.networks import build_network
 from study.outputs.metrics import PROBES
 from study.probes.measure import measured
-from study.probes.moments import NUM_EXAMPLES, probe_batch
+from study.probes.moments import probe_batch
 from study.theory.preflight.ends import input_signal, output_gradient
 from study.theory.preflight.rules import flags
 from study.theory.preflight.shapes import LayerShape, hidden_layers, not_in_theory, output_layer
@@ -91,29 +91,24 @@ def predict_and_measure(configs: Sequence[Config]) -> Iterator[SignalCheck]:
 
 def start_of(config: Config) -> str:
     """What the networks of a cell and the probe batch depend on before training."""
-    shared = {name: config[name] for name in DEPENDS_ON}
-    data = {key: value for key, value in config["data"].items() if key not in ("flip", "crop")}
+    shared = {name: config.mapping[name] for name in DEPENDS_ON}
+    data = asdict(replace(config.data, flip=False, crop=0))
     more = [
-        config["streams"]["initialization"],
-        config["trainer"]["precision"],
-        config["trainer"]["accelerator"],
-        _num_examples(config),
+        config.streams["initialization"],
+        config.trainer.precision,
+        config.trainer.accelerator,
+        config.probes.num_examples,
     ]
     return json.dumps([shared, data, more], sort_keys=True)
 
 
-def _num_examples(config: Config) -> int:
-    """The size of the probe batch; the usual one where the cell is not probed."""
-    return int(config["probes"].get("num_examples", NUM_EXAMPLES))
-
-
 def _signal_check(config: Config) -> SignalCheck:
     data = data_of(config)
-    batch = probe_batch(data.val, _num_examples(config))
+    batch = probe_batch(data.val, config.probes.num_examples)
     check = predicted_check(config, data, batch)
     try:
         check.measured.update(
-            {seed: measured_start(config, data, batch, seed) for seed in config["seeds"]}
+            {seed: measured_start(config, data, batch, seed) for seed in config.seeds}
         )
     except InputError as error:
         return replace(check, error=str(error))
@@ -122,7 +117,7 @@ def _signal_check(config: Config) -> SignalCheck:
 
 def predicted_check(config: Config, data: Data, batch: Split) -> SignalCheck:
     """The prediction, from the shapes of the network and two moments of the images."""
-    network = build_network(config, data.input_shape, data.num_classes)
+    network = build_network(config.network, data.input_shape, data.num_classes)
     layers = list(hidden_layers(network, data.input_shape))
     output = output_layer(network, layers)
     signal = input_signal(batch.inputs, layers)
@@ -130,17 +125,15 @@ def predicted_check(config: Config, data: Data, batch: Split) -> SignalCheck:
         layers,
         output,
         signal,
-        config["init"],
-        config["activation"],
+        config.init.level,
+        config.activation.level,
         output_gradient=output_gradient(config, output.rows, batch.inputs),
         num_examples=len(batch),
     )
     inputs = {"second_moment": signal.second, **signal.shared}
     remarks = list(not_in_theory(network))
     if layers and all(map(math.isnan, numbers["distinct_units"])):
-        remarks = [
-            f"without a prediction: only data can say what init={config['init']['name']} draws"
-        ]
+        remarks = [f"without a prediction: only data can say what init={config.init.name} draws"]
     return SignalCheck(layers, len(batch), inputs, numbers, remarks=tuple(remarks))
 
 
@@ -148,7 +141,7 @@ def measured_start(config: Config, data: Data, batch: Split, seed: int) -> Numbe
     """The probes of a seed's network before training, on the probe batch."""
     task = make_task(config)
     network = initial_network(config, data, seed)
-    network.to(device=batch.inputs.device, dtype=DTYPES[config["trainer"]["precision"]])
+    network.to(device=batch.inputs.device, dtype=DTYPES[config.trainer.precision])
     targets = task.target(batch.inputs, batch.labels)
     numbers = measured(network, batch.inputs, targets, task)
     return {name: numbers[name] for name in PROBES if name in numbers} or {

@@ -10,12 +10,11 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from study.config.configuration import hashed, identity_hash
+from study.config.configuration import Config, hashed, identity_hash
 from study.files import remove, sha256, write_csv, write_tensors
 from study.locks import while_owned
 from study.networks import needs_sample
@@ -100,14 +99,14 @@ class Result:
     earlier_seconds: float = 0.0
 
 
-def pretraining_signature(config: Mapping[str, Any], fingerprint: str) -> str:
+def pretraining_signature(config: Config, fingerprint: str) -> str:
     """SHA-256 of all that can change the pretrained weights of a seed."""
     unused = set(UNUSED)
-    if config["pretraining"]["name"] == "supervised" or needs_sample(config["init"]):
+    if config.pretraining.name == "supervised" or needs_sample(config.init.level):
         unused.remove("data.train_size")
     keys = {
         key: value
-        for key, value in hashed(config).items()
+        for key, value in hashed(config.mapping).items()
         if (key.partition(".")[0] in GROUPS or key in OTHERS) and key not in unused
     }
     return identity_hash(keys, fingerprint)

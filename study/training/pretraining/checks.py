@@ -1,11 +1,12 @@
 """What pretraining refuses before anything is trained."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 from torch import nn
 
+from study.config.configuration import Config
+from study.config.groups import PretrainingGroup
 from study.data import IN_UNIT_INTERVAL
 from study.errors import InputError
 from study.networks import Autoencoder, Block, Network, pieces_per_unit
@@ -17,23 +18,23 @@ from study.training.pretraining.settings import blocks_to_pretrain, layer_settin
 from study.training.task import CROSS_ENTROPY
 
 
-def check_pretraining(config: Mapping[str, Any], network: Network) -> None:
+def check_pretraining(config: Config, network: Network) -> None:
     """Raises `InputError` for a pretraining that this network or its inputs cannot have."""
-    keys = config["pretraining"]
-    if keys["name"] == "none":
+    keys = config.pretraining
+    if keys.name == "none":
         return
     if not network.is_chain:
         raise InputError(
-            f"pretraining={keys['name']} feeds each block with what comes out of the one before, "
-            f"and model={config['model']['name']} has a forward of its own; use pretraining=none"
+            f"pretraining={keys.name} feeds each block with what comes out of the one before, "
+            f"and model={config.model.name} has a forward of its own; use pretraining=none"
         )
     blocks = blocks_to_pretrain(config, network)
     layer_settings(keys, len(blocks))
-    if keys["name"] == "rbm":
+    if keys.name == "rbm":
         _check_rbm(keys, blocks)
-        if keys["visible"] == "bernoulli":
+        if keys.visible == "bernoulli":
             _check_unit_interval(config, "bernoulli visible units", "pretraining.visible=gaussian")
-    elif keys["name"] == "supervised":
+    elif keys.name == "supervised":
         if isinstance(network, Autoencoder):
             raise InputError(
                 "pretraining=supervised learns classes, and model=autoencoder has none; "
@@ -45,54 +46,54 @@ def check_pretraining(config: Mapping[str, Any], network: Network) -> None:
         _check_unrolled(config, blocks)
 
 
-def _check_rbm(keys: Mapping[str, Any], blocks: Sequence[Block]) -> None:
+def _check_rbm(keys: PretrainingGroup, blocks: Sequence[Block]) -> None:
     hidden = [
-        hidden_units(block, keys["hidden"], mean_field=keys["mean_field"], where=where(index))
+        hidden_units(block, keys.hidden, mean_field=keys.mean_field, where=where(index))
         for index, block in enumerate(blocks)
     ]
     real = [
         kind == "linear" or visible_units(keys, blocks, index) == "gaussian"
         for index, kind in enumerate(hidden)
     ]
-    if any(real) and not all(real) and not isinstance(keys["lr"], list):
-        rates = ",".join("0.001" if each else f"{keys['lr']:g}" for each in real)
+    if any(real) and not all(real) and not isinstance(keys.lr, list):
+        rates = ",".join("0.001" if each else f"{keys.lr:g}" for each in real)
         raise InputError(
-            f"pretraining.lr={keys['lr']:g} is one rate for Bernoulli and for linear or Gaussian "
+            f"pretraining.lr={keys.lr:g} is one rate for Bernoulli and for linear or Gaussian "
             f"units, which need a far smaller one; give one a layer, such as "
             f"pretraining.lr=[{rates}]"
         )
 
 
-def _check_unrolled(config: Mapping[str, Any], blocks: Sequence[Block]) -> None:
+def _check_unrolled(config: Config, blocks: Sequence[Block]) -> None:
     """A pretrained layer's decoder has to be what the unrolled autoencoder makes of it."""
-    keys = config["pretraining"]
+    keys = config.pretraining
     if any(pieces_per_unit(block.activation) > 1 for block in blocks):
         raise InputError(
             "model=autoencoder unrolls its pretrained layers, and a unit of activation=maxout has "
             "several weights an input; use another activation, or pretraining=none"
         )
-    own = config["loss"] == "cross_entropy"
-    if keys["name"] == "rbm":
-        fits, remedy = keys["visible"] == "bernoulli", "pretraining.visible"
+    own = config.loss == "cross_entropy"
+    if keys.name == "rbm":
+        fits, remedy = keys.visible == "bernoulli", "pretraining.visible"
         wanted = "bernoulli" if own else "gaussian"
     else:
-        fits, remedy = keys["loss"] == CROSS_ENTROPY, "pretraining.loss"
+        fits, remedy = keys.loss == CROSS_ENTROPY, "pretraining.loss"
         wanted = CROSS_ENTROPY if own else "squared"
     if fits != own:
         raise InputError(
-            f"model=autoencoder with loss={config['loss']} unrolls its pretrained layers, whose "
+            f"model=autoencoder with loss={config.loss} unrolls its pretrained layers, whose "
             f"decoders are for another output; use {remedy}={wanted}"
         )
 
 
-def _check_autoencoder(config: Mapping[str, Any], blocks: Sequence[Block]) -> None:
-    keys = config["pretraining"]
-    make_corruption(keys.get("corruption", "none"), keys.get("corruption_level", 0.0))
+def _check_autoencoder(config: Config, blocks: Sequence[Block]) -> None:
+    keys = config.pretraining
+    make_corruption(keys.corruption, keys.corruption_level)
     for block in blocks:
-        make_decoder(keys["decoder"], block, lambda values: values.zero_())
-    if keys["loss"] == CROSS_ENTROPY:
+        make_decoder(keys.decoder, block, lambda values: values.zero_())
+    if keys.loss == CROSS_ENTROPY:
         _check_unit_interval(config, "pretraining.loss=cross_entropy", "pretraining.loss=squared")
-        check_blocks(keys["loss"], blocks)
+        check_blocks(keys.loss, blocks)
 
 
 def check_blocks(name: str, blocks: Sequence[Block]) -> None:
@@ -115,11 +116,11 @@ def check_blocks(name: str, blocks: Sequence[Block]) -> None:
         )
 
 
-def _check_unit_interval(config: Mapping[str, Any], what: str, instead: str) -> None:
-    normalize = config["data"]["normalize"]
+def _check_unit_interval(config: Config, what: str, instead: str) -> None:
+    normalize = config.data.normalize
     if normalize not in IN_UNIT_INTERVAL:
         raise InputError(
-            f"pretraining={config['pretraining']['name']}: {what} takes inputs in [0, 1], which "
+            f"pretraining={config.pretraining.name}: {what} takes inputs in [0, 1], which "
             f"data.normalize={normalize} does not give; use data.normalize=unit or binary, or "
             f"{instead}"
         )

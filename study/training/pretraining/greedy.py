@@ -11,6 +11,8 @@ import lightning
 import torch
 from torch import Tensor, nn
 
+from study.config.configuration import Config
+from study.config.groups import PretrainingGroup
 from study.data import Data, Split
 from study.networks import Autoencoder, Block, Network, weight_filler
 from study.outputs.checkpoint import fitting
@@ -68,7 +70,7 @@ class Layer:
     `blocks` are all that are pretrained; `inputs` are what the layer is fed, [N, ...].
     """
 
-    config: Mapping[str, Any]
+    config: Config
     blocks: Sequence[Block]
     index: int
     settings: LayerSettings
@@ -83,16 +85,17 @@ class Layer:
     def fill(self, values: Tensor) -> object:
         """Initializes a weight that stands beside the network while the layer is trained."""
         generator = self.generator("decoder", 0)
-        return weight_filler(self.config["init"], self.config["activation"], generator)(values)
+        config = self.config
+        return weight_filler(config.init.level, config.activation.level, generator)(values)
 
 
 def _autoencoder(layer: Layer) -> Trainee:
-    keys = layer.config["pretraining"]
-    corruption = make_corruption(keys.get("corruption", "none"), keys.get("corruption_level", 0.0))
+    keys = layer.config.pretraining
+    corruption = make_corruption(keys.corruption, keys.corruption_level)
     return LayerAutoencoder(
         layer.block,
-        make_decoder(keys["decoder"], layer.block, layer.fill),
-        reconstruction=make_reconstruction(keys["loss"]),
+        make_decoder(keys.decoder, layer.block, layer.fill),
+        reconstruction=make_reconstruction(keys.loss),
         corruption=corruption,
         optimizer=layer.settings.optimizer,
         lr=layer.settings.lr,
@@ -102,29 +105,29 @@ def _autoencoder(layer: Layer) -> Trainee:
 
 
 def _rbm(layer: Layer) -> Trainee:
-    keys = layer.config["pretraining"]
+    keys = layer.config.pretraining
     names = ("cd_steps", "persistent", "momentum", "final_momentum", "momentum_switch")
     settings = RbmSettings(
         lr=layer.settings.lr,
         batch_size=layer.settings.batch_size,
-        weight_cost=keys["weight_cost"],
-        **{name: keys[name] for name in names},
+        weight_cost=keys.weight_cost,
+        **{name: getattr(keys, name) for name in names},
     )
     return RbmTrainee(
         layer.block,
         layer.generator,
         settings,
         visible=visible_units(keys, layer.blocks, layer.index),
-        hidden=keys["hidden"],
-        mean_field=keys["mean_field"],
+        hidden=keys.hidden,
+        mean_field=keys.mean_field,
         where=where(layer.index),
     )
 
 
-def visible_units(keys: Mapping[str, Any], blocks: Sequence[Block], index: int) -> str:
+def visible_units(keys: PretrainingGroup, blocks: Sequence[Block], index: int) -> str:
     """Higher layers see probabilities as Bernoulli units, and anything else as Gaussian ones."""
     if not index:
-        return str(keys["visible"])
+        return str(keys.visible)
     below = blocks[index - 1]
     probabilities = isinstance(below.activation, nn.Sigmoid) and not below.output_is_normalized
     return "bernoulli" if probabilities else "gaussian"
@@ -297,7 +300,7 @@ class Course:
 
 
 def pretrain(
-    config: Mapping[str, Any],
+    config: Config,
     data: Data,
     networks: Mapping[int, Network],
     *,
@@ -313,7 +316,7 @@ def pretrain(
     for a number of epochs. `course` says from where to go on, and is told how far it is.
     """
     course = course or Course()
-    keys = config["pretraining"]
+    keys = config.pretraining
     blocks = {seed: blocks_to_pretrain(config, network) for seed, network in networks.items()}
     depth = len(next(iter(blocks.values())))
     start = Fed(_labelled(data.train), _measured(data), _labelled(data.val))
@@ -322,7 +325,7 @@ def pretrain(
     trained: dict[int, list[Trainee]] = {seed: [] for seed in networks}
     for index, settings in enumerate(layer_settings(keys, depth)):
         trainees = {
-            seed: KINDS[keys["name"]](
+            seed: KINDS[keys.name](
                 Layer(
                     config,
                     blocks[seed],
@@ -370,12 +373,12 @@ def _measured(data: Data) -> tuple[torch.Tensor, torch.Tensor]:
     return data.train.inputs[indices], data.train.labels[indices]
 
 
-def generators(config: Mapping[str, Any], seed: int, index: int) -> GeneratorFactory:
+def generators(config: Config, seed: int, index: int) -> GeneratorFactory:
     """The streams of one layer of one seed, pinned as the initialization is, of which it is part.
 
     Drawn on the CPU, so that they are the same on each device.
     """
-    own = Streams(config["streams"]).seed(seed, "initialization")
+    own = Streams(config.streams).seed(seed, "initialization")
 
     def generator(purpose: str, epoch: int) -> torch.Generator:
         name = f"pretraining layer {index + 1} {purpose}"

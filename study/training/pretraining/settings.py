@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from study.config.configuration import level_defaults
+from study.config.configuration import Config, level_defaults
+from study.config.groups import PretrainingGroup
 from study.errors import InputError, shown
 from study.networks import Autoencoder, Block, Network
 
@@ -22,7 +23,7 @@ class LayerSettings:
     optimizer: Mapping[str, Any]
 
 
-def blocks_to_pretrain(config: Mapping[str, Any], network: Network) -> list[Block]:
+def blocks_to_pretrain(config: Config, network: Network) -> list[Block]:
     """The blocks that the configuration has pretrained, in forward order.
 
     Of an autoencoder's blocks those of its encoder can be. Raises `InputError` where the network
@@ -31,11 +32,11 @@ def blocks_to_pretrain(config: Mapping[str, Any], network: Network) -> list[Bloc
     blocks = list(network.hidden_blocks())
     if isinstance(network, Autoencoder):
         blocks = blocks[: network.num_encoder_blocks]
-    layers = config["pretraining"]["layers"]
-    if layers == "all":
+    layers = config.pretraining.layers
+    if isinstance(layers, str):  # all
         layers = len(blocks)
     if not blocks or layers > len(blocks):
-        name = config["pretraining"]["name"]
+        name = config.pretraining.name
         raise InputError(
             f"pretraining.layers={layers} with pretraining={name}: the network has "
             f"{len(blocks)} hidden layers to pretrain; give at most that many, or all"
@@ -43,14 +44,14 @@ def blocks_to_pretrain(config: Mapping[str, Any], network: Network) -> list[Bloc
     return blocks[:layers]
 
 
-def layer_settings(pretraining: Mapping[str, Any], num_layers: int) -> list[LayerSettings]:
+def layer_settings(pretraining: PretrainingGroup, num_layers: int) -> list[LayerSettings]:
     """The settings of each layer; raises `InputError` for a list that has not one value for each.
 
     An optimizer's keys are those of its file, but for its momentum and decay.
     """
     columns = {}
     for name in PER_LAYER:
-        value = pretraining.get(name, "")
+        value = getattr(pretraining, name)
         values = value if isinstance(value, list) else [value] * num_layers
         if len(values) != num_layers:
             raise InputError(
@@ -66,27 +67,27 @@ def layer_settings(pretraining: Mapping[str, Any], num_layers: int) -> list[Laye
     ]
 
 
-def _check_momentum(pretraining: Mapping[str, Any], names: Sequence[str]) -> None:
+def _check_momentum(pretraining: PretrainingGroup, names: Sequence[str]) -> None:
     used = [name for name in names if name]
     takers = [name for name in used if "momentum" in level_defaults("optimizer", name)]
-    if used and not takers and pretraining["momentum"]:
+    if used and not takers and pretraining.momentum:
         raise InputError(
-            f"pretraining.momentum={pretraining['momentum']} with pretraining.optimizer="
-            f"{shown(pretraining['optimizer'])}, which has none; use sgd or rmsprop"
+            f"pretraining.momentum={pretraining.momentum} with pretraining.optimizer="
+            f"{shown(pretraining.optimizer)}, which has none; use sgd or rmsprop"
         )
 
 
-def _optimizer(name: str, pretraining: Mapping[str, Any]) -> dict[str, Any]:
+def _optimizer(name: str, pretraining: PretrainingGroup) -> dict[str, Any]:
     defaults = level_defaults("optimizer", name)
     own: dict[str, Any] = {
-        key: pretraining[key] for key in ("momentum", "weight_decay") if key in defaults
+        key: getattr(pretraining, key) for key in ("momentum", "weight_decay") if key in defaults
     }
     if "nesterov" in defaults:
         own["nesterov"] = False
     return defaults | own
 
 
-def num_updates(pretraining: Mapping[str, Any], num_layers: int, num_examples: int) -> int:
+def num_updates(pretraining: PretrainingGroup, num_layers: int, num_examples: int) -> int:
     """Updates of each seed's network, over all its layers."""
     return sum(
         layer.epochs * (num_examples // min(layer.batch_size, num_examples))
@@ -94,6 +95,6 @@ def num_updates(pretraining: Mapping[str, Any], num_layers: int, num_examples: i
     )
 
 
-def num_epochs(pretraining: Mapping[str, Any], num_layers: int) -> int:
+def num_epochs(pretraining: PretrainingGroup, num_layers: int) -> int:
     """Epochs of each seed's network, over all its layers."""
     return sum(layer.epochs for layer in layer_settings(pretraining, num_layers))

@@ -4,8 +4,9 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +34,14 @@ from study.training.trainer import make_trainer
 _log = logging.getLogger(__name__)
 
 
-def is_pretrained(config: Mapping[str, Any]) -> bool:
+def is_pretrained(config: Config) -> bool:
     """Whether the networks of a configuration start from pretrained weights."""
-    keys = config["pretraining"]
-    return keys["name"] != "none" and not keys["equal_budget"]
+    keys = config.pretraining
+    return keys.name != "none" and not keys.equal_budget
 
 
 def epochs_of(
-    config: Mapping[str, Any], network: Network, *, num_train: int, num_whole: int
+    config: Config, network: Network, *, num_train: int, num_whole: int
 ) -> tuple[int, int]:
     """Epochs of training of each replica, and of pretraining of each seed.
 
@@ -48,34 +49,34 @@ def epochs_of(
     pretraining would have had, rounded up. `num_train` images are trained on, and `num_whole` are
     pretrained on where no labels are needed.
     """
-    keys, epochs = config["pretraining"], config["trainer"]["max_epochs"]
-    if keys["name"] == "none":
+    keys, epochs = config.pretraining, config.trainer.max_epochs
+    if keys.name == "none":
         return epochs, 0
     num_layers = len(blocks_to_pretrain(config, network))
-    if not keys["equal_budget"]:
+    if not keys.equal_budget:
         return epochs, num_epochs(keys, num_layers)
-    examples = num_train if keys["name"] == "supervised" else num_whole
+    examples = num_train if keys.name == "supervised" else num_whole
     updates = num_updates(keys, num_layers, examples)
-    per_epoch = num_train // min(config["batch_size"], num_train)
+    per_epoch = num_train // min(config.batch_size, num_train)
     return epochs + math.ceil(updates / per_epoch), 0
 
 
 def with_equal_budget(config: Config, data: Data) -> Config:
     """The configuration with the epochs that `epochs_of` gives it."""
-    if not config["pretraining"].get("equal_budget", False):
+    if not config.pretraining.equal_budget:
         return config
-    network = build_network(config, data.input_shape, data.num_classes)
+    network = build_network(config.network, data.input_shape, data.num_classes)
     whole = len(training_data(config, data).train)
     epochs, _ = epochs_of(config, network, num_train=len(data.train), num_whole=whole)
-    return config | {"trainer": config["trainer"] | {"max_epochs": epochs}}
+    return config.changed({"trainer.max_epochs": epochs})
 
 
-def training_data(config: Mapping[str, Any], data: Data) -> Data:
+def training_data(config: Config, data: Data) -> Data:
     """What layers are pretrained on: the whole training split where no labels are needed."""
-    if config["pretraining"]["name"] == "supervised" or config["data"]["train_size"] is None:
+    if config.pretraining.name == "supervised" or config.data.train_size is None:
         return data
-    dtype = DTYPES[config["trainer"]["precision"]]
-    whole = config["data"] | {"train_size": None}
+    dtype = DTYPES[config.trainer.precision]
+    whole = replace(config.data, train_size=None)
     return prepare(whole, dtype=dtype, device=data.train.inputs.device)
 
 
@@ -125,7 +126,7 @@ class StartingWeights:
 
     @property
     def _directory(self) -> Path:
-        kind = self.config["pretraining"]["name"]
+        kind = self.config.pretraining.name
         return cache_directory(self.study, kind, self._signature)
 
     def record(self) -> dict[str, Any]:
@@ -135,7 +136,7 @@ class StartingWeights:
         """
         found = dict(self._found)
         if is_pretrained(self.config):
-            for seed in self.config["seeds"]:
+            for seed in self.config.seeds:
                 one = found.get(seed) or kept(self._directory, self._signature, seed)
                 found |= {seed: one} if one else {}
         numbers: dict[str, Any] = {
@@ -153,7 +154,7 @@ class StartingWeights:
     def _train(self, seeds: list[int], checkpoint: Checkpoint | None) -> Result:
         """Pretrains those seeds together, on the data's device, from the checkpoint on."""
         config, data = self.config, training_data(self.config, self.data)
-        dtype, device = DTYPES[config["trainer"]["precision"]], data.train.inputs.device
+        dtype, device = DTYPES[config.trainer.precision], data.train.inputs.device
         networks = {
             seed: initial_network(config, self.data, seed).to(device=device, dtype=dtype)
             for seed in seeds
@@ -177,7 +178,7 @@ class StartingWeights:
         made = self._made | {"seeds": ",".join(map(str, seeds))}
         if checkpoint:
             made["resumed"] = json.dumps(_resumed(checkpoint))
-        updates = num_updates(config["pretraining"], depth, len(data.train))
+        updates = num_updates(config.pretraining, depth, len(data.train))
         return Result(states, rows, updates, made, earlier)
 
     @property
@@ -190,14 +191,14 @@ class StartingWeights:
         }
 
     def _watching(self, seeds: list[int]) -> AbstractContextManager[Watch]:
-        if self._watch is None or self.config["outputs"]["tensorboard"] == "none":
+        if self._watch is None or self.config.outputs.tensorboard == "none":
             return nullcontext(Watch(tick=self.tick))
         run = self._directory / f"seeds={'-'.join(map(str, seeds[:8]))}"
         return self._watch(run, self.data.input_shape, self.tick)
 
     def _course(self, seeds: list[int], checkpoint: Checkpoint | None, earlier: float) -> Course:
         """Where to go on, and how to keep what is reached."""
-        seconds = self.config["trainer"].get("checkpoint_seconds")
+        seconds = self.config.trainer.checkpoint_seconds
         checkpoints = Checkpoints(self._directory, self._signature, seconds)
         resumed = _resumed(checkpoint) if checkpoint else []
         record = {"seeds": seeds, "made": self._made, "resumed": resumed}

@@ -109,7 +109,7 @@ def test_the_unit_of_an_error_is_that_of_the_task() -> None:
 
 def test_part_of_an_experiment_can_be_launched() -> None:
     launch = planned("experiment=quickstart", "activation=relu", multirun=False)
-    claims = launch.base.config["claims"]
+    claims = launch.base.config.claims
     warnings = check_claims(claims, launch.cells, launch.base.axes)
     assert warnings
     assert all("no cell has" in line and "activation=" in line for line in warnings)

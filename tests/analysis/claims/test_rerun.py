@@ -44,7 +44,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def networks(cells: Iterable[PlannedCell]) -> list[str]:
     """What is trained, whatever the study is called."""
-    return sorted(str(cell.config | {"study": "", "outputs_dir": ""}) for cell in cells)
+    return sorted(str(cell.config.changed({"study": "", "outputs_dir": ""})) for cell in cells)
 
 
 def of_claim(verdict: Verdict, study: Path) -> list[PlannedCell]:
@@ -72,15 +72,15 @@ def test_it_plans_the_cells_of_the_claim(study: Path, cells: dict[str, Any]) -> 
     (found,) = ask(study, claim(cells=cells))
     again = planned(found.command)
     assert networks(again.cells) == networks(of_claim(found, study))
-    assert again.base.config["study"] == "first_again"
-    assert again.base.config["seeds"] == [0, 1]
-    assert again.base.config["outputs_dir"] == "outputs"
+    assert again.base.config.study == "first_again"
+    assert again.base.config.seeds == [0, 1]
+    assert again.base.config.outputs_dir == "outputs"
 
 
 def test_without_cells_it_is_the_launch_itself(study: Path) -> None:
     (found,) = ask(study, claim(cells={"norm": "group"}))
     assert len(planned(found.command).cells) == 12
-    assert planned(found.command).base.config["study"] == "first"
+    assert planned(found.command).base.config.study == "first"
 
 
 def test_cells_of_several_launches_are_those_of_the_experiment(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from study.config.configuration import Config
 from study.data import Data, Split
 from study.networks import INITIALIZERS, MLP, MODELS, NORMS
 from study.theory.preflight import signal_check as module
@@ -217,7 +218,8 @@ def test_what_theory_does_not_know_is_said_and_measured(
     monkeypatch.setitem(VARIANCES_OF, "own", lambda shape, keys: math.nan)
     config = tiny.config("model.widths=[8,8,8]")
     keys = {"widths": [8, 8, 8], "dropout": 0.0} if group == "model" else {}
-    plain, own = predict_and_measure([config, config | {group: {"name": "own", **keys}}])
+    other = Config.from_mapping({**config.mapping, group: {"name": "own", **keys}})
+    plain, own = predict_and_measure([config, other])
     assert own.remarks == (remark,)
     assert plain.remarks == ()
     assert own.measured[0]["activation_variance"] != plain.measured[0]["activation_variance"]

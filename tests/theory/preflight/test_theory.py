@@ -11,6 +11,7 @@ from study.theory.preflight.response import APART
 from study.theory.preflight.shapes import LayerShape
 from study.theory.preflight.theory import Signal, predict
 from study.theory.preflight.weights import VARIANCES
+from tests import tiny
 
 NONE = {"name": "none"}
 
@@ -160,8 +161,7 @@ def test_the_losss_gradient_is_that_of_drawn_outputs(
 ) -> None:
     from study.training.task import make_task
 
-    data = {"normalize": "unit", "flip": False, "crop": 0}
-    config = {"loss": loss, "model": {"name": model}, "data": data, "input_noise": 0.0}
+    config = tiny.config("data.normalize=unit", f"loss={loss}", model=model)
     task = make_task(config)
     generator = torch.Generator().manual_seed(0)
     inputs = torch.rand(40_000, 1, 2, 2, generator=generator, dtype=torch.float64)
