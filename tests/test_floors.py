@@ -15,7 +15,6 @@ BESIDE = ("benchmarks", "clusters", "docs", "faults", "tests")
 """What no room of the package may know."""
 NOT_YET = {
     "study/outputs/load.py imports analysis",
-    "study/outputs/verify.py imports launch",
 }
 
 

@@ -24,6 +24,9 @@ from study.outputs.records import (
 from study.outputs.results import ReplicaResult
 from study.outputs.schema import PAIRS_COLUMNS, PAIRS_FILE, PROBES_FILE, check_rows
 
+RETIRED = ("compare", "margin", "targets")
+"""Keys of `report` that configurations were saved with and that no longer exist."""
+
 if TYPE_CHECKING:
     import pandas
 
@@ -152,6 +155,22 @@ def parsed_yaml(text: str) -> Any:
         raise ValueError(TOO_DEEP) from None
     require_shallow(content)
     return content
+
+
+def parsed_config(content: bytes) -> dict[str, Any]:
+    """What a config.yaml holds; ValueError if that is not a configuration."""
+    import yaml
+
+    try:
+        config = parsed_yaml(content.decode())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"it is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(config, dict):
+        raise ValueError("it holds no keys")
+    if isinstance(report := config.get("report"), dict):
+        for name in RETIRED:
+            report.pop(name, None)
+    return config
 
 
 def contents(directory: Path, files: Mapping[str, str]) -> Iterator[tuple[str, bytes | ValueError]]:

@@ -24,7 +24,6 @@ from study.config.keys import GROUPS, KEYS
 from study.config.labels import counted
 from study.console import Parser, as_path, command, run_as_command, show
 from study.errors import InputError
-from study.launch.reproduce.saved import parsed_config
 from study.outputs.cell import CONTENT, best_name, by_replica, replica_name
 from study.outputs.checkpoint import read_weights, tensors_sha256
 from study.outputs.clean import leftovers
@@ -39,6 +38,7 @@ from study.outputs.series import (
     neighbours,
     num_points,
     parsed,
+    parsed_config,
     parsed_row,
     summary,
 )

@@ -25,7 +25,8 @@ from study.config.configuration import (
 )
 from study.config.keys import GROUPS, KEYS, parse_one
 from study.errors import InputError
-from study.launch.reproduce.saved import completed, parsed_config
+from study.launch.reproduce.saved import completed
+from study.outputs.series import parsed_config
 
 # For each key a level that has it, and another value that its range allows.
 OTHER: dict[str, tuple[str, Any]] = {

@@ -24,9 +24,10 @@ from study.config.level_source import (
     source_of,
 )
 from study.errors import InputError
-from study.launch.reproduce.saved import parsed_config, read_saved
+from study.launch.reproduce.saved import read_saved
 from study.outputs import versions
 from study.outputs.records import CellRecord, read_cells, read_ledger
+from study.outputs.series import parsed_config
 from study.outputs.verify import identity_problems
 from study.outputs.versions import changed_levels, other_versions
 from study.training.pretraining.cache import pretraining_signature

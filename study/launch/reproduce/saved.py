@@ -21,12 +21,10 @@ from study.errors import InputError
 from study.files import read_json
 from study.outputs.cell import replica_name
 from study.outputs.schema import check_result
-from study.outputs.series import contents, parsed_yaml
+from study.outputs.series import contents, parsed_config
 
 NEEDED = ("data_fingerprint", "threads", "device", "recipe")
 """What a record's provenance must say for the cell to be trained again."""
-RETIRED = ("compare", "margin", "targets")
-"""Keys of `report` that configurations were saved with and that no longer exist."""
 
 
 @dataclass(frozen=True)
@@ -150,19 +148,3 @@ def _defaults() -> Config:
 def names(entries: Iterable[Mapping[str, Any]]) -> list[str]:
     """How the replicas of these entries are called in files."""
     return [replica_name(entry["seed"], entry["lr"]) for entry in entries]
-
-
-def parsed_config(content: bytes) -> dict[str, Any]:
-    """What a config.yaml holds; ValueError if that is not a configuration."""
-    import yaml
-
-    try:
-        config = parsed_yaml(content.decode())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"it is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(config, dict):
-        raise ValueError("it holds no keys")
-    if isinstance(report := config.get("report"), dict):
-        for name in RETIRED:
-            report.pop(name, None)
-    return config
