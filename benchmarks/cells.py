@@ -19,7 +19,7 @@ from benchmarks.growth import TINY, planned, sweep
 from benchmarks.turns import write
 from study.launch.cells import LaunchCell
 from study.outputs.provenance import available_threads
-from study.tensorboard import EpochCurves
+from study.tensorboard.curves import EpochCurves
 from study.training import Population
 from study.training.engine import Engine
 

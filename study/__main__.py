@@ -24,7 +24,7 @@ COMMANDS = {
     "verify": ("study.outputs.verify", "checks the integrity of a study's files"),
     "clean": ("study.outputs.clean", "lists, or removes, what a study needs no more"),
     "list": ("study.config.listing", "prints every experiment, level and key"),
-    "data": ("study.data.fetch", "fetches and verifies data sets"),
+    "data": ("study.launch.fetch", "fetches and verifies data sets"),
     "tensorboard": (
         "study.tensorboard.command",
         "opens a study in TensorBoard, on this machine alone",

@@ -9,7 +9,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from study.config.configuration import Config
 from study.data import Data
 from study.outputs.results import ReplicaResult
-from study.tensorboard import open_writer, write_summary
+from study.tensorboard.summary import write_summary
+from study.tensorboard.writer import open_writer
 from tests import tiny
 
 GUIDANCE = {"scalars": 0, "tensors": 0, "histograms": 0}

@@ -20,6 +20,8 @@ from study.console import command
 from study.errors import InputError, shown
 
 FLAGS = ("-sc", "--shell-completion")
+PAGES = ("--cfg", "-c", "--info", "-i", "--hydra-help")
+"""Flags of `study train` that ask for one of Hydra's pages."""
 SHELLS = ("bash", "zsh", "fish")
 ACTIONS = ("install", "uninstall", "query")
 SWITCHES = (*GROUPS, "trainer", "experiment", "hydra/launcher")
@@ -28,6 +30,11 @@ _ZSH = "autoload -Uz compinit bashcompinit && compinit -u && bashcompinit"
 """Hydra's script for zsh is bash's, which these make zsh understand."""
 _PLAIN = re.compile(r"[\w./=,+:@~\[\]-]+")
 """What a shell takes as it is: bash expands the words that it is offered."""
+
+
+def asks_for_page(arguments: Sequence[str]) -> bool:
+    """Whether a command line of `study train` asks for one of Hydra's pages."""
+    return any(argument.split("=")[0] in (*PAGES, *FLAGS) for argument in arguments)
 
 
 def install_line(shell: str) -> str:

@@ -416,8 +416,6 @@ def _is_fixed(entry: Any) -> bool:
 # Hydra's own pages behind `study train`: `--cfg job` and `--info`; and what else of it works.
 
 
-FLAGS = ("--cfg", "-c", "--info", "-i", "--hydra-help")
-
 _GRAMMAR = """Of Hydra's grammar:
 
   GROUP=LEVEL KEY=VALUE                       as activation=relu 'optimizer.lr=[0.01,0.1]'
@@ -430,11 +428,6 @@ No other key of Hydra's has an effect, and each is refused with what to write in
 Completion by TAB, for this shell (in its start-up file, for every one):
 
 {completion}"""
-
-
-def asks_for_page(arguments: Sequence[str]) -> bool:
-    """Whether a command line of `study train` asks for one of Hydra's pages."""
-    return any(argument.split("=")[0] in (*FLAGS, *COMPLETION) for argument in arguments)
 
 
 def hydra_page(arguments: Sequence[str]) -> int:

@@ -14,7 +14,8 @@ from study.data import Data
 from study.outputs.checkpoint import Checkpoint, Checkpoints, fitting, tensors_sha256
 from study.outputs.results import ReplicaResult, choose_lr
 from study.probes.recorder import recorder_of
-from study.tensorboard import CellWriter, EpochCurves
+from study.tensorboard.curves import EpochCurves
+from study.tensorboard.writer import CellWriter
 from study.training import Population, Replica
 from study.training.build import Populations, build_population, replicas_of, sizes
 from study.training.pretraining.stage import StartingWeights, with_equal_budget

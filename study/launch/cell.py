@@ -17,8 +17,9 @@ from study.outputs.checkpoint import CHECKPOINT, Checkpoints, UnfitCheckpoint, r
 from study.outputs.provenance import code_and_machine
 from study.outputs.results import ReplicaResult
 from study.outputs.reuse import finished_replicas
-from study.tensorboard import open_writer, write_summary
 from study.tensorboard.pretraining import watched_run
+from study.tensorboard.summary import write_summary
+from study.tensorboard.writer import open_writer
 from study.training.build import DTYPES, Populations
 from study.training.interpolation import pair_rows
 from study.training.pretraining.stage import StartingWeights

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from study.analysis.claims import check_claims
 from study.analysis.requests import parse_tables
-from study.config.compose import asks_for_page, hydra_page
+from study.config.completion import asks_for_page
 from study.config.configuration import CONF
 from study.config.labels import counted
 from study.config.refused import check_flags
@@ -50,6 +50,8 @@ EPILOG = """Hydra's own pages, for one cell:
 def main(arguments: Sequence[str]) -> int:
     """Runs the command; returns its exit status: 0, or 1 if a cell failed."""
     if asks_for_page(arguments) and not {"-h", "--help"} & set(arguments):
+        from study.config.compose import hydra_page
+
         return hydra_page(arguments)
     check_flags(arguments)
     options = _parser().parse_intermixed_args(list(arguments))

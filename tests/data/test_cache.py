@@ -211,7 +211,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from typing import Any
-from tests.test_data_cache import CountingSource, read_cached
+from tests.data.test_cache import CountingSource, read_cached
 import study.data.cache as cache
 
 def half(tensors, metadata):
@@ -227,8 +227,7 @@ read_cached(CountingSource(), Path(sys.argv[1]))
 
 @pytest.mark.skipif(os.name == "nt", reason="it has no SIGKILL")
 def test_one_that_is_killed_while_it_writes_leaves_nothing_to_trust(root: Path) -> None:
-    here = Path(__file__).parent
-    environment = {**os.environ, "PYTHONPATH": f"{here}{os.pathsep}{here.parent}"}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     command = [sys.executable, "-c", KILLED, str(root)]
     assert subprocess.run(command, env=environment, check=False).returncode == -signal.SIGKILL
     assert {path.name for path in root.iterdir()} > {"lock", "owner.json"}

@@ -52,7 +52,10 @@ def test_a_faulty_file_is_named_with_what_is_wrong(name: str) -> None:
 
 
 def test_a_new_key_is_told_where_it_belongs() -> None:
-    with hydra_ready(), pytest.raises(InputError, match=r"; a new one gets a line in study/keys"):
+    with (
+        hydra_ready(),
+        pytest.raises(InputError, match="; a new one gets a line in study/config/keys"),
+    ):
         compose_cell(["activation=beta"])
 
 

@@ -14,7 +14,7 @@ from study.locks import OWNER, Lost, owned, still_ours, while_owned
 from study.outputs import cell
 from study.outputs.checkpoint import CHECKPOINT, Checkpoints
 from study.outputs.clean import Leftover, remove
-from study.tensorboard import open_writer
+from study.tensorboard.writer import open_writer
 from study.training.pretraining import cache
 from tests import tiny
 from tests.many_processes import await_that, ended, launched, notes
