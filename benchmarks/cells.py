@@ -17,7 +17,7 @@ import study.launch.attempt
 import study.launch.cell
 from benchmarks.growth import TINY, planned, sweep
 from benchmarks.turns import write
-from study.launch.cells import LaunchCell
+from study.config.sweep import Cell
 from study.outputs.provenance import available_threads
 from study.tensorboard.curves import EpochCurves
 from study.training import Population
@@ -99,7 +99,7 @@ def _fixed(cost: Mapping[str, float]) -> float:
     return sum(seconds for part, seconds in cost.items() if part not in STEPS)
 
 
-def measured(cells: Sequence[LaunchCell]) -> list[dict[str, float]]:
+def measured(cells: Sequence[Cell]) -> list[dict[str, float]]:
     """Wall seconds of each part of each cell; they add up to the cell's."""
     spent: dict[str, float] = defaultdict(float)
     costs: list[dict[str, float]] = []

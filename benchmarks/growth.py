@@ -11,8 +11,8 @@ from typing import Any
 
 from benchmarks.turns import write
 from study.config.compose import hydra_ready
-from study.config.sweep import plan
-from study.launch.cells import LaunchCell, identify, run
+from study.config.sweep import Cell, plan
+from study.launch.cells import identify, run
 from study.launch.progress import SweepProgress
 from study.outputs.ledger import record_launch
 from study.theory.activations.timing import in_turns, median_ratio
@@ -42,7 +42,7 @@ AXES = (
 class Meter(SweepProgress):
     """A progress bar that prints nothing, and calls `note` with the wall seconds of each cell."""
 
-    def __init__(self, cells: Sequence[LaunchCell], note: Callable[[float], None]) -> None:
+    def __init__(self, cells: Sequence[Cell], note: Callable[[float], None]) -> None:
         super().__init__(len(cells), sum(cell.replica_epochs for cell in cells), alone=True)
         self.note = note
         self.last = time.perf_counter()
@@ -50,14 +50,14 @@ class Meter(SweepProgress):
     def say(self, line: str) -> None:
         """Nothing: what a terminal costs is not measured."""
 
-    def finished(self, cell: LaunchCell, record: dict[str, Any]) -> None:
+    def finished(self, cell: Cell, record: dict[str, Any]) -> None:
         super().finished(cell, record)
         now = time.perf_counter()
         self.note(now - self.last)
         self.last = time.perf_counter()
 
 
-def planned(*overrides: str) -> tuple[list[LaunchCell], float]:
+def planned(*overrides: str) -> tuple[list[Cell], float]:
     """The cells of a sweep, and the seconds that planning took: composing and checking them."""
     started = time.perf_counter()
     with hydra_ready():
@@ -66,22 +66,21 @@ def planned(*overrides: str) -> tuple[list[LaunchCell], float]:
 
 
 def sweep(
-    cells: Sequence[LaunchCell],
+    cells: Sequence[Cell],
     directory: Path,
     *,
     threads: int = 1,
     note: Callable[[float], None] = lambda seconds: None,
 ) -> None:
     """Trains the cells in a new directory as the command does; `note` gets each one's seconds."""
-    entries = [cell.entry for cell in cells]
     record_launch(
-        directory, study="growth", threads=threads, cells=entries, experiment=None, claims=[]
+        directory, study="growth", threads=threads, cells=cells, experiment=None, claims=[]
     )
     outcome = run(directory, cells, threads=threads, max_failures=1, progress=Meter(cells, note))
     assert not outcome.failures, outcome.failures
 
 
-def seconds_per_cell(cells: Sequence[LaunchCell], num_cells: int) -> Callable[[], float]:
+def seconds_per_cell(cells: Sequence[Cell], num_cells: int) -> Callable[[], float]:
     """A contestant: wall seconds of a cell in sweeps of `cells`, `num_cells` cells or more."""
 
     def measure() -> float:

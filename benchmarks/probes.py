@@ -15,7 +15,7 @@ from unittest.mock import patch
 
 from benchmarks.growth import planned, sweep
 from benchmarks.turns import write
-from study.launch.cells import LaunchCell
+from study.config.sweep import Cell
 from study.outputs.provenance import available_threads
 from study.probes.recorder import Liveness, Recorder
 from study.theory.activations.timing import in_turns, median_ratio
@@ -75,7 +75,7 @@ def measure(name: str, overrides: Sequence[str], *, rounds: int) -> dict[str, An
     }
 
 
-def seconds(cells: Sequence[LaunchCell], shares: list[float]) -> float:
+def seconds(cells: Sequence[Cell], shares: list[float]) -> float:
     """Wall seconds of a sweep; adds to `shares` what part of all threads' time probes took."""
     threads = available_threads()
     with tempfile.TemporaryDirectory() as directory, clocked() as inside:

@@ -18,10 +18,10 @@ from benchmarks.summary import in_words
 from benchmarks.turns import write
 from study.config.compose import hydra_ready
 from study.config.configuration import Config
-from study.config.sweep import plan
+from study.config.sweep import Cell, plan
 from study.data import Data
 from study.launch.cell import data_of
-from study.launch.cells import LaunchCell, identify, run
+from study.launch.cells import identify, run
 from study.outputs.failures import summary
 from study.outputs.provenance import available_threads
 from study.training import Replica
@@ -57,12 +57,12 @@ def measure(overrides: Sequence[str], num_parts: int) -> list[dict[str, Any]]:
             replicas = replicas_of(sampled.config)
             peer = peer_seconds(sampled.config, replicas[part % len(replicas)])
             ours = our_seconds(Path(directory), chosen)
-            rows.append(_row(sampled.words, chosen, peer, ours))
+            rows.append(_row(sampled.label, chosen, peer, ours))
             print(rows[-1], flush=True)
     return [*rows, _total(rows)]
 
 
-def our_seconds(study: Path, cells: Sequence[LaunchCell]) -> float:
+def our_seconds(study: Path, cells: Sequence[Cell]) -> float:
     """Seconds to train and record these cells, as `study train` does."""
     started = time.perf_counter()
     outcome = run(study, cells, threads=available_threads(), max_failures=1)
@@ -105,9 +105,7 @@ def _loaders(
     )
 
 
-def _row(
-    sampled: str, cells: Sequence[LaunchCell], peer: float | None, ours: float
-) -> dict[str, Any]:
+def _row(sampled: str, cells: Sequence[Cell], peer: float | None, ours: float) -> dict[str, Any]:
     """What was measured on a part of the grid; `peer` are seconds of one training."""
     trainings = sum(len(replicas_of(cell.config)) for cell in cells)
     return {

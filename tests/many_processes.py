@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from study import locks
@@ -23,7 +24,6 @@ from study.files import write_json
 from study.launch.progress import SweepProgress
 from study.launch.sharing import Sharing
 from study.outputs.failures import Failure
-from study.outputs.records import LedgerCell
 from study.outputs.schema import seal
 
 HERE = Path(__file__)
@@ -33,17 +33,21 @@ HERE = Path(__file__)
 class Cell:
     """What of a launch's cell is needed to share it."""
 
-    entry: LedgerCell
-    words: str
-    config: dict[str, Any]
+    directory: str
+    signature: str
+    factors: dict[str, Any]
+    label: str
+    config: SimpleNamespace
     pretraining: tuple[Path, ...] = ()
     replica_epochs: int = 1
 
 
 def cell(number: int, **options: Any) -> Cell:
     digest = f"{number:064x}"
-    entry = LedgerCell(f"cell-{digest[-8:]}", digest, {"number": number})
-    return Cell(entry, f"number={number}", {"number": number}, **options)
+    factors = {"number": number}
+    config = SimpleNamespace(mapping=factors, seeds=(0,))
+    name = f"cell-{digest[-8:]}"
+    return Cell(name, digest, factors, f"number={number}", config, **options)
 
 
 def finish(cell: Cell, directory: Path) -> dict[str, Any]:
@@ -65,8 +69,8 @@ def record_of(cell: Cell) -> dict[str, Any]:
     record = {
         "schema": 1,
         "status": "done",
-        "signature": cell.entry.signature,
-        "factors": cell.entry.factors,
+        "signature": cell.signature,
+        "factors": cell.factors,
         "files": {},
         "replicas": [replica],
         "chosen_lr": 0.1,
@@ -126,14 +130,14 @@ def share(study: Path, num_cells: int, seconds: float, host: str | None) -> None
         _move_to(host)
 
     def train(cell: Any, directory: Path, tick: Callable[[int], None]) -> dict[str, Any]:
-        note(study, "start", cell.words)
+        note(study, "start", cell.label)
         tick(1)
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline or (study / f"hold {os.getpid()}").exists():
             time.sleep(0.005)
         record = record_of(cell)
         write_json(directory / "result.json", record)
-        note(study, "end", cell.words)
+        note(study, "end", cell.label)
         return record
 
     progress = Watched(num_cells, num_cells)

@@ -1,8 +1,8 @@
 """Tiny cells of the embedded MNIST, as a launch makes them."""
 
 from study.config.compose import hydra_ready
-from study.config.sweep import plan
-from study.launch.cells import LaunchCell, identify
+from study.config.sweep import Cell, plan
+from study.launch.cells import identify
 
 TINY = (
     "data.train_size=64",
@@ -16,6 +16,6 @@ TINY = (
 )
 
 
-def cells(*overrides: str) -> list[LaunchCell]:
+def cells(*overrides: str) -> list[Cell]:
     with hydra_ready():
         return identify(plan([*TINY, *overrides], multirun=True).cells)

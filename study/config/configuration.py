@@ -136,6 +136,11 @@ class Config:
         groups = {"model": self.model, "activation": self.activation, "norm": self.norm}
         return {name: group.level for name, group in groups.items()}
 
+    @property
+    def num_replicas(self) -> int:
+        """The replicas of a cell: its seeds times its learning rates."""
+        return len(self.seeds) * len(self.optimizer.lr)
+
     def signature(self, fingerprint: str, *, without_seeds: bool = False) -> str:
         """The cell's identity on the data of that fingerprint, under this code."""
         return signature(self.mapping, fingerprint, without_seeds=without_seeds)

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from study.config.compose import Assembler, Axis, Composed, axis_of, parse_overrides
@@ -14,13 +15,34 @@ from study.errors import InputError, shown, unknown
 
 
 @dataclass(frozen=True)
-class PlannedCell:
-    """One cell before its data are read."""
+class Cell:
+    """What is to be trained: as a command line plans it, and, its data once read, as it is known.
+
+    `choices` names the file of each group, `overrides` compose the cell again. What follows is
+    empty until the data are read (`study.launch.cells.identify`): `label` sets the cell apart in
+    its launch, `directory` is the name of its own and `family` its signature without the seeds;
+    `epochs` are those of a replica, `pretraining_epochs` of a seed, and `pretraining` the files,
+    below the study's directory, of the weights that its seeds start from.
+    """
 
     config: Config
-    choices: dict[str, str]
+    choices: Mapping[str, str]
     factors: dict[str, Any]
     overrides: tuple[str, ...]
+    label: str = ""
+    directory: str = ""
+    signature: str = ""
+    family: str = ""
+    network_bytes: int = 0
+    epochs: int = 0
+    pretraining_epochs: int = 0
+    pretraining: tuple[Path, ...] = ()
+
+    @property
+    def replica_epochs(self) -> int:
+        """Epochs of all replicas, and of their pretraining: the unit of the progress bar."""
+        seeds = len(self.config.seeds)
+        return self.config.num_replicas * self.epochs + seeds * self.pretraining_epochs
 
 
 @dataclass(frozen=True)
@@ -33,7 +55,7 @@ class Plan:
     base: Composed
     experiment: str | None
     hydra_overrides: tuple[str, ...]
-    cells: list[PlannedCell]
+    cells: list[Cell]
     given: frozenset[str] = frozenset()
 
     def renamed(self, study: str) -> "Plan":
@@ -108,15 +130,13 @@ def _combinations(axes: Sequence[Axis]) -> Iterator[dict[str, tuple[str, ...]]]:
 
 def planned_cell(
     composed: Composed, overrides: tuple[str, ...], swept: Collection[str] = ()
-) -> PlannedCell:
+) -> Cell:
     """A composed configuration as a cell, with its factors; `swept` are the names of the axes."""
     named = factors(composed.config.mapping, composed.choices, swept)
-    return PlannedCell(composed.config, composed.choices, named, overrides)
+    return Cell(composed.config, composed.choices, named, overrides)
 
 
-def _without_excluded(
-    cells: list[PlannedCell], exclude: Sequence[Mapping[str, Any]]
-) -> list[PlannedCell]:
+def _without_excluded(cells: list[Cell], exclude: Sequence[Mapping[str, Any]]) -> list[Cell]:
     """The cells that no combination of `exclude` matches."""
     for combination in exclude:
         for name, wanted in combination.items():
@@ -128,7 +148,7 @@ def _without_excluded(
     return [cell for cell in cells if not any(_matches(cell, each) for each in exclude)]
 
 
-def _matches(cell: PlannedCell, combination: Mapping[str, Any]) -> bool:
+def _matches(cell: Cell, combination: Mapping[str, Any]) -> bool:
     """Whether each named factor has (one of) the given level(s), by full name or by file."""
     return all(
         {str(level_words(name, cell.factors[name])), cell.choices.get(name)}
@@ -142,12 +162,12 @@ def _listed(wanted: Any) -> list[str]:
     return [str(plain(level)) for level in (wanted if isinstance(wanted, list) else [wanted])]
 
 
-def _distinct(cells: list[PlannedCell]) -> list[PlannedCell]:
+def _distinct(cells: list[Cell]) -> list[Cell]:
     """Each combination of factors once, in order.
 
     Raises `InputError` where two of equal factors are not the same cell: one of them would be lost.
     """
-    kept: dict[str, PlannedCell] = {}
+    kept: dict[str, Cell] = {}
     for cell in cells:
         first = kept.setdefault(str(cell.factors), cell)
         one, other = dict(flatten(first.config.mapping)), dict(flatten(cell.config.mapping))

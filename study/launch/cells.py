@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +15,17 @@ from study.config.configuration import (
 )
 from study.config.labels import cell_words
 from study.config.level_source import check_unchanged
-from study.config.sweep import PlannedCell
+from study.config.sweep import Cell
 from study.data import read_images, split_indices
 from study.data.split import subset_indices
 from study.errors import InputError
 from study.launch.cell import train_cell
-from study.launch.memory import (
-    check_memory,
-    check_pretraining_memory,
-    check_probing_memory,
-    num_replicas,
-)
+from study.launch.memory import CellMemory
 from study.launch.progress import SweepProgress
 from study.launch.sharing import Sharing, Tick
 from study.networks import needs_sample
 from study.outputs.failures import Failure, Outcome, all_alike
-from study.outputs.records import CellRecord, LedgerCell, read_cell
+from study.outputs.records import CellRecord, read_cell
 from study.probes.moments import check_steps
 from study.training.build import check_network
 from study.training.pretraining.cache import cache_directory, pretraining_signature, weights_path
@@ -39,33 +34,7 @@ from study.training.pretraining.stage import epochs_of, is_pretrained
 from study.training.trainer import check_precision, device_of
 
 
-@dataclass(frozen=True)
-class LaunchCell:
-    """One cell of a launch: what to train, where, under what name in the ledger and in print.
-
-    `pretraining` are the files, below the study's directory, of the weights that its seeds start
-    from.
-    """
-
-    planned: PlannedCell
-    entry: LedgerCell
-    words: str
-    epochs: int
-    pretraining_epochs: int = 0
-    pretraining: tuple[Path, ...] = ()
-
-    @property
-    def config(self) -> Config:
-        return self.planned.config
-
-    @property
-    def replica_epochs(self) -> int:
-        """Epochs of all replicas, and of their pretraining: the unit of the progress bar."""
-        seeds = len(self.config.seeds)
-        return num_replicas(self.config) * self.epochs + seeds * self.pretraining_epochs
-
-
-def identify(cells: Sequence[PlannedCell]) -> list[LaunchCell]:
+def identify(cells: Sequence[Cell]) -> list[Cell]:
     """Gives each planned cell its signature and directory, so that mistakes show here.
 
     Reads the data's fingerprint, splits them, and checks one network a cell: its names, shapes
@@ -74,15 +43,15 @@ def identify(cells: Sequence[PlannedCell]) -> list[LaunchCell]:
     (an `init=lsuv` that finds no variance) is left to training, where one cell stops no other.
     """
     launched = []
-    for cell, words in zip(cells, cell_words([cell.factors for cell in cells]), strict=True):
+    for cell, label in zip(cells, cell_words([cell.factors for cell in cells]), strict=True):
         try:
-            launched.append(_identified(cell, words))
+            launched.append(_identified(cell, label))
         except InputError as error:
-            raise InputError(f"{words}: {error}" if len(cells) > 1 else str(error)) from None
+            raise InputError(f"{label}: {error}" if len(cells) > 1 else str(error)) from None
     return launched
 
 
-def _identified(cell: PlannedCell, words: str) -> LaunchCell:
+def _identified(cell: Cell, label: str) -> Cell:
     config, data = cell.config, cell.config.data
     for key, name in (("data.name", data.name), *named_levels(dict(flatten(config.mapping)))):
         check_unchanged(key, name)
@@ -96,24 +65,33 @@ def _identified(cell: PlannedCell, words: str) -> LaunchCell:
         side = min(shape[1:])
         raise InputError(f"data.crop={data.crop} is above the side of the images, {side} pixels")
     num_whole, num_train, num_val = sizes
-    check_memory(config, device, shape, num_classes)
-    check_probing_memory(config, device, shape, num_classes)
     try:
-        network = check_network(_without_measuring(config), shape, num_classes)
-        check_pretraining(config, network)
+        memory = CellMemory(config, shape, num_classes)
+        memory.check(device)
+        memory.check_probing(device)
+        check_network(_without_measuring(config), shape, num_classes)
+        check_pretraining(config, memory.network)
     except RuntimeError as error:
         reason = str(error).split("\n")[0]
         raise InputError(f"the network cannot be built: {reason}") from None
-    check_pretraining_memory(config, device, shape, num_classes, num_whole + 2 * num_val)
+    memory.check_pretraining(device, num_whole + 2 * num_val)
+    epochs, pretraining_epochs = epochs_of(
+        config, memory.network, num_train=num_train, num_whole=num_whole
+    )
+    check_steps(config.probes, last=num_train // min(config.batch_size, num_train) * epochs)
     digest = config.signature(fingerprint)
-    factors = with_fingerprint(cell.factors, config.mapping, fingerprint)
-    family = config.signature(fingerprint, without_seeds=True)
-    name, seeds = directory_name(cell.choices, digest), tuple(config.seeds)
-    entry = LedgerCell(name, digest, factors, family=family, seeds=seeds)
-    epochs = epochs_of(config, network, num_train=num_train, num_whole=num_whole)
-    batch = min(config.batch_size, num_train)
-    check_steps(config.probes, last=num_train // batch * epochs[0])
-    return LaunchCell(cell, entry, words, *epochs, _starting_weights(config, fingerprint))
+    return replace(
+        cell,
+        factors=with_fingerprint(cell.factors, config.mapping, fingerprint),
+        label=label,
+        directory=directory_name(cell.choices, digest),
+        signature=digest,
+        family=config.signature(fingerprint, without_seeds=True),
+        network_bytes=memory.network_bytes,
+        epochs=epochs,
+        pretraining_epochs=pretraining_epochs,
+        pretraining=_starting_weights(config, fingerprint),
+    )
 
 
 def _starting_weights(config: Config, fingerprint: str) -> tuple[Path, ...]:
@@ -155,14 +133,14 @@ def _checked_data(
     return (channels, height, width), len(images.classes), sizes, images.fingerprint
 
 
-def status_of(study: Path, cell: LaunchCell) -> CellRecord:
+def status_of(study: Path, cell: Cell) -> CellRecord:
     """What the cell's directory holds."""
-    return read_cell(study / cell.entry.directory, cell.entry)
+    return read_cell(study / cell.directory, cell)
 
 
 def run(
     study: Path,
-    cells: Sequence[LaunchCell],
+    cells: Sequence[Cell],
     *,
     threads: int,
     max_failures: int,
@@ -177,11 +155,9 @@ def run(
     """
     progress = progress or SweepProgress(len(cells), sum(cell.replica_epochs for cell in cells))
 
-    def train(cell: LaunchCell, directory: Path, tick: Tick) -> dict[str, Any]:
+    def train(cell: Cell, directory: Path, tick: Tick) -> dict[str, Any]:
         own = cell.config.trainer.threads or threads
-        return train_cell(
-            cell.config, directory, factors=cell.entry.factors, threads=own, tick=tick
-        )
+        return train_cell(cell.config, directory, factors=cell.factors, threads=own, tick=tick)
 
     failures: list[Failure] = []
     done, num_left = 0, len(cells)

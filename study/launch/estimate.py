@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 
 from study.config.labels import counted, span
+from study.config.sweep import Cell
 from study.data import Data, Split
 from study.launch.attempt import needs_weights
 from study.launch.cell import data_of
-from study.launch.cells import LaunchCell
-from study.launch.memory import at_once, cell_bytes, network_bytes, num_replicas
+from study.launch.memory import at_once, cell_bytes
 from study.outputs.results import ReplicaResult
 from study.outputs.reuse import finished_replicas
 from study.training import Replica, Settings
@@ -34,9 +34,9 @@ DEPENDS_ON = (
 
 def describe(
     study: Path,
-    cells: Sequence[LaunchCell],
+    cells: Sequence[Cell],
     statuses: Sequence[str],
-    todo: Sequence[LaunchCell],
+    todo: Sequence[Cell],
     *,
     threads: int,
 ) -> str:
@@ -46,14 +46,14 @@ def describe(
     """
     count = counted(len(cells), "cell")
     lines = [f"{study}: {count}, {len(todo)} to train; nothing is written"]
-    left = {cell.entry.directory: _left_to_train(study, cell) for cell in todo}
+    left = {cell.directory: _left_to_train(study, cell) for cell in todo}
     for cell, status in zip(cells, statuses, strict=True):
-        whole = num_replicas(cell.config)
-        copied = whole - len(left.get(cell.entry.directory, range(whole)))
+        whole = cell.config.num_replicas
+        copied = whole - len(left.get(cell.directory, range(whole)))
         words = f"; {copied} of {counted(whole, 'replica')} copied" if copied else ""
-        lines.append(f"  {status:9}{cell.words}{words}")
+        lines.append(f"  {status:9}{cell.label}{words}")
     if todo:
-        needed = [(cell, found) for cell in todo if (found := left[cell.entry.directory])]
+        needed = [(cell, found) for cell in todo if (found := left[cell.directory])]
         populations = {_population(cell): cell for cell, _ in needed}
         seconds = {key: update_seconds(cell, threads) for key, cell in populations.items()}
         total = sum(
@@ -73,7 +73,7 @@ def describe(
     return "\n".join(lines)
 
 
-def _left_to_train(study: Path, cell: LaunchCell) -> list[Replica]:
+def _left_to_train(study: Path, cell: Cell) -> list[Replica]:
     """The replicas of a cell that other cells of the study do not hold with what is to be kept.
 
     Which of those are needed with their predictions shows when the learning rate is chosen.
@@ -81,20 +81,20 @@ def _left_to_train(study: Path, cell: LaunchCell) -> list[Replica]:
     config = cell.config
     found: list[ReplicaResult] = []
     if study.is_dir():
-        family, keeps = str(cell.entry.family), needs_weights(config)
+        family, keeps = cell.family, needs_weights(config)
         found = finished_replicas(study, family, config.seeds, with_weights=keeps)
     every = config.outputs.weights == "all"
     copied = {(each.seed, each.lr) for each in found if not (every and each.lacks_weights)}
     return [each for each in replicas_of(config) if (each.seed, each.lr) not in copied]
 
 
-def _population(cell: LaunchCell) -> str:
+def _population(cell: Cell) -> str:
     """What the time of an update depends on; neither epochs nor how weights are drawn."""
     same_length = cell.config.changed({"trainer.max_epochs": 0}).mapping
     return json.dumps([same_length[key] for key in DEPENDS_ON])
 
 
-def update_seconds(cell: LaunchCell, threads: int) -> float:
+def update_seconds(cell: Cell, threads: int) -> float:
     """Seconds of one update of one replica, with all that trains at the same time.
 
     Trains as many groups of the cell's own population as train side by side, on the study's
@@ -117,7 +117,7 @@ def update_seconds(cell: LaunchCell, threads: int) -> float:
         torch.set_num_threads(before)
 
 
-def _side_by_side(cell: LaunchCell, data: Data, device: torch.device) -> Engine:
+def _side_by_side(cell: Cell, data: Data, device: torch.device) -> Engine:
     """The first groups of a cell's population, one for each worker."""
     replicas = replicas_of(cell.config)[: at_once(cell.config)]
     population = build_population(cell.config, data, replicas).to(device)
@@ -127,14 +127,14 @@ def _side_by_side(cell: LaunchCell, data: Data, device: torch.device) -> Engine:
     return engine
 
 
-def _precision(cell: LaunchCell, device: torch.device) -> AbstractContextManager[object]:
+def _precision(cell: Cell, device: torch.device) -> AbstractContextManager[object]:
     """What Lightning's precision plugin surrounds a training step with."""
     if cell.config.trainer.precision == "bf16-mixed":
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
 
 
-def _train(engine: Engine, cell: LaunchCell, data: Data, num_updates: int) -> int:
+def _train(engine: Engine, cell: Cell, data: Data, num_updates: int) -> int:
     """At least `num_updates` updates of every replica, in epochs; returns how many they were."""
     batch = Settings.of(cell.config).batch_of(len(data.train))
     num_examples = min(len(data.train), num_updates * batch)
@@ -152,7 +152,7 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _updates(cell: LaunchCell, num_trained: int) -> float:
+def _updates(cell: Cell, num_trained: int) -> float:
     """Updates of so many replicas, evaluation counted as a third of an update an example."""
     data = data_of(cell.config)
     batch = Settings.of(cell.config).batch_of(len(data.train.labels))
@@ -162,13 +162,13 @@ def _updates(cell: LaunchCell, num_trained: int) -> float:
 
 
 def _pretrainings(
-    study: Path, needed: Sequence[tuple[LaunchCell, Sequence[Replica]]]
-) -> list[tuple[LaunchCell, set[int]]]:
+    study: Path, needed: Sequence[tuple[Cell, Sequence[Replica]]]
+) -> list[tuple[Cell, set[int]]]:
     """A cell for each pretraining that is to be done, and its seeds; several may share one.
 
     Seeds whose replicas are copied need none, nor those whose weights the study has.
     """
-    cells: dict[Path, LaunchCell] = {}
+    cells: dict[Path, Cell] = {}
     seeds: dict[Path, set[int]] = {}
     for cell, replicas in needed:
         trained = {replica.seed for replica in replicas}
@@ -179,20 +179,18 @@ def _pretrainings(
     return [(cell, seeds[place]) for place, cell in cells.items()]
 
 
-def _pretraining_updates(cell: LaunchCell) -> float:
+def _pretraining_updates(cell: Cell) -> float:
     """Updates of one seed, an update of one layer counted as one of the whole network."""
     data = training_data(cell.config, data_of(cell.config))
     per_epoch = len(data.train) / Settings.of(cell.config).batch_of(len(data.train))
     return cell.pretraining_epochs * per_epoch
 
 
-def _disk(cell: LaunchCell) -> float:
+def _disk(cell: Cell) -> float:
     """Bytes of weights, predictions, curves and events."""
     num_seeds, num_rates = len(cell.config.seeds), len(cell.config.optimizer.lr)
     best_and_last = 2 * num_seeds
     kept = {"none": 0, "chosen": best_and_last, "all": best_and_last * num_rates}
     curves = 120 * num_seeds * num_rates * (cell.epochs + 1)
-    data = data_of(cell.config)
-    size = network_bytes(cell.config, data.input_shape, data.num_classes)
-    weights = kept[cell.config.outputs.weights] * size
+    weights = kept[cell.config.outputs.weights] * cell.network_bytes
     return weights + curves + 5_000 * num_seeds + 60_000

@@ -139,13 +139,13 @@ def _train(plain: dict[str, Any], ledger: Ledger, entry: LedgerCell, words: str)
     progress = SweepProgress(1, 0, alone=True)
     with own_gpu(planned.config.trainer.accelerator, progress.say):
         (cell,) = identify([planned])
-        if cell.entry.signature != entry.signature:
+        if cell.signature != entry.signature:
             raise InputError(
                 f"{words}: the data, the configuration files or the code of a level are not what "
-                f"they were when the study was launched ({cell.entry.directory} instead of "
+                f"they were when the study was launched ({cell.directory} instead of "
                 f"{entry.directory})"
             )
-        expected = replace(cell, entry=entry, words=words)
+        expected = replace(cell, factors=dict(entry.factors), label=words)
         threads = ledger.threads or 1
         run(ledger.directory, [expected], threads=threads, max_failures=1, progress=progress)
 

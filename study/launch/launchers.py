@@ -17,8 +17,9 @@ from omegaconf import DictConfig
 
 from study.config.compose import one_line
 from study.config.labels import counted
+from study.config.sweep import Cell
 from study.errors import InputError
-from study.launch.cells import Failure, LaunchCell, Outcome, status_of
+from study.launch.cells import Failure, Outcome, status_of
 from study.launch.job import Job
 from study.launch.slurm import SlurmJobs, await_jobs
 from study.outputs.provenance import available_threads
@@ -26,9 +27,7 @@ from study.outputs.records import FINISHED, CellRecord, read_ledger
 from study.training.trainer import device_of
 
 
-def run_on_launcher(
-    study: Path, cells: Sequence[LaunchCell], hydra_overrides: Sequence[str]
-) -> Outcome:
+def run_on_launcher(study: Path, cells: Sequence[Cell], hydra_overrides: Sequence[str]) -> Outcome:
     """Launches a job for each cell and waits; the cells that are not finished then have failed.
 
     `hydra_overrides` choose and set the launcher (`hydra/launcher=joblib`). Every cell is tried:
@@ -59,7 +58,7 @@ def run_on_launcher(
 
 
 def _launcher(
-    study: Path, hydra_overrides: Sequence[str], threads: int, cell: LaunchCell
+    study: Path, hydra_overrides: Sequence[str], threads: int, cell: Cell
 ) -> tuple[Any, DictConfig]:
     """The launcher, set up, and the configuration that set it up.
 
@@ -106,12 +105,12 @@ def _slurm_jobs(config: DictConfig) -> SlurmJobs | None:
     return SlurmJobs(Path(config.hydra.launcher.submitit_folder.partition("%")[0]))
 
 
-def _launched(launcher: Any, cells: Sequence[LaunchCell]) -> Exception | None:
+def _launched(launcher: Any, cells: Sequence[Cell]) -> Exception | None:
     """Launches the jobs; returns what made the launcher give up, which other jobs may survive."""
     jobs = [
         [
-            *(text for text in cell.planned.overrides if not text.startswith("hydra")),
-            f"hydra.job.name={_quoted(cell.entry.directory)}",
+            *(text for text in cell.overrides if not text.startswith("hydra")),
+            f"hydra.job.name={_quoted(cell.directory)}",
         ]
         for cell in cells
     ]

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from study.config.configuration import hashed
 from study.config.keys import KEYS
-from study.config.sweep import Plan, PlannedCell, plan
+from study.config.sweep import Cell, Plan, plan
 from study.errors import InputError
-from study.launch.cells import LaunchCell, identify
+from study.launch.cells import identify
 from study.outputs.ledger import FILE
 from study.outputs.records import Ledger, read_ledger
 
@@ -36,9 +36,9 @@ class Launch:
     """
 
     planned: Plan
-    cells: list[LaunchCell]
+    cells: list[Cell]
     study: Path
-    of_claims: list[PlannedCell]
+    of_claims: list[Cell]
     replaces: bool = False
     accepts: Callable[[Ledger], bool] = lambda ledger: True
     remark: str | None = None
@@ -70,7 +70,7 @@ def prepared(planned: Plan) -> Launch:
             replaces=asked == own,
             accepts=lambda ledger: _is_of(ledger, experiment),
         )
-    families = {cell.entry.family for cell in cells}
+    families = {cell.family for cell in cells}
 
     def accepts(ledger: Ledger) -> bool:
         return _is_of(ledger, experiment, strictly=True) and _fit(ledger, families)
@@ -79,7 +79,10 @@ def prepared(planned: Plan) -> Launch:
     moved = planned.renamed(study.name)
     return Launch(
         moved,
-        [replace(cell, planned=new) for cell, new in zip(cells, moved.cells, strict=True)],
+        [
+            replace(cell, config=new.config, overrides=new.overrides)
+            for cell, new in zip(cells, moved.cells, strict=True)
+        ],
         study,
         of_claims=moved.cells,
         accepts=accepts,
@@ -88,7 +91,7 @@ def prepared(planned: Plan) -> Launch:
     )
 
 
-def _of_file(planned: Plan, experiment: str) -> list[PlannedCell]:
+def _of_file(planned: Plan, experiment: str) -> list[Cell]:
     """The cells of the experiment's file alone; none where it lacks what every launch must give."""
     if all(_keeps_cells(name) for name in planned.given):
         return planned.cells
@@ -104,7 +107,7 @@ def _keeps_cells(name: str) -> bool:
     return name in KEYS and KEYS[name].effect != "result" and name not in CELLS
 
 
-def _trained(cells: Sequence[PlannedCell], by_folder: bool) -> set[str]:
+def _trained(cells: Sequence[Cell], by_folder: bool) -> set[str]:
     """What each cell trains, seeds apart: on equal data, cells of one family have it in common."""
     found = set()
     for cell in cells:

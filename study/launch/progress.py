@@ -22,7 +22,7 @@ from study.config.configuration import RECONSTRUCTION
 from study.config.labels import counted
 
 if TYPE_CHECKING:
-    from study.launch.cells import LaunchCell
+    from study.config.sweep import Cell
 
 
 class SweepProgress:
@@ -67,7 +67,7 @@ class SweepProgress:
                 raise
 
     @contextlib.contextmanager
-    def cell(self, cell: "LaunchCell") -> Iterator[Callable[[int], None]]:
+    def cell(self, cell: "Cell") -> Iterator[Callable[[int], None]]:
         """The span of one cell; yields what to call after an epoch of some replicas."""
         begun = self.bar.tasks[0].completed
         self._start_another()
@@ -79,7 +79,7 @@ class SweepProgress:
             raise
         self.bar.update(self.task, completed=begun + cell.replica_epochs)
 
-    def passed(self, cell: "LaunchCell") -> None:
+    def passed(self, cell: "Cell") -> None:
         """Counts a cell that ended elsewhere."""
         self._start_another()
         self.bar.advance(self.task, cell.replica_epochs)
@@ -88,7 +88,7 @@ class SweepProgress:
         self.started += 1
         self.bar.update(self.task, description=f"cell {self.started}/{self.num_cells}")
 
-    def finished(self, cell: "LaunchCell", record: dict[str, Any]) -> None:
+    def finished(self, cell: "Cell", record: dict[str, Any]) -> None:
         """Prints what a cell came to: the mean over seeds at its chosen learning rate.
 
         How replicas were trained together is said once for each way of it.
@@ -98,12 +98,12 @@ class SweepProgress:
             self._say_once(packing_words(cell.config.population.engine, provenance))
         number = "" if self.alone else f"[{self.started}/{self.num_cells}] "
         self.say(
-            f"{number}{cell.words}: {error_words(record)} at lr {record['chosen_lr']:g}, "
+            f"{number}{cell.label}: {error_words(record)} at lr {record['chosen_lr']:g}, "
             f"{record['wall_seconds']:.1f} s"
         )
         if broken := sum("symmetry_broken" in replica for replica in record["replicas"]):
             self.say(
-                f"{number}{cell.words}: rounding told apart units that started equal, in "
+                f"{number}{cell.label}: rounding told apart units that started equal, in "
                 f"{broken} of {counted(len(record['replicas']), 'replica')} "
                 "(symmetry_broken in result.json)"
             )

@@ -18,13 +18,13 @@ from study.outputs.records import FINISHED, last_error, read_cell
 from study.outputs.series import with_files_checked
 
 if TYPE_CHECKING:
-    from study.launch.cells import LaunchCell
+    from study.config.sweep import Cell
 
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.05, 2.0
 _NUM_NAMED = 3
 
 Tick = Callable[[int], None]
-Train = Callable[["LaunchCell", Path, Tick], dict[str, Any]]
+Train = Callable[["Cell", Path, Tick], dict[str, Any]]
 
 
 class Sharing:
@@ -40,13 +40,13 @@ class Sharing:
         self._pretraining: dict[Path, Owner] = {}
         self._waited_for: dict[str, Owner] = {}
 
-    def each(self, cells: Sequence["LaunchCell"]) -> Iterator[Failure | None]:
+    def each(self, cells: Sequence["Cell"]) -> Iterator[Failure | None]:
         """Sees to it that every cell ends, and yields how it did: None, or why it failed.
 
         In order, but for cells of others: they are looked at again, until they have ended or their
         owners are dead. Whoever waits is told once for whom.
         """
-        self._failed_before = {cell.entry.directory: self._failed_at(cell) for cell in cells}
+        self._failed_before = {cell.directory: self._failed_at(cell) for cell in cells}
         waiting, pause = list(cells), _SHORTEST_WAIT
         while waiting:
             self._owners, self._pretraining, left = {}, {}, []
@@ -54,7 +54,7 @@ class Sharing:
                 try:
                     failure = self._end_of(cell)
                 except Owned as other:
-                    self._owners[cell.entry.directory] = other.owner
+                    self._owners[cell.directory] = other.owner
                     self._pretraining |= dict.fromkeys(cell.pretraining, other.owner)
                     left.append(cell)
                     continue
@@ -73,9 +73,9 @@ class Sharing:
             self._waited_for = self._owners
         time.sleep(pause)
 
-    def _end_of(self, cell: "LaunchCell") -> Failure | None:
+    def _end_of(self, cell: "Cell") -> Failure | None:
         """How a cell ended, here or elsewhere; raises `Owned` if another process has it."""
-        directory = self.study / cell.entry.directory
+        directory = self.study / cell.directory
         if (directory / "result.json").exists() and self._is_finished(cell):
             self.progress.passed(cell)
             return None
@@ -86,10 +86,10 @@ class Sharing:
             with owned(directory, wait=False) as ownership:
                 return self._owned_end_of(cell, ownership)
         except (OSError, InputError) as error:
-            return self._failed(cell, Failure.of(cell.entry.directory, error))
+            return self._failed(cell, Failure.of(cell.directory, error))
 
-    def _owned_end_of(self, cell: "LaunchCell", ownership: Ownership) -> Failure | None:
-        directory, name = ownership.directory, cell.entry.directory
+    def _owned_end_of(self, cell: "Cell", ownership: Ownership) -> Failure | None:
+        directory, name = ownership.directory, cell.directory
         if self._is_finished(cell):
             self.progress.passed(cell)
             return None
@@ -97,10 +97,10 @@ class Sharing:
             self.progress.passed(cell)
             return self._failed(cell, Failure.recorded(name, error))
         if last := self._waited_for.get(name):
-            self.progress.say(f"{cell.words}: taken over from {last.label}, which is gone")
+            self.progress.say(f"{cell.label}: taken over from {last.label}, which is gone")
         return self._trained(cell, ownership)
 
-    def _trained(self, cell: "LaunchCell", ownership: Ownership) -> Failure | None:
+    def _trained(self, cell: "Cell", ownership: Ownership) -> Failure | None:
         with self.progress.cell(cell) as tick:
 
             def checked(count: int) -> None:
@@ -113,38 +113,38 @@ class Sharing:
             except Exception as error:
                 if lost := ownership.loss(error):
                     self.progress.say(
-                        f"{cell.words}: taken over by {lost.owner.label} while this process slept; "
+                        f"{cell.label}: taken over by {lost.owner.label} while this process slept; "
                         "what it trained is dropped"
                     )
                     raise lost from None
-                failure = self._failed(cell, Failure.of(cell.entry.directory, error))
+                failure = self._failed(cell, Failure.of(cell.directory, error))
                 self._keep_error(cell, ownership.directory)
                 return failure
         self.progress.finished(cell, record)
         return None
 
-    def _keep_error(self, cell: "LaunchCell", directory: Path) -> None:
+    def _keep_error(self, cell: "Cell", directory: Path) -> None:
         """Writes error.txt; that it cannot be is said beside the first error, and stops nothing."""
         try:
             write_error(directory, cell.config.mapping, traceback.format_exc())
         except OSError as error:
             self.progress.say(f"{directory / 'error.txt'} cannot be written: {error.strerror}")
 
-    def _failed(self, cell: "LaunchCell", failure: Failure) -> Failure:
-        self.progress.say(f"failed: {cell.words}: {failure.message or failure.kind}")
+    def _failed(self, cell: "Cell", failure: Failure) -> Failure:
+        self.progress.say(f"failed: {cell.label}: {failure.message or failure.kind}")
         return failure
 
-    def _is_finished(self, cell: "LaunchCell") -> bool:
-        record = read_cell(self.study / cell.entry.directory, cell.entry)
+    def _is_finished(self, cell: "Cell") -> bool:
+        record = read_cell(self.study / cell.directory, cell)
         return with_files_checked(record).status in FINISHED
 
-    def _failed_at(self, cell: "LaunchCell") -> int | None:
+    def _failed_at(self, cell: "Cell") -> int | None:
         """When its last attempt failed, if it did."""
         with contextlib.suppress(OSError):
-            return (self.study / cell.entry.directory / "error.txt").stat().st_mtime_ns
+            return (self.study / cell.directory / "error.txt").stat().st_mtime_ns
         return None
 
-    def _pretrains(self, cell: "LaunchCell") -> Owner | None:
+    def _pretrains(self, cell: "Cell") -> Owner | None:
         """Who is at the pretraining that a cell would wait for, as far as is known.
 
         The owner of another cell of the same pretraining is, or will be in a moment.

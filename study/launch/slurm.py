@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from study.config.labels import counted
-from study.launch.cells import LaunchCell, status_of
+from study.config.sweep import Cell
+from study.launch.cells import status_of
 from study.outputs.records import FINISHED
 
 LIVE_STATES = "PENDING,RUNNING,SUSPENDED,COMPLETING"
@@ -82,7 +83,7 @@ UNKNOWN = "unknown"
 """The state of a job that Slurm, asked, gives no answer on."""
 
 
-def await_jobs(study: Path, cells: Sequence[LaunchCell], jobs: SlurmJobs | None) -> None:
+def await_jobs(study: Path, cells: Sequence[Cell], jobs: SlurmJobs | None) -> None:
     """Waits while a cell that is not finished is being trained, or has a job in Slurm's queue.
 
     Says what it waits for whenever that changes. Which job of the queue is whose is not asked: a

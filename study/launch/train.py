@@ -29,7 +29,7 @@ from study.outputs.series import with_files_checked
 from study.outputs.unlisted import listed_again, unlisted_cells
 
 if TYPE_CHECKING:
-    from study.launch.cells import LaunchCell
+    from study.config.sweep import Cell
     from study.launch.place import Launch
 
 DESCRIPTION = """Trains cells: every seed at every learning rate.
@@ -112,7 +112,7 @@ def _of_the_list(launch: Launch, *, is_dry: bool) -> Iterator[str]:
         yield launch.remark
     if (old := _ledger(launch.study)) is None:
         return
-    new = with_launch(old, [cell.entry for cell in launch.cells], replaces=launch.replaces)
+    new = with_launch(old, launch.cells, replaces=launch.replaces)
     if others := len(new.cells) - len(launch.cells):
         yield f"{launch.study} also lists {counted(others, 'cell')} of earlier launches"
     gone = {cell.directory for cell in old.cells} - {cell.directory for cell in new.cells}
@@ -126,9 +126,9 @@ def _of_the_list(launch: Launch, *, is_dry: bool) -> Iterator[str]:
         )
 
 
-def _checked_status(study: Path, cell: LaunchCell) -> str:
+def _checked_status(study: Path, cell: Cell) -> str:
     """A cell's status; files of it that are not what its record says are named."""
-    record = with_files_checked(read_cell(study / cell.entry.directory, cell.entry))
+    record = with_files_checked(read_cell(study / cell.directory, cell))
     for problem in record.problems:
         print(f"warning: {study / problem}", file=sys.stderr)
     return record.status
@@ -142,7 +142,7 @@ def _wanted(status: str, options: object) -> bool:
     return status not in FINISHED
 
 
-def _to_train(todo: Sequence[LaunchCell], options: object) -> str:
+def _to_train(todo: Sequence[Cell], options: object) -> str:
     for name in ("failed", "missing"):
         if getattr(options, name) and not todo:
             return f"none {name}"
@@ -158,7 +158,7 @@ def _recorded(launch: Launch) -> int:
         study,
         study=study.name,
         threads=_threads(launch),
-        cells=[cell.entry for cell in launch.cells],
+        cells=launch.cells,
         experiment=experiment,
         claims=planned.base.config.claims,
         replaces=launch.replaces,
@@ -167,7 +167,7 @@ def _recorded(launch: Launch) -> int:
     return ledger.threads or available_threads()
 
 
-def _train(launch: Launch, todo: list[LaunchCell], threads: int) -> int:
+def _train(launch: Launch, todo: list[Cell], threads: int) -> int:
     study = launch.study
     print(f"watch:  {command('tensorboard', study)}", flush=True)
     before = signal.signal(signal.SIGTERM, _interrupt)
@@ -191,7 +191,7 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _run(launch: Launch, todo: list[LaunchCell], threads: int) -> Outcome:
+def _run(launch: Launch, todo: list[Cell], threads: int) -> Outcome:
     """Trains in this process, or on the launcher that was asked for."""
     planned = launch.planned
     if any(text.startswith("hydra/launcher=") for text in planned.hydra_overrides):

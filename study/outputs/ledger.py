@@ -5,14 +5,17 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from study.errors import InputError
 from study.files import read_json, write_json
 from study.locks import while_owned
 from study.outputs.provenance import differs_from_commit, git_commit
-from study.outputs.records import Ledger, LedgerCell, read_ledger
+from study.outputs.records import Ledger, LedgerCell, listed, read_ledger
 from study.outputs.schema import SCHEMA, seal
+
+if TYPE_CHECKING:
+    from study.config.sweep import Cell
 
 FILE = "study.json"
 
@@ -22,7 +25,7 @@ def record_launch(
     *,
     study: str,
     threads: int,
-    cells: Sequence[LedgerCell],
+    cells: "Sequence[LedgerCell | Cell]",
     experiment: Path | None,
     claims: Sequence[Any],
     replaces: bool = False,
@@ -44,7 +47,11 @@ def record_launch(
                 f"{directory} was taken by another launch just now: the same command again finds "
                 "its place"
             )
-        merged = list(cells) if old is None else with_launch(old, cells, replaces=replaces).cells
+        merged = (
+            [*map(listed, cells)]
+            if old is None
+            else with_launch(old, cells, replaces=replaces).cells
+        )
         fixed = list(claims) if experiment else (old.claims if old else [])
         file = _experiment(experiment) if experiment else (old.experiment if old else None)
         body: dict[str, Any] = {
@@ -64,13 +71,13 @@ def record_launch(
     return while_owned(directory, record, files=(FILE,))
 
 
-def with_launch(old: Ledger, new: Sequence[LedgerCell], *, replaces: bool) -> Ledger:
+def with_launch(old: Ledger, new: "Sequence[LedgerCell | Cell]", *, replaces: bool) -> Ledger:
     """The ledger with the cells of a launch: no two of equal factors, or of one directory.
 
     One directory under two factors is a data directory that was renamed. Cells that were listed
     before stay as they were written; where some are lost, `previous` has all of them.
     """
-    newest = {_key(cell): cell for cell in new}
+    newest = {_key(cell): cell for cell in map(listed, new)}
     kept = [] if replaces else [newest.pop(_key(cell), cell) for cell in old.cells]
     merged = {cell.directory: cell for cell in [*kept, *newest.values()]}
     written = {cell.directory: cell for cell in old.cells if cell == merged.get(cell.directory)}

@@ -26,6 +26,8 @@ from study.outputs.schema import (
 if TYPE_CHECKING:
     import pandas
 
+    from study.config.sweep import Cell
+
 STATUSES = ("done", "diverged", "running", "failed", "damaged", "missing")
 FINISHED = ("done", "diverged")
 _CELL_NAME = re.compile(r".+-[0-9a-f]{8}")
@@ -43,6 +45,14 @@ class LedgerCell:
     factors: dict[str, Any]
     family: str | None = field(default=None, compare=False)
     seeds: tuple[int, ...] = field(default=(), compare=False)
+
+
+def listed(cell: "LedgerCell | Cell") -> LedgerCell:
+    """A cell of a launch as the ledger has it."""
+    if isinstance(cell, LedgerCell):
+        return cell
+    seeds = tuple(cell.config.seeds)
+    return LedgerCell(cell.directory, cell.signature, cell.factors, family=cell.family, seeds=seeds)
 
 
 @dataclass(frozen=True)
@@ -186,7 +196,7 @@ def _rows(record: CellRecord, names: list[str]) -> Iterable[dict[str, Any]]:
         }
 
 
-def read_cell(path: Path, cell: LedgerCell) -> CellRecord:
+def read_cell(path: Path, cell: "LedgerCell | Cell") -> CellRecord:
     """The record of one cell, `path` being its directory."""
     record = CellRecord(cell.directory, path, cell.signature, cell.factors, "missing")
     try:

@@ -8,10 +8,10 @@ import torch
 
 from study.__main__ import main
 from study.config.compose import hydra_ready
-from study.config.sweep import plan
+from study.config.sweep import Cell, plan
 from study.launch import estimate
 from study.launch.cell import data_of
-from study.launch.cells import LaunchCell, identify
+from study.launch.cells import identify
 from study.launch.estimate import (
     _disk,
     _left_to_train,
@@ -25,7 +25,7 @@ from study.training.engine import Engine
 from tests.tiny_launch import TINY, cells
 
 
-def cell(*overrides: str) -> LaunchCell:
+def cell(*overrides: str) -> Cell:
     (only,) = cells(*overrides)
     return only
 

@@ -54,7 +54,7 @@ def test_a_job_that_finds_other_data_trains_nothing(
 
     def other(cells: Any) -> Any:
         (cell,) = identify(cells)
-        object.__setattr__(cell.entry, "signature", "0" * 64)
+        object.__setattr__(cell, "signature", "0" * 64)
         return [cell]
 
     monkeypatch.setattr(study.launch.job, "identify", other)

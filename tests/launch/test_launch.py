@@ -20,7 +20,7 @@ from tests.tiny_launch import TINY, cells
 
 def test_what_depends_on_data_is_left_to_training() -> None:
     swept = cells("init=lsuv,he_normal", "model.widths=[1,1,1,1,1,1]")
-    assert [cell.words for cell in swept] == ["init=lsuv", "init=he_normal"]
+    assert [cell.label for cell in swept] == ["init=lsuv", "init=he_normal"]
     assert swept[0].config.init.level == {"name": "lsuv", "bias": 0.0}
 
 
@@ -82,7 +82,7 @@ def test_a_run_stops_when_all_fail_with_one_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, alike: bool, failed: int,
     untried: int, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    failing(monkeypatch, lambda c: RuntimeError("no" if alike else c["activation"]["name"]))
+    failing(monkeypatch, lambda c: RuntimeError("no" if alike else c.activation.name))
     outcome = run(tmp_path, cells("activation=relu,tanh,elu"), threads=1, max_failures=limit)
     assert (len(outcome.failures), outcome.num_untried) == (failed, untried)
     assert ("stopped: the first" in capsys.readouterr().out) == (untried > 0)
@@ -93,7 +93,7 @@ def read_cells_of(study_dir: Path) -> list[Any]:
     return [
         study.launch.cells.status_of(study_dir, cell)
         for cell in cells("activation=relu,tanh,elu")
-        if (study_dir / cell.entry.directory).exists()
+        if (study_dir / cell.directory).exists()
     ]
 
 

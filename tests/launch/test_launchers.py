@@ -98,11 +98,8 @@ def launch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any
 
     def run(doing: Callable[[Sequence[Sequence[str]]], None], jobs: SlurmJobs | None = None) -> Any:
         swept = cells("optimizer=sgd,adam", f"outputs_dir={tmp_path}", "study=s")
-        entries = [cell.entry for cell in swept]
         (tmp_path / "s").mkdir()
-        record_launch(
-            tmp_path / "s", study="s", threads=1, cells=entries, experiment=None, claims=[]
-        )
+        record_launch(tmp_path / "s", study="s", threads=1, cells=swept, experiment=None, claims=[])
         monkeypatch.setattr(
             study.launch.launchers, "_launcher", lambda *_: (FakeLauncher(doing), None)
         )

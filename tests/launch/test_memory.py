@@ -10,12 +10,7 @@ from study.launch.memory import (
     PROBING_COPIES,
     PROCESS_BYTES,
     TRAINING_COPIES,
-    check_memory,
-    check_pretraining_memory,
-    check_probing_memory,
-    network_bytes,
-    pretraining_bytes,
-    probing_bytes,
+    CellMemory,
 )
 from study.networks import build_network
 from tests.tiny import config
@@ -38,16 +33,16 @@ def test_a_network_is_as_large_as_its_state(overrides: tuple[str, ...]) -> None:
     width = 4 if "trainer.precision=32-true" in overrides else 8
     state = build_network(asked.network, SHAPE, 3).state_dict()
     expected = width * sum(value.numel() for value in state.values())
-    assert network_bytes(asked, SHAPE, 3) == expected
+    assert CellMemory(asked, SHAPE, 3).network_bytes == expected
 
 
 def refusal(monkeypatch: pytest.MonkeyPatch, networks: float, *overrides: str) -> str:
     """What a machine says that has room for so many networks."""
     asked = config("seeds=4", "optimizer.lr=[0.1,1]", *overrides)
-    room = int(PROCESS_BYTES + networks * network_bytes(asked, SHAPE, 3))
+    room = int(PROCESS_BYTES + networks * CellMemory(asked, SHAPE, 3).network_bytes)
     monkeypatch.setattr(memory, "machine_bytes", lambda device: room)
     try:
-        check_memory(asked, torch.device("cpu"), SHAPE, 3)
+        CellMemory(asked, SHAPE, 3).check(torch.device("cpu"))
     except InputError as error:
         return str(error)
     return ""
@@ -75,7 +70,7 @@ def test_a_cell_whose_weights_alone_do_not_fit(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_machine_that_does_not_say_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "machine_bytes", lambda device: None)
-    check_memory(config("seeds=1000"), torch.device("cpu"), SHAPE, 3)
+    CellMemory(config("seeds=1000"), SHAPE, 3).check(torch.device("cpu"))
 
 
 def test_what_pretrained_layers_are_fed_counts_and_is_refused_with_what_fits(
@@ -86,32 +81,37 @@ def test_what_pretrained_layers_are_fed_counts_and_is_refused_with_what_fits(
     asked = asked.changed({"seeds": [0, 1, 2], "trainer.precision": "32-true"})
     shape, cpu = (1, 28, 28), torch.device("cpu")
     a_seed = 4 * 16 * 28 * 28 * 60_000
-    assert pretraining_bytes(asked, shape, 3, 60_000) == 4 * a_seed
-    assert pretraining_bytes(config(), shape, 3, 60_000) == 0
+    assert CellMemory(asked, shape, 3).pretraining_bytes(60_000) == 4 * a_seed
+    assert CellMemory(config(), shape, 3).pretraining_bytes(60_000) == 0
     monkeypatch.setattr("study.launch.memory.machine_bytes", lambda _: PROCESS_BYTES + 3.5 * a_seed)
     with pytest.raises(InputError, match="set population.max_replicas=2$"):
-        check_pretraining_memory(asked, cpu, shape, 3, 60_000)
+        CellMemory(asked, shape, 3).check_pretraining(cpu, 60_000)
     fits = asked.changed({"population.max_replicas": 2})
-    check_pretraining_memory(fits, cpu, shape, 3, 60_000)
+    CellMemory(fits, shape, 3).check_pretraining(cpu, 60_000)
 
 
 def test_probes_need_what_passes_through_the_layers_of_all_that_are_probed_at_once() -> None:
     asked = ("probes=default", "probes.num_examples=10", "seeds=4", "trainer.threads=2")
     cpu = torch.device("cpu")
     one = 8 * 10 * (8 + 8) * PROBING_COPIES
-    assert probing_bytes(config(*asked), cpu, SHAPE, 3) == 2 * one
-    assert probing_bytes(config(*asked, "population.engine=stacked"), cpu, SHAPE, 3) == 4 * one
-    assert probing_bytes(config(*asked, "population.max_replicas=1"), cpu, SHAPE, 3) == one
-    assert probing_bytes(config("probes=none"), cpu, SHAPE, 3) == 0
+    assert CellMemory(config(*asked), SHAPE, 3).probing_bytes(cpu) == 2 * one
+    assert (
+        CellMemory(config(*asked, "population.engine=stacked"), SHAPE, 3).probing_bytes(cpu)
+        == 4 * one
+    )
+    assert (
+        CellMemory(config(*asked, "population.max_replicas=1"), SHAPE, 3).probing_bytes(cpu) == one
+    )
+    assert CellMemory(config("probes=none"), SHAPE, 3).probing_bytes(cpu) == 0
 
 
 def test_the_number_of_images_that_can_be_probed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     asked, cpu = config("probes=default", "trainer.threads=1"), torch.device("cpu")
-    needed = probing_bytes(asked, cpu, SHAPE, 3)
+    needed = CellMemory(asked, SHAPE, 3).probing_bytes(cpu)
     for share, advice in ((0.5, "set probes.num_examples=512"), (1e-4, "set probes=none")):
         room = int(PROCESS_BYTES + share * needed)
         monkeypatch.setattr(memory, "machine_bytes", lambda device, room=room: room)
         with pytest.raises(InputError, match=advice):
-            check_probing_memory(asked, cpu, SHAPE, 3)
+            CellMemory(asked, SHAPE, 3).check_probing(cpu)
     monkeypatch.setattr(memory, "machine_bytes", lambda device: int(PROCESS_BYTES + needed))
-    check_probing_memory(asked, cpu, SHAPE, 3)
+    CellMemory(asked, SHAPE, 3).check_probing(cpu)

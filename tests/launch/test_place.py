@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,8 @@ from study.config.configuration import CONF, LEVEL_RECIPES, levels
 from study.config.level_source import OWN
 from study.config.sweep import plan
 from study.errors import InputError
-from study.launch.cells import LaunchCell
 from study.launch.place import Launch, prepared
-from study.outputs import LedgerCell, read_cells, read_ledger
+from study.outputs import read_cells, read_ledger
 from study.outputs.ledger import record_launch
 from study.outputs.provenance import code_and_machine
 from study.outputs.unlisted import unlisted_cells
@@ -132,7 +132,7 @@ def recorded(*arguments: str) -> str:
         one.study,
         study=one.study.name,
         threads=1,
-        cells=[cell.entry for cell in one.cells],
+        cells=one.cells,
         experiment=path if one.planned.experiment else None,
         claims=one.planned.base.config.claims,
         replaces=one.replaces,
@@ -177,7 +177,7 @@ def test_a_study_is_of_its_files_cells_alone(
 
 def test_what_a_launcher_is_handed_names_the_study_too(outputs: Path) -> None:
     moved = launch("experiment=pair", "model.widths=[9]")
-    assert all("study=pair-2" in cell.planned.overrides for cell in moved.cells)
+    assert all("study=pair-2" in cell.overrides for cell in moved.cells)
 
 
 def test_a_launch_without_an_experiment_adds(outputs: Path) -> None:
@@ -212,7 +212,7 @@ def test_two_launches_do_not_take_one_place(outputs: Path) -> None:
     before = (first.study / "study.json").read_bytes()
     with pytest.raises(InputError, match="taken by another launch just now"):
         record_launch(
-            first.study, study="pair-2", threads=1, cells=[cell.entry for cell in first.cells],
+            first.study, study="pair-2", threads=1, cells=first.cells,
             experiment=None, claims=[], accepts=first.accepts,
         )  # fmt: skip
     assert (first.study / "study.json").read_bytes() == before
@@ -232,10 +232,9 @@ def test_a_folder_that_the_file_names_is_its_own(
     name: str, study: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that it leaves to the launch makes no other study."""
-    entry = LedgerCell("cell", "0" * 64, {}, family="0" * 64)
     monkeypatch.setattr(
         "study.launch.place.identify",
-        lambda cells: [LaunchCell(cell, entry, "", 1) for cell in cells],
+        lambda cells: [replace(cell, directory="cell", family="0" * 64) for cell in cells],
     )
     assert launch(f"experiment={name}", "data.root=b").study.name == study
 

@@ -9,7 +9,7 @@ import pytest
 from study.launch.progress import SweepProgress, error_words, packing_words
 
 if TYPE_CHECKING:
-    from study.launch.cells import LaunchCell
+    from study.config.sweep import Cell
 
 
 def provenance(packing: list[int], threads: int = 2) -> dict[str, object]:
@@ -52,12 +52,12 @@ def test_of_replicas_that_diverged_the_median_is_said_and_how_many_they_are() ->
     assert error_words(record(13.0, None, task="reconstruction")) == lost
 
 
-class Cell:
+class SmallCell:
     replica_epochs = 4
 
 
 def test_the_bar_counts_what_others_finished_and_takes_back_what_was_lost() -> None:
-    progress, any_cell = SweepProgress(3, 12), cast("LaunchCell", Cell())
+    progress, any_cell = SweepProgress(3, 12), cast("Cell", SmallCell())
     (task,) = progress.bar.tasks
     progress.passed(any_cell)
     assert (progress.started, task.completed) == (1, 4)

@@ -18,7 +18,7 @@ from study.launch.sharing import Sharing
 from study.locks import OWNER, Owner, Ownership, owned
 from study.outputs.cell import write_error
 from study.outputs.failures import Failure
-from study.outputs.records import read_cell
+from study.outputs.records import LedgerCell, read_cell
 from tests.many_processes import Cell, await_that, cell, ended, finish, launched, notes
 from tests.test_locks import of_another_host, taken_over
 
@@ -39,7 +39,8 @@ def trained(what: Cell, directory: Path, tick: Callable[[int], None]) -> dict[st
 
 def statuses(study: Path, num_cells: int) -> set[str]:
     cells = [cell(number) for number in range(num_cells)]
-    return {read_cell(study / each.entry.directory, each.entry).status for each in cells}
+    listed = [LedgerCell(each.directory, each.signature, each.factors) for each in cells]
+    return {read_cell(study / each.directory, each).status for each in listed}
 
 
 def test_four_processes_train_each_cell_once(tmp_path: Path) -> None:
@@ -76,12 +77,12 @@ def test_a_result_that_appears_ends_the_wait(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first, second = cell(0), cell(1)
-    directory = tmp_path / first.entry.directory
+    directory = tmp_path / first.directory
     directory.mkdir()
     of_another_host(directory, silent=0)
 
     def finish_it() -> None:
-        await_that((tmp_path / second.entry.directory / "result.json").exists)
+        await_that((tmp_path / second.directory / "result.json").exists)
         time.sleep(0.3)
         finish(first, directory)
 
@@ -117,7 +118,7 @@ def test_what_another_finished_on_the_way_to_its_lock_is_not_trained_again(
 def test_a_silent_owner_of_another_host_is_replaced(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    directory = tmp_path / cell(0).entry.directory
+    directory = tmp_path / cell(0).directory
     directory.mkdir()
     of_another_host(directory, silent=89.5)
     assert share(tmp_path, [cell(0)], trained) == [None]
@@ -131,13 +132,13 @@ def test_what_another_process_failed_at_meanwhile_is_not_tried_again(
 ) -> None:
     tried: list[str] = []
     failed_before, fails_now, fine = cell(0), cell(1), cell(2)
-    old = tmp_path / failed_before.entry.directory
+    old = tmp_path / failed_before.directory
     old.mkdir()
     (old / "error.txt").write_text("Traceback\nValueError: long ago\n")
 
     def train(what: Cell, directory: Path, tick: Callable[[int], None]) -> dict[str, Any]:
-        tried.append(what.words)
-        other = tmp_path / fails_now.entry.directory
+        tried.append(what.label)
+        other = tmp_path / fails_now.directory
         other.mkdir(exist_ok=True)
         (other / "error.txt").write_text("OSError: [Errno 28] No space left on device: '/x'\n")
         (directory / "error.txt").unlink(missing_ok=True)
@@ -157,7 +158,7 @@ def test_a_full_disk_hides_no_error_and_stops_no_cell(
         raise OSError(errno.ENOSPC, "No space left on device", "somewhere")
 
     def train(what: Cell, directory: Path, tick: Callable[[int], None]) -> dict[str, Any]:
-        if what.words == "number=0":
+        if what.label == "number=0":
             monkeypatch.setattr("study.launch.sharing.write_error", full)
             raise RuntimeError("the first error")
         monkeypatch.undo()
@@ -172,7 +173,7 @@ def test_a_full_disk_hides_no_error_and_stops_no_cell(
     out = capsys.readouterr().out
     assert "failed: number=0: the first error\n" in out
     assert "error.txt cannot be written: No space left on device\n" in out
-    error = (tmp_path / cell(1).entry.directory / "error.txt").read_text()
+    error = (tmp_path / cell(1).directory / "error.txt").read_text()
     assert "No space left on device: 'somewhere'" in error
 
 
@@ -206,7 +207,7 @@ def test_a_cell_lost_to_another_host_is_left_to_it(
     assert out.startswith("number=0: taken over by ")
     assert out.endswith(" while this process slept; what it trained is dropped\n")
     assert out.count("\n") == 1
-    assert {path.name for path in (tmp_path / cell(0).entry.directory).iterdir()} == {"result.json"}
+    assert {path.name for path in (tmp_path / cell(0).directory).iterdir()} == {"result.json"}
 
 
 def test_a_cell_that_its_new_owner_left_unfinished_is_trained_again(
@@ -215,7 +216,7 @@ def test_a_cell_that_its_new_owner_left_unfinished_is_trained_again(
     attempts: list[str] = []
 
     def train(what: Cell, directory: Path, tick: Callable[[int], None]) -> dict[str, Any]:
-        attempts.append(what.words)
+        attempts.append(what.label)
         if len(attempts) == 1:
             with taken_over(directory):
                 pass
@@ -243,21 +244,21 @@ def test_an_owner_that_cannot_be_read_for_a_moment_stops_no_training(
         return finish(what, directory)
 
     assert share(tmp_path, [cell(0)], train) == [None]
-    assert not (tmp_path / cell(0).entry.directory / "error.txt").exists()
+    assert not (tmp_path / cell(0).directory / "error.txt").exists()
 
 
 def test_cells_of_a_pretraining_at_work_come_last(tmp_path: Path) -> None:
     """Who would only wait for another's pretraining trains other cells first."""
     weights = (Path("pretraining", "rbm-01", "seed=0.safetensors"),)
     cells = [*(cell(n, pretraining=weights) for n in range(3)), cell(3), cell(4)]
-    owner = tmp_path / cells[0].entry.directory
+    owner = tmp_path / cells[0].directory
     owner.mkdir()
     of_another_host(owner, silent=0)
     order: list[str] = []
 
     def train(what: Cell, directory: Path, tick: Callable[[int], None]) -> dict[str, Any]:
-        order.append(what.words)
-        if what.words == "number=4":
+        order.append(what.label)
+        if what.label == "number=4":
             (tmp_path / weights[0]).parent.mkdir(parents=True)
             (tmp_path / weights[0]).touch()
             finish(cells[0], owner)
@@ -274,7 +275,7 @@ def test_a_pretraining_that_is_owned_is_waited_for(tmp_path: Path) -> None:
     given = cell(0, pretraining=(weights.relative_to(tmp_path),))
 
     def train(what: Cell, directory: Path, tick: Callable[[int], None]) -> dict[str, Any]:
-        order.append(what.words)
+        order.append(what.label)
         return finish(what, directory)
 
     with owned(weights.parent, wait=False):
@@ -294,7 +295,7 @@ def test_a_link_does_not_lead_a_cell_out_of_its_study(
     study, elsewhere = tmp_path / "study", tmp_path / "elsewhere"
     study.mkdir()
     elsewhere.mkdir()
-    (study / cell(0).entry.directory).symlink_to(elsewhere)
+    (study / cell(0).directory).symlink_to(elsewhere)
     (failure,) = share(study, [cell(0)], trained)
     assert failure is not None
     assert "leads out of" in failure.message

@@ -183,7 +183,7 @@ class World:
         """Starts a process that trains cells with the others."""
 
         def train(cell: Any, directory: Path, tick: Callable[[int], None]) -> dict[str, Any]:
-            self.begun.append((self.clock, cell.entry.directory, process))
+            self.begun.append((self.clock, cell.directory, process))
             for epoch in range(3):
                 self.sleep(self.draw.uniform(10.0, 60.0))
                 tick(1)
@@ -300,7 +300,7 @@ class World:
         """The laws."""
         assert self.wrong == []
         assert not [each for each in self.threads if not each.is_done], "it does not end"
-        names = [cell(number).entry.directory for number in range(num_cells)]
+        names = [cell(number).directory for number in range(num_cells)]
         assert self.results == dict.fromkeys(names, 1)
         for name in names:
             begun = [process for _, cell, process in self.begun if cell == name]
@@ -333,7 +333,7 @@ def test_a_dead_owner_has_one_successor(tmp_path: Path, kernel_locks: str, hosts
     """All find it dead at once, and are stopped on their way to its place, yet not for long."""
     for seed in range(NUM_SEEDS):
         study = tmp_path / str(seed)
-        directory = study / cell(0).entry.directory
+        directory = study / cell(0).directory
         directory.mkdir(parents=True)
         (directory / "owner.json").write_text('{"host": "d", "pid": 7, "token": "ab"}')
         os.utime(directory / "owner.json", (0, 0))

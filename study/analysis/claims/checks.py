@@ -12,7 +12,7 @@ from study.config.configuration import plain, task_of
 from study.errors import InputError
 
 if TYPE_CHECKING:
-    from study.config.sweep import PlannedCell
+    from study.config.sweep import Cell
 
 Known = Mapping[str, Sequence[str]]
 IMAGES = ("name", "root", *SPLIT_KEYS, *SHIFT_KEYS)
@@ -20,7 +20,7 @@ IMAGES = ("name", "root", *SPLIT_KEYS, *SHIFT_KEYS)
 
 
 def check_claims(
-    claims: Sequence[Any], cells: Sequence["PlannedCell"], axes: Mapping[str, Any]
+    claims: Sequence[Any], cells: Sequence["Cell"], axes: Mapping[str, Any]
 ) -> list[str]:
     """Raises `InputError` for a claim that could never be decided; returns warnings.
 
@@ -42,7 +42,7 @@ def check_claims(
     return warnings
 
 
-def _known(cells: Sequence["PlannedCell"]) -> dict[str, list[str]]:
+def _known(cells: Sequence["Cell"]) -> dict[str, list[str]]:
     """The levels of each factor over the cells of a launch, and its learning rates."""
     known: dict[str, dict[str, None]] = {}
     for cell in cells:
@@ -54,7 +54,7 @@ def _known(cells: Sequence["PlannedCell"]) -> dict[str, list[str]]:
 
 
 def _checked(
-    claim: Claim, cells: Sequence["PlannedCell"], known: Known, axes: Mapping[str, Any]
+    claim: Claim, cells: Sequence["Cell"], known: Known, axes: Mapping[str, Any]
 ) -> list[str]:
     check_claim(claim)
     if claim.over is not None:
@@ -76,7 +76,7 @@ def _checked(
 
 
 def _require_one_split(
-    claim: Claim, cells: Sequence["PlannedCell"], known: Known, axes: Mapping[str, Any]
+    claim: Claim, cells: Sequence["Cell"], known: Known, axes: Mapping[str, Any]
 ) -> None:
     """InputError where errors of other images would be set against each other."""
     if not claim.is_of_data:
@@ -124,7 +124,7 @@ def _of_file(factor: str, values: Any) -> list[str]:
     return [shown_level(factor, plain(value)) for value in values or ()]
 
 
-def _matches(cell: "PlannedCell", where: Levels) -> bool:
+def _matches(cell: "Cell", where: Levels) -> bool:
     rates = [level_text(rate) for rate in cell.config.optimizer.lr]
     return all(
         any(rate in levels for rate in rates)

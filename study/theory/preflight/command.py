@@ -17,7 +17,7 @@ from study.theory.preflight.page import agreement, by_layer, legend, marks, over
 from study.theory.preflight.record import write_checks
 
 if TYPE_CHECKING:
-    from study.launch.cells import LaunchCell
+    from study.config.sweep import Cell
     from study.theory.preflight.signal_check import SignalCheck
 
 DESCRIPTION = """Predicts and measures signal propagation at initialization; trains nothing.
@@ -69,7 +69,7 @@ def _parser() -> Parser:
     return parser
 
 
-def _watched(cells: Sequence[LaunchCell]) -> Iterator[SignalCheck]:
+def _watched(cells: Sequence[Cell]) -> Iterator[SignalCheck]:
     """The check of each cell, under a bar that leaves nothing behind."""
     from rich.console import Console
     from rich.progress import track
@@ -87,7 +87,7 @@ def _watched(cells: Sequence[LaunchCell]) -> Iterator[SignalCheck]:
 
 
 def page(
-    study: Path, cells: Sequence[LaunchCell], checks: Sequence[SignalCheck], *, layers: bool
+    study: Path, cells: Sequence[Cell], checks: Sequence[SignalCheck], *, layers: bool
 ) -> list[str]:
     """The lines of the page; with `layers` a table for each cell."""
     seeds = sorted({len(cell.config.seeds) for cell in cells})
@@ -95,15 +95,15 @@ def page(
     on = f"{_or(seeds)} seed{'' if seeds == [1] else 's'}, {_or(examples)} validation images"
     lines = [f"{study}: {counted(len(cells), 'cell')} before training; {on}", ""]
     if len(cells) > 1:
-        lines += [*overview([cell.entry.factors for cell in cells], checks), ""]
+        lines += [*overview([cell.factors for cell in cells], checks), ""]
     for cell, check in zip(cells, checks, strict=True) if layers else ():
         found = marks(check)
-        lines += [f"{cell.words}{f'   flags: {found}' if found else ''}"]
+        lines += [f"{cell.label}{f'   flags: {found}' if found else ''}"]
         lines += [*(by_layer(check) if check.layers else ["no hidden layer"]), ""]
     return [*lines, *legend(checks), "", *remarks(cells, checks), agreement(checks)]
 
 
-def remarks(cells: Sequence[LaunchCell], checks: Sequence[SignalCheck]) -> Iterator[str]:
+def remarks(cells: Sequence[Cell], checks: Sequence[SignalCheck]) -> Iterator[str]:
     """What a reader must know about some of the cells."""
     pretrained = sum(cell.config.pretraining.name != "none" for cell in cells)
     if pretrained:
@@ -115,7 +115,7 @@ def remarks(cells: Sequence[LaunchCell], checks: Sequence[SignalCheck]) -> Itera
         yield f"{counted(number, 'cell')} {remark}: go by what is measured"
     for cell, check in zip(cells, checks, strict=True):
         if check.error:
-            yield f"{cell.words}: {check.error}"
+            yield f"{cell.label}: {check.error}"
 
 
 def _or(numbers: Sequence[int]) -> str:

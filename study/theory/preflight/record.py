@@ -13,7 +13,7 @@ from study.outputs.schema import SCHEMA, read_sealed, seal
 from study.theory.preflight.rules import RULES
 
 if TYPE_CHECKING:
-    from study.launch.cells import LaunchCell
+    from study.config.sweep import Cell
     from study.theory.preflight.shapes import LayerShape
     from study.theory.preflight.signal_check import SignalCheck
 
@@ -21,7 +21,7 @@ FILE = "preflight.json"
 
 
 def write_checks(
-    directory: Path, cells: Sequence[LaunchCell], checks: Sequence[SignalCheck], *, replace: bool
+    directory: Path, cells: Sequence[Cell], checks: Sequence[SignalCheck], *, replace: bool
 ) -> Path:
     """Writes preflight.json into a study's directory, sealed; returns its path.
 
@@ -33,7 +33,7 @@ def write_checks(
     def record() -> None:
         kept = {} if replace else _recorded(path)
         for cell, check in zip(cells, checks, strict=True):
-            kept[cell.entry.signature] = entry(cell, check)
+            kept[cell.signature] = entry(cell, check)
         content = {"schema": SCHEMA, "rules": _rules(), "cells": list(kept.values())}
         write_json(path, seal(content))
 
@@ -60,16 +60,16 @@ def _rules() -> list[dict[str, str]]:
     return [{"code": rule.code, "name": rule.name, "rule": rule.statement} for rule in RULES]
 
 
-def entry(cell: LaunchCell, check: SignalCheck) -> dict[str, Any]:
+def entry(cell: Cell, check: SignalCheck) -> dict[str, Any]:
     """A cell's entry: by probe a list over layers, predicted once and measured for each seed.
 
     A number that is not known or not finite is null. `flags` are those of the prediction, and of
     each seed's measurement.
     """
     return {
-        "directory": cell.entry.directory,
-        "signature": cell.entry.signature,
-        "factors": cell.entry.factors,
+        "directory": cell.directory,
+        "signature": cell.signature,
+        "factors": cell.factors,
         "pretrained": cell.config.pretraining.name != "none",
         "num_examples": check.num_examples,
         "inputs": check.inputs,

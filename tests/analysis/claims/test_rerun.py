@@ -10,7 +10,7 @@ import pytest
 
 from study.analysis.parts import Verdict
 from study.config.compose import hydra_ready
-from study.config.sweep import Plan, PlannedCell, plan
+from study.config.sweep import Cell, Plan, plan
 from tests.claim_studies import ask, claim
 from tests.synthetic import change_result, ledger_cell, make_result, write_ledger, write_result
 
@@ -42,12 +42,12 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def networks(cells: Iterable[PlannedCell]) -> list[str]:
+def networks(cells: Iterable[Cell]) -> list[str]:
     """What is trained, whatever the study is called."""
     return sorted(str(cell.config.changed({"study": "", "outputs_dir": ""})) for cell in cells)
 
 
-def of_claim(verdict: Verdict, study: Path) -> list[PlannedCell]:
+def of_claim(verdict: Verdict, study: Path) -> list[Cell]:
     """The cells of COMMAND on which a verdict rests."""
     records = [json.loads((study / name / "result.json").read_text()) for name in verdict.cells]
     factors = [record["factors"] for record in records]

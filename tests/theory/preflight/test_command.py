@@ -10,8 +10,8 @@ import pytest
 
 from study.analysis.status import main as status
 from study.config.level_source import OWN
+from study.config.sweep import Cell
 from study.errors import InputError
-from study.launch.cells import LaunchCell
 from study.outputs.metrics import PROBES
 from study.outputs.schema import check_seal
 from study.theory.preflight.command import main, page
@@ -91,7 +91,7 @@ def test_an_ad_hoc_launch_adds_and_an_experiment_replaces(tmp_path: Path) -> Non
     write_checks(tmp_path, [second], checks[1:], replace=False)
     write_checks(tmp_path, [second], checks[1:], replace=False)
     signatures = [cell["signature"] for cell in read_checks(path)]
-    assert signatures == [first.entry.signature, second.entry.signature]
+    assert signatures == [first.signature, second.signature]
     write_checks(tmp_path, [second], checks[1:], replace=True)
     assert [cell["signature"] for cell in read_checks(path)] == signatures[1:]
     path.write_text(path.read_text().replace("zeros", "ones"))
@@ -101,7 +101,7 @@ def test_an_ad_hoc_launch_adds_and_an_experiment_replaces(tmp_path: Path) -> Non
     assert [cell["signature"] for cell in read_checks(path)] == signatures[:1]
 
 
-def made(cell: LaunchCell) -> SignalCheck:
+def made(cell: Cell) -> SignalCheck:
     """A check that is predicted, and measured as predicted."""
     data = tiny.data(shape=(1, 28, 28))
     check = predicted_check(cell.config, data, data.val)
@@ -118,7 +118,7 @@ def test_numbers_that_are_none_are_null_in_the_record_and_a_dash_on_the_page(
     good, constant = read_checks(path)
     assert good["measured"][0]["probes"]["gradient_variance"] == [None]
     assert constant["predicted"]["activation_variance"] == [None]
-    factors = [cell.entry.factors for cell in both]
+    factors = [cell.factors for cell in both]
     he, alike = overview(factors, checks)[-2:]
     assert he.split()[-4:] == ["inf", "inf", "-", "G+(m)"]
     assert alike.split()[1:5] == ["-"] * 4
@@ -151,9 +151,7 @@ def test_remarks_count_the_cells_that_theory_knows_too_little_of() -> None:
 
 def test_long_levels_are_cut_and_the_legend_stays_within_a_page() -> None:
     both = cells("init=he_normal,zeros")
-    factors = [
-        cell.entry.factors | {"long": f"{place} {'x' * 80}"} for place, cell in enumerate(both)
-    ]
+    factors = [cell.factors | {"long": f"{place} {'x' * 80}"} for place, cell in enumerate(both)]
     checks = [made(cell) for cell in both]
     assert all("x" * 30 not in line for line in overview(factors, checks))
     assert max(map(len, legend(checks))) <= WIDTH
