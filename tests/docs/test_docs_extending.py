@@ -67,7 +67,7 @@ def test_the_pages_commands_give_a_table(copy: Copy) -> None:
         overrides = TINY if arguments[0] == "train" else ()
         printed += copy.study(*arguments, *overrides)
     assert re.search(r"^\| squareplus +\|", printed, re.MULTILINE)
-    assert "largest activation at the end" in printed
+    assert "Largest activation at the end" in printed
     taken = re.search(r"^\| 2 +\| *(\S+) ±.*\| *(\S+) ±", printed, re.MULTILINE)
     assert taken is not None
     assert float(taken[2]) <= 1 < float(taken[1])
@@ -167,6 +167,6 @@ def test_the_claims_get_verdicts_and_the_figure_is_drawn(copy: Copy) -> None:
     assert sum(map(int, found)) == 2
     report = copy.root / "outputs/mine/report"
     verdicts = (report / "sheets/verdicts.md").read_text(encoding="utf-8")
-    assert "| squareplus-is-as-good |" in verdicts
-    assert "| squareplus-has-no-higher-odds |" in verdicts
+    assert "| squareplus-is-as-good " in verdicts
+    assert "| squareplus-has-no-higher-odds " in verdicts
     assert (report / "figures/largest_activation.svg").exists()
