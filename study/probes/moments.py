@@ -1,6 +1,5 @@
 """When probes are taken: at initialization, after given updates, at the ends of epochs."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,8 +13,7 @@ from study.errors import InputError
 class Moment:
     """A moment of training: after `step` updates and `epoch` whole epochs.
 
-    `thorough`: the Jacobian and the effective rank are measured. `sampled`: values are kept for
-    histograms.
+    `thorough`: costly probes are taken too. `sampled`: values are kept for histograms.
     """
 
     step: int
@@ -33,7 +31,11 @@ def moments_of(probes: ProbesGroup, *, updates_per_epoch: int, num_epochs: int) 
         return []
     last = updates_per_epoch * num_epochs
     ends = range(1, num_epochs + 1) if probes.epochs == "all" else (num_epochs,)
-    wanted = {0, *_steps(probes.steps, last), *(updates_per_epoch * epoch for epoch in ends)}
+    between = probes.steps
+    if isinstance(between, int):
+        # So many between 1 and the last, equally far apart on a log axis.
+        between = [round(last ** (place / (between + 1))) for place in range(1, between + 1)]
+    wanted = {0, *between, *(updates_per_epoch * epoch for epoch in ends)}
     steps = sorted(step for step in wanted if step <= last)
     sampled = {steps[place] for place in (0, len(steps) // 2, -1)}
     always = probes.thorough == "always"
@@ -49,13 +51,6 @@ def check_steps(probes: ProbesGroup, *, last: int) -> None:
         raise InputError(
             f"probes.steps={probes.steps[-1]} is beyond the end of training: it has {last} updates"
         )
-
-
-def _steps(steps: int | Sequence[int], last: int) -> Sequence[int]:
-    """The steps themselves, or so many between 1 and the last, equally far apart on a log axis."""
-    if isinstance(steps, int):
-        return [round(last ** (place / (steps + 1))) for place in range(1, steps + 1)]
-    return steps
 
 
 # The probe batch: the images on which every probe of a cell is taken.

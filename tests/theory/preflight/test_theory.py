@@ -9,7 +9,7 @@ from study.errors import InputError
 from study.theory.preflight.ends import input_signal, output_gradient
 from study.theory.preflight.response import APART
 from study.theory.preflight.shapes import LayerShape
-from study.theory.preflight.theory import Signal, predict
+from study.theory.preflight.theory import PREDICTED, Signal, predict
 from study.theory.preflight.weights import VARIANCES
 from tests import tiny
 
@@ -51,6 +51,7 @@ def predicted(
 def test_a_linear_net_follows_the_lectures_law() -> None:
     std, second, width = 0.07, 3.0, 50
     numbers = predicted([width] * 21, {"name": "normal", "std": std}, "identity", second=second)
+    assert numbers.keys() == set(PREDICTED)
     factor = width * std**2
     expected = [factor**k * second for k in range(1, 21)]
     assert numbers["preactivation_variance"] == pytest.approx(expected)

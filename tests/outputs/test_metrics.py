@@ -1,6 +1,8 @@
-"""The slope over depth: numpy's least squares, and what cannot be taken the logarithm of."""
+"""The table of metrics: light, and the slope over depth as numpy's least squares have it."""
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -29,3 +31,8 @@ def test_geometric_decay_is_found(first, decades, num_layers):
     values = [first * 10 ** (decades * layer / num_layers) for layer in range(num_layers)]
     assert depth_slope(values) == pytest.approx(decades / num_layers, abs=1e-9)
     assert depth_slope(values[::-1]) == pytest.approx(-decades / num_layers, abs=1e-9)
+
+
+def test_the_names_are_read_without_torch() -> None:
+    code = "import sys, study.outputs.metrics; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
