@@ -75,6 +75,6 @@ def _notes(directory: Path) -> list[str]:
     notes = []
     for record in read_cells(read_ledger(directory)):
         if record.result:
-            epochs = [entry["epoch"] for entry in record.result["provenance"]["resumed"]]
+            epochs = [entry.epoch for entry in record.result.provenance.resumed]
             notes.append(f"resumed after epochs {epochs}" if epochs else "never resumed")
     return notes

@@ -123,7 +123,7 @@ class Study:
         for cell in read_cells(self.directory):
             if cell.result is not None and cell.status in FINISHED:
                 digest = hashlib.sha256()
-                for name in ("result.json", *sorted(cell.result["files"])):
+                for name in ("result.json", *sorted(cell.result.files)):
                     digest.update((cell.path / name).read_bytes())
                 found[cell.directory] = digest.hexdigest()
         return found

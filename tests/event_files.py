@@ -8,7 +8,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from study.config.configuration import Config
 from study.data import Data
-from study.outputs.results import ReplicaResult
+from study.outputs.results import TrainedReplica
 from study.tensorboard.summary import write_summary
 from study.tensorboard.writer import open_writer
 from tests import tiny
@@ -19,7 +19,7 @@ FACTORS = {"activation": "relu", "batch_size": 128, "data": "mnist", "extra": "t
 
 def written(
     directory: Path,
-    results: Sequence[ReplicaResult],
+    results: Sequence[TrainedReplica],
     data: Data,
     config: Config | None = None,
     factors: dict[str, Any] = FACTORS,

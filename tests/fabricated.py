@@ -9,7 +9,7 @@ import torch
 
 from study.data import Data, Split, fit_normalization
 from study.outputs.metrics import PROBES
-from study.outputs.results import ReplicaResult
+from study.outputs.results import TrainedReplica
 
 RATES = (0.003, 0.03, 0.3, 3.0)
 BEST = 0.3
@@ -41,7 +41,7 @@ def results(
     num_layers: int = 5,
     num_units: int = 64,
     num_epochs: int = 5,
-) -> list[ReplicaResult]:
+) -> list[TrainedReplica]:
     """A replica for each seed and learning rate; those of the second last rate are the best."""
     draw = np.random.default_rng(0)
     return [
@@ -59,7 +59,7 @@ def _result(
     lr: float,
     error: float,
     size: tuple[int, int, int],
-) -> ReplicaResult:
+) -> TrainedReplica:
     num_layers, num_units, num_epochs = size
     error *= 1 + 0.1 * draw.random()
     numbers: dict[str, Any] = {"seed": seed, "lr": lr, "status": "trained", "best_epoch": 1}
@@ -69,7 +69,7 @@ def _result(
     wrong = draw.random(len(labels)) < error
     predictions = np.where(wrong, (labels + 1 + labels % 2) % data.num_classes, labels)
     weight = draw.standard_normal((num_units, math.prod(data.input_shape)))
-    return ReplicaResult(
+    return TrainedReplica(
         seed,
         lr,
         numbers,
@@ -106,7 +106,7 @@ def _row(draw: np.random.Generator, step: int, layer: int) -> dict[str, Any]:
     return row
 
 
-def without(result: ReplicaResult, **changes: Any) -> ReplicaResult:
+def without(result: TrainedReplica, **changes: Any) -> TrainedReplica:
     """A replica as it is copied from an earlier record: without samples and predictions."""
     kept: Mapping[str, Any] = {
         "seed": result.seed,
@@ -115,4 +115,4 @@ def without(result: ReplicaResult, **changes: Any) -> ReplicaResult:
         "curve": result.curve,
         "probes": result.probes,
     }
-    return ReplicaResult(**{**kept, **changes})
+    return TrainedReplica(**{**kept, **changes})

@@ -30,7 +30,6 @@ from docs.lecture.findings import (
 from study.config.labels import counted, span
 from study.console import sentence_table
 from study.files import write_text
-from study.outputs.results import training_seconds
 
 
 @dataclass(frozen=True)
@@ -47,17 +46,17 @@ def published_run(name: str, folder: Path = PUBLISHED) -> Run | None:
     frames = finished_frames(folder / name)
     if frames is None:
         return None
-    results = [cell.result or {} for cell in frames.finished]
+    results = [cell.finished for cell in frames.finished]
 
     def distinct(key: str) -> list[Any]:
-        values = [result["provenance"].get(key) for result in results]
+        values = [getattr(result.provenance, key) for result in results]
         return list(dict.fromkeys(filter(None, values)))
 
     threads = " or ".join(counted(number, "thread") for number in distinct("threads"))
     done, total = len(results), len(frames.cells)
     return Run(
         cells=str(done) if done == total else f"{done} of {total}",
-        seconds=sum(map(training_seconds, results)),
+        seconds=sum(result.seconds for result in results),
         machine=", ".join([threads, *distinct("processor")]),
     )
 

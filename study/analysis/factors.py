@@ -8,6 +8,7 @@ from typing import Any
 from study.config.labels import level_words
 from study.errors import InputError, unknown
 from study.outputs.records import CellRecord, factor_names
+from study.outputs.results import ReplicaResult
 
 # They vary inside a cell: each replica has one level of each. Of layer it has all, each by itself,
 # where the metric is a probe and layer is a factor of the table.
@@ -44,9 +45,15 @@ def activation_of(record: CellRecord) -> str:
 
 def inner_levels(records: Iterable[CellRecord], factor: str) -> list[str]:
     """The learning rates, seeds or layers of all finished cells, numerically."""
-    replicas = (r for record in records if record.result for r in record.result["replicas"])
-    numbers = {replica[factor] for replica in replicas if factor in replica}
-    return [level_text(number) for number in sorted(numbers)]
+    replicas = (r for record in records if record.result for r in record.result.replicas)
+    numbers: set[Any] = {getattr(replica, factor, None) for replica in replicas}
+    return [level_text(number) for number in sorted(numbers - {None})]
+
+
+def inner_texts(replica: ReplicaResult) -> dict[str, str]:
+    """The levels of a replica; that of layer where it is one of a table's factors."""
+    levels = {factor: getattr(replica, factor, None) for factor in INNER}
+    return {factor: level_text(level) for factor, level in levels.items() if level is not None}
 
 
 def all_levels(records: Sequence[CellRecord], factor: str) -> list[str]:

@@ -128,15 +128,14 @@ def results_csv(frames: Frames) -> str:
     factors = [factor for factor in frames.factors if factor != "study"]
     rows = []
     for cell in frames.finished:
-        result = cell.result
-        assert result is not None
+        result = cell.finished
         study = str(cell.factors.get("study", frames.name))
         levels = [level_text(cell.factors[f]) if f in cell.factors else "" for f in factors]
-        tail = [*(result.get(name) for name in CELL_SECONDS), result["task"]]
-        for replica in result["replicas"]:
-            chosen = int(replica["lr"] == result["chosen_lr"])
-            middle = [replica[name] for name in OF_REPLICA]
-            numbers = [replica.get("best_epoch"), *(replica[name] for name in METRIC_KEYS)]
+        tail = [*(getattr(result, name) for name in CELL_SECONDS), result.task]
+        for replica in result.replicas:
+            chosen = int(replica.lr == result.chosen_lr)
+            middle = [getattr(replica, name) for name in OF_REPLICA]
+            numbers = [replica.best_epoch, *(getattr(replica, name) for name in METRIC_KEYS)]
             rows.append([study, cell.directory, *levels, *middle, chosen, *numbers, *tail])
     columns = ["study", "cell", *factors, *OF_REPLICA, "chosen", "best_epoch", *METRIC_KEYS]
     # As objects: a whole number in a column with gaps stays whole.

@@ -3,8 +3,7 @@
 import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from study.analysis.factors import activation_of, cell_level, varying_factors
 from study.config.configuration import RECONSTRUCTION
@@ -19,6 +18,7 @@ from study.outputs.metrics import (
     label_among,
 )
 from study.outputs.records import CellRecord, factor_names
+from study.outputs.results import References, ReplicaResult
 from study.outputs.series import NONE_TAKEN, Place, Reading, read_probe
 
 SUMMARIES = {
@@ -37,6 +37,17 @@ _SLOPE_HELP = (
 
 
 @dataclass(frozen=True)
+class ProbedReplica(ReplicaResult):
+    """A replica with the number of a probe under its metric's name, if it was measured.
+
+    `layer` is the one that the number is of, where layer is a factor.
+    """
+
+    measured: Mapping[str, float | None] = field(default_factory=dict)
+    layer: int | None = None
+
+
+@dataclass(frozen=True)
 class ProbeMetric(Metric):
     """A probe at one moment, of one layer or summed up over layers.
 
@@ -52,8 +63,13 @@ class ProbeMetric(Metric):
     def follows_training(self) -> bool:
         return self.moment != "start"
 
-    def is_measured(self, replica: Mapping[str, Any]) -> bool:
-        return self.name in replica
+    def is_measured(self, replica: object) -> bool:
+        return isinstance(replica, ProbedReplica) and self.name in replica.measured
+
+    def value(self, owner: object) -> float | None:
+        assert isinstance(owner, ProbedReplica), "`with_probe` made the records"
+        number = owner.measured[self.name]
+        return None if number is None else float(number)
 
 
 def find_metric(name: str, *, layer: str | None = None, by_layer: bool = False) -> Metric:
@@ -137,7 +153,7 @@ def metric_of(metric: Metric, cells: Sequence[CellRecord]) -> Metric:
 
     InputError where they have several tasks and the metric is not the same thing in all of them.
     """
-    tasks = sorted({cell.result["task"] for cell in cells if cell.result})
+    tasks = sorted({cell.result.task for cell in cells if cell.result})
     if len(tasks) > 1 and depends_on_task(metric):
         raise InputError(
             f"{metric.name} of a {tasks[0]} and of a {tasks[1]} cannot stand in one table; "
@@ -154,7 +170,7 @@ def _example(cells: Sequence[CellRecord]) -> str:
     models = [
         cell_level(cell, "model")
         for cell in cells
-        if cell.result and cell.result["task"] == RECONSTRUCTION
+        if cell.result and cell.result.task == RECONSTRUCTION
     ]
     return f" 'model={models[0]}'" if "model" in factor_names(cells) else ""
 
@@ -168,22 +184,23 @@ def reference_lines(metric: Metric, cells: Sequence[CellRecord]) -> list[str]:
         return []
     found: dict[str, list[CellRecord]] = {}
     for cell in cells:
-        if cell.result and "pca" in (cell.result.get("references") or {}):
-            found.setdefault(_line(metric, cell.result["references"]), []).append(cell)
+        if cell.result and cell.result.references.pca:
+            found.setdefault(_line(metric, cell.result.references), []).append(cell)
     if len(found) < 2:
         return [f"{line}." for line in found]
     apart = [factor for factor in varying_factors(cells) if _tells_apart(factor, found)]
     return [f"{line}, for {_levels(apart, found[line])}." for line in found]
 
 
-def _line(metric: Metric, references: Mapping[str, Mapping[str, Any]]) -> str:
+def _line(metric: Metric, references: References) -> str:
     """Such as `PCA-30 13.87 on test (14.21 on train), mean image 52.90 on test`."""
-    pca, mean = references["pca"], references["mean_image"]
+    pca, mean = references.pca, references.mean_image
+    assert pca, "a record that has none has no line"
+    assert mean, "a record has both or none"
     first, second, third = (
-        metric.text(error) for error in (pca["test_error"], pca["train_error"], mean["test_error"])
+        metric.text(error) for error in (pca.test_error, pca.train_error, mean.test_error)
     )
-    components = pca["components"]
-    return f"PCA-{components} {first} on test ({second} on train), mean image {third} on test"
+    return f"PCA-{pca.components} {first} on test ({second} on train), mean image {third} on test"
 
 
 def _tells_apart(factor: str, found: Mapping[str, Sequence[CellRecord]]) -> bool:
@@ -262,8 +279,7 @@ def _at_moment(record: CellRecord, numbers: Numbers, metric: ProbeMetric) -> Lay
     for (seed, lr, at, layer), number in numbers.items():
         if at == step:
             layers.setdefault(layer, {})[seed, lr] = number
-    assert record.result is not None
-    lost = bool(step) and all(r["status"] == "diverged" for r in record.result["replicas"])
+    lost = bool(step) and all(replica.diverged for replica in record.finished.replicas)
     always = lost or PROBES[metric.probe].always
     return {
         layer: found
@@ -281,21 +297,19 @@ def _step(metric: ProbeMetric, numbers: Numbers) -> int:
 def _carrying(
     record: CellRecord, reading: Reading, taken: Layers, metric: ProbeMetric, layers: list[int]
 ) -> CellRecord:
-    assert record.result is not None
-    replicas: list[dict[str, Any]] = []
-    for replica in record.result["replicas"]:
+    replicas: list[ReplicaResult] = []
+    for replica in record.finished.replicas:
         values = _of_replica(replica, taken)
-        if metric.layer is not None:
-            number = _summary(metric, values)
-            state = _state(metric, reading, number)
-            replicas.append({**replica, **state, **number})
-            continue
-        for layer in layers:
-            number = {metric.name: values[layer]} if layer in values else {}
-            state = _state(metric, reading, number)
-            replicas.append({**replica, **state, "layer": layer, **number})
+        for layer in [None] if metric.layer is not None else layers:
+            if layer is None:
+                number = _summary(metric, values)
+            else:
+                number = {metric.name: values[layer]} if layer in values else {}
+            told = vars(replica) | _state(metric, reading, number)
+            replicas.append(ProbedReplica(**told, measured=number, layer=layer))
     problems = record.problems + ((reading.problem,) if reading.problem else ())
-    return replace(record, result={**record.result, "replicas": replicas}, problems=problems)
+    result = replace(record.finished, replicas=tuple(replicas))
+    return replace(record, result=result, problems=problems)
 
 
 def _state(
@@ -312,11 +326,12 @@ def _state(
     return {"status": "trained"} if passing and number.get(metric.name) is not None else {}
 
 
-def _of_replica(replica: Mapping[str, Any], taken: Layers) -> dict[int, float | None]:
+def _of_replica(replica: ReplicaResult, taken: Layers) -> dict[int, float | None]:
     """One replica's numbers; those that a diverged one lacks are not finite."""
-    key = replica["seed"], replica["lr"]
-    diverged = replica["status"] == "diverged"
-    return {layer: found.get(key) for layer, found in taken.items() if diverged or key in found}
+    key = replica.seed, replica.lr
+    return {
+        layer: found.get(key) for layer, found in taken.items() if replica.diverged or key in found
+    }
 
 
 def _summary(metric: ProbeMetric, values: Mapping[int, float | None]) -> dict[str, float | None]:

@@ -60,7 +60,7 @@ def _few(cell: CellRecord) -> _Few:
 
 
 def _known(cell: CellRecord) -> str | None:
-    return (cell.result or {}).get("files", {}).get(CONFIG)
+    return cell.result.files.get(CONFIG) if cell.result else None
 
 
 def _text(path: Path, known: str) -> str:
@@ -139,11 +139,10 @@ class Origin:
 
 def origin_of(cell: CellRecord) -> Origin:
     """The origin of a finished cell, by its record and the config.yaml that the record names."""
-    assert cell.result is not None
-    provenance = cell.result.get("provenance") or {}
+    result = cell.finished
     data = data_settings(cell)
     split = tuple((key, _origins_text(data[key])) for key in origin_keys(data) if key in data)
-    return Origin(str(provenance.get("data_fingerprint", "")), split, cell.result["task"])
+    return Origin(result.provenance.data_fingerprint, split, result.task)
 
 
 def origin_keys(data: Mapping[str, Any]) -> tuple[str, ...]:

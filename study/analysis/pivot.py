@@ -8,18 +8,18 @@ from functools import cached_property
 from typing import Any
 
 from study.analysis import factors
-from study.analysis.factors import INNER, all_levels, cell_level, level_text
+from study.analysis.factors import INNER, all_levels, cell_level, inner_texts
 from study.analysis.lookup import find_metric, metric_of
 from study.analysis.origins import Origin, origin_of
 from study.analysis.statistics.intervals import distinguishable, median, t_interval
 from study.errors import InputError
 from study.outputs.metrics import Metric
 from study.outputs.records import CellRecord, factor_names
+from study.outputs.results import ReplicaResult
 
 # One entry of a table: the replicas of one cell, or of several averaged, as one number.
 
 
-Replica = Mapping[str, Any]
 UNFINISHED = ("failed", "damaged", "running", "missing")
 NOT_MEASURED = "not measured"
 
@@ -32,7 +32,7 @@ class Source:
     """
 
     cell: CellRecord
-    replicas: tuple[Replica, ...]
+    replicas: tuple[ReplicaResult, ...]
     combination: tuple[str, ...] = ()
 
 
@@ -156,21 +156,19 @@ def _origins(finished: Sequence[Source], metric: Metric) -> frozenset[Origin]:
 
 def _values(source: Source, metric: Metric) -> dict[int | None, float]:
     if metric.per_cell:
-        assert source.cell.result is not None
-        return {None: _finite(metric, source.cell.result)}
-    seeds = sorted({replica["seed"] for replica in source.replicas})
-    by_seed = {seed: [r for r in source.replicas if r["seed"] == seed] for seed in seeds}
+        return {None: _finite(metric, source.cell.finished)}
+    seeds = sorted({replica.seed for replica in source.replicas})
+    by_seed = {seed: [r for r in source.replicas if r.seed == seed] for seed in seeds}
     return {
         seed: math.fsum(_finite(metric, replica) for replica in replicas) / len(replicas)
         for seed, replicas in by_seed.items()
     }
 
 
-def _finite(metric: Metric, owner: Mapping[str, Any]) -> float:
+def _finite(metric: Metric, owner: object) -> float:
     """The metric, or the worst there is where the recorded number was not finite."""
     value = metric.value(owner)
-    worst = {"lower": math.inf, "higher": -math.inf}.get(metric.direction, math.nan)
-    return worst if value is None else value
+    return metric.worst if value is None else value
 
 
 def _average(parts: Sequence[Mapping[int | None, float]]) -> dict[int | None, float]:
@@ -179,24 +177,22 @@ def _average(parts: Sequence[Mapping[int | None, float]]) -> dict[int | None, fl
 
 
 def _learning_rates(finished: Sequence[Source]) -> dict[str, Any]:
-    results = [source.cell.result or {} for source in finished]
+    results = [source.cell.finished for source in finished]
     at_chosen = [
-        {replica["lr"] for replica in source.replicas} == {result["chosen_lr"]}
+        {replica.lr for replica in source.replicas} == {result.chosen_lr}
         for source, result in zip(finished, results, strict=True)
     ]
-    edges = {
-        result.get("chosen_lr_at_edge") or ""
-        for result, at in zip(results, at_chosen, strict=True)
-        if at
-    }
+    edges = {r.edge for r, at in zip(results, at_chosen, strict=True) if at and r.edge}
     return {
-        "chosen_lrs": tuple(sorted({result["chosen_lr"] for result in results})),
-        "edges": tuple(sorted(edges - {""}, reverse=True)),
+        "chosen_lrs": tuple(sorted({result.chosen_lr for result in results})),
+        "edges": tuple(sorted(edges, reverse=True)),
         "chosen": all(at_chosen),
     }
 
 
-def _summarize(entry: Entry, replicas: list[Replica], metric: Metric, complete: bool) -> Entry:
+def _summarize(
+    entry: Entry, replicas: list[ReplicaResult], metric: Metric, complete: bool
+) -> Entry:
     diverged, infinite = (0, 0) if metric.per_cell else _count_lost(replicas, metric)
     numbers = [value for value in entry.values.values() if not math.isnan(value)]
     if diverged or infinite:
@@ -210,8 +206,8 @@ def _summarize(entry: Entry, replicas: list[Replica], metric: Metric, complete: 
     return replace(entry, status=status, mean=interval.mean, low=interval.low, high=interval.high)
 
 
-def _count_lost(replicas: list[Replica], metric: Metric) -> tuple[int, int]:
-    diverged = [replica["status"] == "diverged" for replica in replicas]
+def _count_lost(replicas: list[ReplicaResult], metric: Metric) -> tuple[int, int]:
+    diverged = [replica.diverged for replica in replicas]
     infinite = [metric.value(replica) is None for replica in replicas]
     num_infinite = sum(i and not d for i, d in zip(infinite, diverged, strict=True))
     return sum(diverged), num_infinite
@@ -412,18 +408,17 @@ def _split(
     levels: Mapping[str, list[str]],
     where: Mapping[str, list[str]],
     free_lr: bool,
-) -> Iterator[tuple[dict[str, str], tuple[Replica, ...]]]:
+) -> Iterator[tuple[dict[str, str], tuple[ReplicaResult, ...]]]:
     """The cell's replicas by their levels of `inner`; an unfinished cell has every level."""
     if cell.result is None:
         for combination in itertools.product(*(levels[factor] for factor in inner)):
             yield dict(zip(inner, combination, strict=True)), ()
         return
-    chosen_lr = cell.result["chosen_lr"]
-    parts: dict[tuple[str, ...], list[Replica]] = {}
-    for replica in cell.result["replicas"]:
-        texts = {factor: level_text(replica[factor]) for factor in INNER if factor in replica}
+    parts: dict[tuple[str, ...], list[ReplicaResult]] = {}
+    for replica in cell.result.replicas:
+        texts = inner_texts(replica)
         wanted = all(texts[f] in allowed for f, allowed in where.items() if f in INNER)
-        if wanted and (free_lr or replica["lr"] == chosen_lr):
+        if wanted and (free_lr or replica.lr == cell.result.chosen_lr):
             parts.setdefault(tuple(texts[factor] for factor in inner), []).append(replica)
     for key, replicas in parts.items():
         yield dict(zip(inner, key, strict=True)), tuple(replicas)

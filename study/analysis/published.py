@@ -22,6 +22,7 @@ from study.analysis.sheets.scores import Score, Scores, all_scores, signed
 from study.analysis.statistics.intervals import mean_and_error
 from study.config.configuration import CLASSIFICATION
 from study.outputs.records import CellRecord
+from study.outputs.results import Result
 
 # How a cell was trained, in the words of a paper's table of settings.
 
@@ -55,7 +56,6 @@ def protocol_differences(theirs: Mapping[str, str], ours: Mapping[str, str]) -> 
 
 
 def _known(config: Mapping[str, Any], cell: CellRecord) -> Iterator[tuple[str, str]]:
-    assert cell.result is not None
     data, optimizer = config["data"], config["optimizer"]
     yield "network", network_words(config["model"])
     for name, size in (("training", training_images(data)), ("test", test_images(data))):
@@ -65,9 +65,9 @@ def _known(config: Mapping[str, Any], cell: CellRecord) -> Iterator[tuple[str, s
         yield "test shift", shift_words(data)
     yield "optimizer", str(optimizer["name"])
     yield "batch", str(config["batch_size"])
-    yield "length", _length(config, cell.result)
+    yield "length", _length(config, cell.finished)
     yield "regularization", ", ".join(_regularizers(config)) or "none"
-    yield "seeds", str(len({replica["seed"] for replica in cell.result["replicas"]}))
+    yield "seeds", str(len(cell.finished.seeds))
 
 
 def shift_words(data: Mapping[str, Any]) -> str:
@@ -97,11 +97,11 @@ def widths_words(widths: Sequence[int]) -> str:
     return f"{len(widths)} x {width}" if len(widths) > 1 else str(width)
 
 
-def _length(config: Mapping[str, Any], result: Mapping[str, Any]) -> str:
+def _length(config: Mapping[str, Any], result: Result) -> str:
     epochs = config["trainer"]["max_epochs"]
-    steps = ((result.get("probes") or {}).get("end") or {}).get("step")
+    steps = result.probes.end.step if result.probes.end else None
     words = f"{epochs} epochs" if epochs != 1 else "1 epoch"
-    updates = f" ({steps:,} updates)" if isinstance(steps, int) else ""
+    updates = f" ({steps:,} updates)" if steps is not None else ""
     layers = config.get("pretraining", {}).get("epochs")
     before = f"pretraining {layers} epochs a layer, then " if layers else ""
     return f"{before}{words}{updates}"
@@ -295,14 +295,14 @@ def _rows(scores: Scores) -> Iterator[tuple[str, ...]]:
 def _pca_row(number: Published, scores: Scores) -> Iterator[tuple[str, ...]]:
     """Beside the PCA that the first such cell's record holds, of as many components."""
     for cell in scores.cells:
-        own = ((cell.result or {}).get("references") or {}).get("pca") or {}
-        if own.get("components") == number.components and matches(number, cell):
+        pca = cell.finished.references.pca
+        if pca and pca.components == number.components and matches(number, cell):
             ours = {name: t for name, t in protocol_of(cell).items() if name in number.protocol}
             data = data_settings(cell)
             if not data["train_size"] and data["name"] in TRAINING_IMAGES:
                 ours["training images"] = f"{TRAINING_IMAGES[data['name']]:,}"
             words = f"PCA-{number.components} of the training and validation images"
-            yield _compared(number, scores, words, own["test_error"], None, ours)
+            yield _compared(number, scores, words, pca.test_error, None, ours)
             return
 
 
@@ -348,11 +348,9 @@ def _compared(
 
 def _validation_error(score: Score) -> float:
     """The mean validation error at the chosen learning rate."""
-    assert score.cell.result is not None
     errors = [
-        math.inf if replica["val_error"] is None else replica["val_error"]
-        for replica in score.cell.result["replicas"]
-        if replica["lr"] == score.cell.result["chosen_lr"]
+        math.inf if replica.val_error is None else replica.val_error
+        for replica in score.cell.finished.chosen
     ]
     return math.fsum(errors) / len(errors)
 

@@ -184,10 +184,9 @@ def _unfinished(cells: Sequence[CellRecord]) -> list[str]:
 
 def _lost(cell: CellRecord) -> str:
     """`(2 of 5 replicas at 0.1)`."""
-    assert cell.result is not None
-    chosen = cell.result["chosen_lr"]
-    number = sum(replica["lr"] == chosen for replica in cell.result["replicas"])
-    return f"({cell.num_diverged} of {counted(number, 'replica')} at {chosen:g})"
+    result = cell.finished
+    number = counted(len(result.chosen), "replica")
+    return f"({cell.num_diverged} of {number} at {result.chosen_lr:g})"
 
 
 def _facts(cell: CellRecord) -> str:

@@ -11,8 +11,9 @@ from typing import Any
 from study.config.configuration import Config
 from study.config.labels import counted
 from study.data import Data
+from study.files import finite
 from study.outputs.checkpoint import Checkpoint, Checkpoints, fitting, tensors_sha256
-from study.outputs.results import ReplicaResult, choose_lr
+from study.outputs.results import ReplicaResult, TrainedReplica, choose_lr
 from study.probes.recorder import recorder_of
 from study.tensorboard.curves import EpochCurves
 from study.tensorboard.writer import CellWriter
@@ -29,7 +30,7 @@ def needs_weights(config: Config) -> bool:
     return bool(config.outputs.weights != "none" or config.pairs.points)
 
 
-def _lacks(result: ReplicaResult, config: Config) -> bool:
+def _lacks(result: TrainedReplica, config: Config) -> bool:
     """Whether a replica cannot stand at the chosen learning rate: something of it was not kept."""
     if result.predictions is None or (result.weights is None and needs_weights(config)):
         return True
@@ -53,7 +54,7 @@ class Attempt:
         data: Data,
         starts: StartingWeights,
         *,
-        copied: Sequence[ReplicaResult],
+        copied: Sequence[TrainedReplica],
         checkpoints: Checkpoints,
         made: Mapping[str, Any],
         tick: Callable[[int], None],
@@ -79,7 +80,7 @@ class Attempt:
 
     def _take_up(self, checkpoint: Checkpoint) -> None:
         state = checkpoint.state
-        results = [ReplicaResult.of(each) for each in state["results"]]
+        results = [TrainedReplica.of(each) for each in state["results"]]
         self.results = {Replica(each.seed, each.lr): each for each in results}
         self.populations, self._earlier_seconds = state["populations"], state["seconds"]
         entry = {"epoch": checkpoint.record["epoch"], **checkpoint.record["made"]}
@@ -110,7 +111,7 @@ class Attempt:
         """Whether all replicas of the cell train together, from the first epoch to the last."""
         return not self.results and len(self._next_part()) == len(replicas_of(self.config))
 
-    def finish(self, writer: CellWriter | None = None) -> list[ReplicaResult]:
+    def finish(self, writer: CellWriter | None = None) -> list[TrainedReplica]:
         """Trains what is left; the results of all replicas, by seed and learning rate.
 
         `writer` draws the curves of each learning rate, where all replicas train together.
@@ -136,7 +137,7 @@ class Attempt:
             or (keep == "all" and not as_copied and self.results[replica].lacks_weights)
         ]
         if not wanted and not as_copied:
-            chosen = choose_lr(list(self.results.values()))
+            chosen = choose_lr([result.entry for result in self.results.values()])
             wanted = [
                 replica
                 for replica, result in self.results.items()
@@ -226,29 +227,28 @@ def _interruptible() -> Iterator[None]:
 
 def _result(
     population: Population, index: int, replica: Replica, *, keep_best: bool
-) -> ReplicaResult:
+) -> TrainedReplica:
     """One replica's entry of result.json, its curve, predictions and weights."""
     progress, weights = population.progress[index], population.last_state(index)
     best = population.best_state(index)
-    numbers: dict[str, Any] = {
-        "seed": replica.seed,
-        "lr": replica.lr,
-        "status": "diverged" if progress.diverged() else "trained",
-        "best_epoch": progress.best_epoch,
-    }
+    numbers: dict[str, Any] = {}
     for prefix, when in (("", "best"), ("last_", "last")):
         for split, evaluation in population.evaluations[when].items():
-            numbers[f"{prefix}{split}_loss"] = float(evaluation.loss[index])
-            numbers[f"{prefix}{split}_error"] = float(evaluation.error[index])
-    numbers["weights_sha256"] = tensors_sha256(weights)
-    numbers["best_weights_sha256"] = tensors_sha256(best or weights)
-    if (layer := population.engine.broken_symmetry(index)) is not None:
-        numbers["symmetry_broken"] = layer
+            numbers[f"{prefix}{split}_loss"] = finite(float(evaluation.loss[index]))
+            numbers[f"{prefix}{split}_error"] = finite(float(evaluation.error[index]))
+    entry = ReplicaResult(
+        seed=replica.seed,
+        lr=replica.lr,
+        status="diverged" if progress.diverged() else "trained",
+        best_epoch=progress.best_epoch,
+        weights_sha256=tensors_sha256(weights),
+        best_weights_sha256=tensors_sha256(best or weights),
+        symmetry_broken=population.engine.broken_symmetry(index),
+        **numbers,
+    )
     predictions = population.evaluations["best"]["test"].predictions[index].cpu().numpy()
-    result = ReplicaResult(
-        replica.seed,
-        replica.lr,
-        numbers,
+    result = TrainedReplica(
+        entry,
         progress.curve,
         predictions,
         weights,

@@ -15,7 +15,7 @@ from study.locks import Lost
 from study.outputs.cell import clear_unfinished, write_cell, write_config
 from study.outputs.checkpoint import CHECKPOINT, Checkpoints, UnfitCheckpoint, read_checkpoint
 from study.outputs.provenance import code_and_machine
-from study.outputs.results import ReplicaResult
+from study.outputs.results import TrainedReplica
 from study.outputs.reuse import finished_replicas
 from study.tensorboard.pretraining import watched_run
 from study.tensorboard.summary import write_summary
@@ -121,7 +121,7 @@ def _attempt(
 
 def _train(
     attempt: Attempt, directory: Path, *, factors: Mapping[str, Any]
-) -> tuple[list[ReplicaResult], float]:
+) -> tuple[list[TrainedReplica], float]:
     """The results and the seconds that they took; writes TensorBoard's events, if any are asked.
 
     What an earlier attempt drew is drawn again.

@@ -15,7 +15,7 @@ from study.data import Data, Split
 from study.launch.attempt import needs_weights
 from study.launch.cell import data_of
 from study.launch.memory import at_once, cell_bytes
-from study.outputs.results import ReplicaResult
+from study.outputs.results import TrainedReplica
 from study.outputs.reuse import finished_replicas
 from study.training import Replica, Settings
 from study.training.build import build_population, replicas_of
@@ -79,7 +79,7 @@ def _left_to_train(study: Path, cell: Cell) -> list[Replica]:
     Which of those are needed with their predictions shows when the learning rate is chosen.
     """
     config = cell.config
-    found: list[ReplicaResult] = []
+    found: list[TrainedReplica] = []
     if study.is_dir():
         family, keeps = cell.family, needs_weights(config)
         found = finished_replicas(study, family, config.seeds, with_weights=keeps)

@@ -9,7 +9,6 @@ from typing import Any
 
 from study.files import (
     PARTIAL,
-    finite,
     move,
     read_json,
     remove,
@@ -22,8 +21,8 @@ from study.files import (
 )
 from study.locks import LOCK, OWNER
 from study.outputs.checkpoint import CHECKPOINT
-from study.outputs.results import ReplicaResult, choose_lr, edge
-from study.outputs.schema import CURVE_COLUMNS, SCHEMA, seal
+from study.outputs.results import TrainedReplica, choose_lr, edge
+from study.outputs.schema import CURVE_COLUMNS, SCHEMA, seal, to_json
 from study.outputs.schema import PAIRS_FILE as PAIRS
 from study.outputs.series import Row, summary, write_pairs, write_probes
 
@@ -128,7 +127,7 @@ def _yaml(config: Mapping[str, Any]) -> str:
 
 def write_cell(
     directory: Path,
-    results: Sequence[ReplicaResult],
+    results: Sequence[TrainedReplica],
     *,
     labels: Any,
     normalization: Mapping[str, Any],
@@ -144,7 +143,7 @@ def write_cell(
     [N, *input_shape], into the network's inputs; `keep_weights` is `chosen`, `all` or `none`;
     `pairs` are the rows of pairs.csv.
     """
-    chosen = choose_lr(results)
+    chosen = choose_lr([result.entry for result in results])
     rates = sorted({result.lr for result in results})
     rows = [
         {"seed": result.seed, "lr": result.lr, **row} for result in results for row in result.curve
@@ -163,7 +162,7 @@ def write_cell(
         "schema": SCHEMA,
         "status": "done",
         **header,
-        "replicas": [_plain(result.numbers) for result in results],
+        "replicas": [to_json(result.entry) for result in results],
         "chosen_lr": chosen,
         "chosen_lr_at_edge": edge(chosen, rates),
         "probes": summary(best),
@@ -174,11 +173,7 @@ def write_cell(
     return record
 
 
-def _plain(numbers: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: finite(value) for name, value in numbers.items()}
-
-
-def _write_predictions(directory: Path, chosen: Sequence[ReplicaResult], labels: Any) -> None:
+def _write_predictions(directory: Path, chosen: Sequence[TrainedReplica], labels: Any) -> None:
     """The predicted classes as the smallest unsigned type whose largest value is no class.
 
     That value (255, or 65535) stands for a prediction that is none. The true classes are beside
@@ -200,7 +195,7 @@ def _write_predictions(directory: Path, chosen: Sequence[ReplicaResult], labels:
 
 def _write_weights(
     directory: Path,
-    kept: Sequence[ReplicaResult],
+    kept: Sequence[TrainedReplica],
     normalization: Mapping[str, Any],
     input_shape: tuple[int, int, int],
 ) -> None:
@@ -209,14 +204,15 @@ def _write_weights(
         assert result.weights is not None, "what stands in a record has its weights"
         states = {replica_name(result.seed, result.lr): result.weights}
         if result.best_weights is not None:
-            states[best_name(result.numbers)] = result.best_weights
+            best = best_name(result.seed, result.lr, result.entry.best_epoch)
+            states[best] = result.best_weights
         for prefix, state in states.items():
             tensors |= {f"{prefix}/{name}": value for name, value in state.items()}
     shape = ",".join(str(size) for size in input_shape)
     write_tensors(directory / "weights.safetensors", tensors, {"input_shape": shape})
 
 
-def first_filters(results: Sequence[ReplicaResult], input_shape: tuple[int, int, int]) -> Any:
+def first_filters(results: Sequence[TrainedReplica], input_shape: tuple[int, int, int]) -> Any:
     """The first-layer filters of the first replica with weights, as `filter_images` shows them."""
     import numpy as np
 
@@ -232,13 +228,13 @@ def replica_name(seed: object, lr: object) -> str:
     return f"seed={seed},lr={lr}"
 
 
-def best_name(numbers: Mapping[str, Any]) -> str:
+def best_name(seed: object, lr: object, best_epoch: int | None) -> str:
     """How weights.safetensors names a replica at its best epoch: `seed=0,lr=0.1,epoch=3`.
 
-    By its entry of result.json. At its last epoch it has a replica's name alone, and where that is
+    At its last epoch it has a replica's name alone, and where that is
     the best the file holds it once.
     """
-    return f"{replica_name(numbers['seed'], numbers['lr'])},epoch={numbers.get('best_epoch')}"
+    return f"{replica_name(seed, lr)},epoch={best_epoch}"
 
 
 def by_replica(tensors: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -157,9 +157,9 @@ def _started_from(cell: CellRecord) -> str | None:
     """
     if cell.result is None:
         return None
-    if "pretraining" in cell.result:
-        return str(cell.result["pretraining"]["signature"])[:8]
-    return None if cell.result.get("pretraining_seconds") else ""
+    if cell.result.pretraining:
+        return cell.result.pretraining.signature[:8]
+    return None if cell.result.pretraining_seconds else ""
 
 
 def _is_directory(path: Path) -> bool:

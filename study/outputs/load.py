@@ -28,8 +28,7 @@ from study.files import read_json
 from study.networks import Network, build_network
 from study.outputs.cell import by_replica, read_curves, replica_name
 from study.outputs.records import CellRecord, factor_names, read_ledger
-from study.outputs.results import is_best
-from study.outputs.schema import check_result
+from study.outputs.results import Result, parse_result
 from study.outputs.series import parsed_yaml, verified
 
 WHEN = ("best", "last")
@@ -156,7 +155,7 @@ def _level_text(level: object) -> str:
     return level_text(plain(level))
 
 
-def _check_files(cell: Path, record: Mapping[str, Any]) -> None:
+def _check_files(cell: Path, record: Result) -> None:
     """`InputError` unless the weights were kept, and what is read is what the record names."""
     if not (cell / WEIGHTS).exists():
         raise InputError(
@@ -164,15 +163,15 @@ def _check_files(cell: Path, record: Mapping[str, Any]) -> None:
         )
     for path in (cell / "config.yaml", cell / "curves.csv", cell / WEIGHTS):
         try:
-            verified(path, record["files"].get(path.name, ""))
+            verified(path, record.files.get(path.name, ""))
         except ValueError as reason:
             raise InputError(f"{path} is damaged: {reason}; train the cell again") from None
 
 
-def _check_versions(cell: Path, record: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+def _check_versions(cell: Path, record: Result, config: Mapping[str, Any]) -> None:
     """`InputError` where this code has another model, activation or norm of the same name."""
     names = {f"{group}={keys['name']}" for group, keys in config.items()}
-    recorded = record["provenance"].get("levels", {})
+    recorded = record.provenance.levels
     trained = {level: version for level, version in recorded.items() if level in names}
     now = level_versions({f"{group}.name": keys["name"] for group, keys in config.items()})
     if changed := version_changes(trained, now):
@@ -211,11 +210,11 @@ def _read_tensors(cell: Path) -> tuple[dict[str, Tensor], tuple[int, int, int]]:
         raise InputError(f"{path} is damaged ({error}); train the cell again") from None
 
 
-def _anew(record: Mapping[str, Any]) -> str:
+def _anew(record: Result) -> str:
     """What to do for weights that were not kept."""
     try:
-        command = shlex.split(record["provenance"]["command"])
-    except (KeyError, TypeError, ValueError):
+        command = shlex.split(record.provenance.command)
+    except ValueError:
         command = []
     if command[:2] != ["study", "train"]:
         command = ["study", "train", "..."]
@@ -224,14 +223,12 @@ def _anew(record: Mapping[str, Any]) -> str:
     return f"remove the directory and train the cell again with `{again}`"
 
 
-def _read_record(cell: Path) -> dict[str, Any] | None:
+def _read_record(cell: Path) -> Result | None:
     """The cell's result.json, if it can be trusted."""
     try:
-        record = read_json(cell / "result.json")
-        check_result(record, record["signature"])
-    except (OSError, ValueError, KeyError):
+        return parse_result(read_json(cell / "result.json"))
+    except (OSError, ValueError):
         return None
-    return record
 
 
 def _parsed(name: str) -> tuple[Replica, int | None]:
@@ -240,10 +237,10 @@ def _parsed(name: str) -> tuple[Replica, int | None]:
     return (int(seed), float(lr)), int(epoch[0]) if epoch else None
 
 
-def _chosen_lr(cell: Path, record: Mapping[str, Any] | None, kept: Collection[Replica]) -> float:
+def _chosen_lr(cell: Path, record: Result | None, kept: Collection[Replica]) -> float:
     """The learning rate that the record chose; without a record, the only kept one."""
     if record:
-        return float(record["chosen_lr"])
+        return record.chosen_lr
     rates = sorted({lr for _, lr in kept})
     if len(rates) != 1:
         raise InputError(
@@ -276,9 +273,7 @@ def _last_epoch(cell: Path, replica: Replica) -> int:
         ) from None
 
 
-def _check_best(
-    cell: Path, record: Mapping[str, Any] | None, replica: Replica, last_epoch: int
-) -> None:
+def _check_best(cell: Path, record: Result | None, replica: Replica, last_epoch: int) -> None:
     """`InputError` unless the last epoch of a replica is the one that its headline is of."""
     name = replica_name(*replica)
     if record is None:
@@ -286,9 +281,9 @@ def _check_best(
             f"{cell} has no usable result.json to say which epoch of {name} was the best; "
             "give when='last'"
         )
-    entries = {replica_name(each["seed"], each["lr"]): each for each in record["replicas"]}
-    if not is_best(entries[name], last_epoch):
+    entry = next(each for each in record.replicas if (each.seed, each.lr) == replica)
+    if not entry.is_best(last_epoch):
         raise InputError(
             f"{cell} kept the weights of {name} at its last epoch alone ({last_epoch}; the best is "
-            f"{entries[name].get('best_epoch')}): give when='last', or {_anew(record)}"
+            f"{entry.best_epoch}): give when='last', or {_anew(record)}"
         )

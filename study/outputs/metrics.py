@@ -13,7 +13,7 @@ all positions of all images.
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from study.config.configuration import RECONSTRUCTION
 
@@ -59,9 +59,9 @@ class Metric:
     final: bool = False
     predicted: bool = False
 
-    def value(self, owner: Mapping[str, Any]) -> float | None:
-        """The number in a replica (or in a result, if `per_cell`); None when not finite."""
-        number = owner.get(self.name)
+    def value(self, owner: object) -> float | None:
+        """The number of a `ReplicaResult` (of a `Result`, if `per_cell`); None when not finite."""
+        number = getattr(owner, self.name)
         return None if number is None else float(number)
 
     @property
@@ -73,6 +73,11 @@ class Metric:
     def always(self) -> bool:
         """Whether every net has it at every moment: an empty field is a number not finite."""
         return self.when == "every" and not self.lacking and not self.of_norm
+
+    @property
+    def worst(self) -> float:
+        """What a number that is not finite counts as: the worst there is; NaN if none is better."""
+        return {"lower": math.inf, "higher": -math.inf}.get(self.direction, math.nan)
 
     @property
     def is_of_data(self) -> bool:
@@ -89,7 +94,7 @@ class Metric:
         """Whether training, and so its learning rate, changes the number."""
         return True
 
-    def is_measured(self, replica: Mapping[str, Any]) -> bool:
+    def is_measured(self, replica: object) -> bool:
         """Whether the number was taken of a replica, finite or not."""
         return True
 

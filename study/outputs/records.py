@@ -5,9 +5,8 @@ Nothing here writes. A file that cannot be trusted is named in `CellRecord.probl
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +14,13 @@ from study.errors import InputError
 from study.files import read_json
 from study.locks import Owner, owner_of
 from study.outputs.metrics import METRIC_KEYS
+from study.outputs.results import Result, parse_result
 from study.outputs.schema import (
-    LEDGER,
-    check_form,
-    check_result,
+    Count,
+    CountFromOne,
+    Level,
     check_schema,
+    reader,
     require_seal,
 )
 
@@ -42,9 +43,32 @@ class LedgerCell:
 
     directory: str
     signature: str
-    factors: dict[str, Any]
+    factors: Mapping[str, Level]
     family: str | None = field(default=None, compare=False)
-    seeds: tuple[int, ...] = field(default=(), compare=False)
+    seeds: tuple[Count, ...] = field(default=(), compare=False)
+
+
+@dataclass(frozen=True)
+class _Experiment:
+    """The file of a launch: its name, its text with its hash, and the commit that it is of."""
+
+    name: str | None = None
+    text: str | None = None
+    sha256: str | None = None
+    commit: str | None = None
+    modified: bool | None = None
+
+
+@dataclass(frozen=True)
+class _File:
+    """study.json as it is written; its claims and their history are read by others."""
+
+    cells: tuple[LedgerCell, ...]
+    experiment: _Experiment | None = None
+    claims: tuple[Any, ...] | None = None
+    study: str | None = None
+    threads: CountFromOne | None = None
+    previous: tuple[Any, ...] | None = None
 
 
 def listed(cell: "LedgerCell | Cell") -> LedgerCell:
@@ -86,17 +110,23 @@ class CellRecord:
     directory: str
     path: Path
     signature: str
-    factors: dict[str, Any]
+    factors: Mapping[str, Level]
     status: str
-    result: dict[str, Any] | None = field(default=None, repr=False)
+    result: Result | None = field(default=None, repr=False)
     error: str | None = None
     problems: tuple[str, ...] = ()
     owner: Owner | None = None
 
-    @cached_property
+    @property
+    def finished(self) -> Result:
+        """The result of a cell that is known to have one."""
+        assert self.result is not None, f"{self.directory} is not finished"
+        return self.result
+
+    @property
     def num_diverged(self) -> int:
         """Number of diverged replicas at the chosen learning rate; 0 without a result."""
-        return _count_diverged(self.result) if self.result else 0
+        return self.result.num_diverged if self.result else 0
 
 
 def read_ledger(study_dir: str | os.PathLike[str]) -> Ledger:
@@ -184,15 +214,15 @@ def count_statuses(records: Iterable[CellRecord]) -> dict[str, int]:
 
 
 def _rows(record: CellRecord, names: list[str]) -> Iterable[dict[str, Any]]:
-    assert record.result is not None
     shared = {"cell": record.directory, **{name: record.factors.get(name) for name in names}}
-    for replica in record.result["replicas"]:
+    result = record.finished
+    for replica in result.replicas:
         yield {
             **shared,
-            **replica,
-            "chosen": replica["lr"] == record.result["chosen_lr"],
-            "wall_seconds": record.result.get("wall_seconds"),
-            "task": record.result["task"],
+            **vars(replica),
+            "chosen": replica.lr == result.chosen_lr,
+            "wall_seconds": result.wall_seconds,
+            "task": result.task,
         }
 
 
@@ -200,9 +230,8 @@ def read_cell(path: Path, cell: "LedgerCell | Cell") -> CellRecord:
     """The record of one cell, `path` being its directory."""
     record = CellRecord(cell.directory, path, cell.signature, cell.factors, "missing")
     try:
-        result = read_json(path / "result.json")
-        check_result(result, cell.signature)
-        status = "diverged" if _count_diverged(result) else "done"
+        result = parse_result(read_json(path / "result.json"), cell.signature)
+        status = "diverged" if result.num_diverged else "done"
         return replace(record, status=status, result=result)
     except (FileNotFoundError, NotADirectoryError):
         return _unfinished(record)
@@ -235,38 +264,23 @@ def last_error(path: Path) -> str | None:
 
 def _parse_ledger(directory: Path, content: dict[str, Any]) -> Ledger:
     check_schema(content)
-    check_form(content, LEDGER)
-    cells = tuple(_parse_ledger_cell(entry) for entry in content["cells"])
-    if len({cell.directory for cell in cells}) < len(cells):
+    file: _File = reader(_File)(content)
+    for cell in file.cells:
+        if not re.fullmatch(r"[^./\\][^/\\]*", cell.directory):
+            raise ValueError(
+                f"it lists the directory {cell.directory!r:.40}, which is no plain name"
+            )
+    if len({cell.directory for cell in file.cells}) < len(file.cells):
         raise ValueError("it lists a directory twice")
     return Ledger(
         directory=directory,
-        study=str(content.get("study", directory.resolve().name)),
-        threads=content.get("threads"),
+        study=file.study or directory.resolve().name,
+        threads=file.threads,
         experiment=content.get("experiment"),
-        claims=content.get("claims") or [],
-        cells=cells,
-        previous=content.get("previous") or [],
+        claims=list(file.claims or ()),
+        cells=file.cells,
+        previous=list(file.previous or ()),
     )
-
-
-def _parse_ledger_cell(entry: dict[str, Any]) -> LedgerCell:
-    if not re.fullmatch(r"[^./\\][^/\\]*", entry["directory"]):
-        raise ValueError(
-            f"it lists the directory {entry['directory']!r:.40}, which is no plain name"
-        )
-    return LedgerCell(
-        entry["directory"],
-        entry["signature"],
-        entry["factors"],
-        family=entry.get("family"),
-        seeds=tuple(entry.get("seeds", ())),
-    )
-
-
-def _count_diverged(result: dict[str, Any]) -> int:
-    at_chosen = [r for r in result["replicas"] if r["lr"] == result["chosen_lr"]]
-    return sum(replica["status"] == "diverged" for replica in at_chosen)
 
 
 def _is_cell(path: Path) -> bool:

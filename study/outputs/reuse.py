@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +15,24 @@ from study.outputs.cell import (
     read_predictions,
     replica_name,
 )
-from study.outputs.results import ReplicaResult
-from study.outputs.schema import check_result
+from study.outputs.results import Result, TrainedReplica, parse_result
 from study.outputs.series import read_probes
 
 
 def finished_replicas(
     study: Path, family: str, seeds: Iterable[int], *, with_weights: bool
-) -> list[ReplicaResult]:
+) -> list[TrainedReplica]:
     """Finished replicas of `seeds` in other cells of the study that differ in seeds alone.
 
     `family` is the signature without the seeds. A record whose files are not what its hashes say
     is passed over: its replicas are trained again.
     """
     wanted = set(seeds)
-    found: dict[tuple[int, float], ReplicaResult] = {}
+    found: dict[tuple[int, float], TrainedReplica] = {}
     for directory in _relatives(study, family):
         try:
-            record = read_json(directory / "result.json")
-            check_result(record, record["signature"])
-            if record["family"] != family or not wanted & _seeds(record):
+            record = parse_result(read_json(directory / "result.json"))
+            if record.family != family or not wanted & set(record.seeds):
                 continue
             results = _read(directory, record, with_weights)
         except (OSError, ValueError, KeyError):
@@ -75,34 +74,27 @@ def _family(directory: Path) -> str | None:
         return None
 
 
-def _seeds(record: dict[str, Any]) -> set[int]:
-    return {replica["seed"] for replica in record["replicas"]}
-
-
-def _read(directory: Path, record: dict[str, Any], with_weights: bool) -> list[ReplicaResult]:
+def _read(directory: Path, record: Result, with_weights: bool) -> list[TrainedReplica]:
     """The replicas of one record, each with whatever of it was kept."""
-    for name, digest in record["files"].items():
+    for name, digest in record.files.items():
         if name != "weights.safetensors" and sha256(directory / name) != digest:
             raise ValueError(f"{name} is not what the record says")
     curves, probes = read_curves(directory), read_probes(directory)
     chosen, predictions = read_predictions(directory)
     weights = _weights(directory, record) if with_weights else {}
-    origin = record["provenance"] | {"signature": record["signature"]}
     # Each copied replica would name all those of its origin.
-    origin.pop("populations", None)
+    origin = replace(record.provenance, signature=record.signature, populations=())
     results = []
-    for numbers in record["replicas"]:
-        seed, lr = numbers["seed"], numbers["lr"]
+    for entry in record.replicas:
+        seed, lr = entry.seed, entry.lr
         results.append(
-            ReplicaResult(
-                seed,
-                lr,
-                {"copied_from": origin} | numbers,
+            TrainedReplica(
+                replace(entry, copied_from=entry.copied_from or origin),
                 _of(curves, seed, lr),
                 predictions.get(seed) if lr == chosen else None,
                 weights.get(replica_name(seed, lr)),
                 _of(probes, seed, lr),
-                best_weights=weights.get(best_name(numbers)),
+                best_weights=weights.get(best_name(seed, lr, entry.best_epoch)),
             )
         )
     return results
@@ -113,11 +105,11 @@ def _of(rows: list[dict[str, Any]], seed: int, lr: float) -> list[dict[str, Any]
     return [row for row in rows if row["seed"] == seed and row["lr"] == lr]
 
 
-def _weights(directory: Path, record: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def _weights(directory: Path, record: Result) -> dict[str, dict[str, Any]]:
     """The kept weights of each replica by their names in the file; none if it is gone."""
     from safetensors.torch import load_file
 
     path = directory / "weights.safetensors"
-    if not path.exists() or sha256(path) != record["files"].get(path.name):
+    if not path.exists() or sha256(path) != record.files.get(path.name):
         return {}
     return by_replica(load_file(path))

@@ -1,181 +1,234 @@
-"""The forms of result.json and study.json, and what makes a result sound."""
+"""JSON records as dataclasses: read, checked, sealed; and the form of a cell's CSV files."""
 
 import functools
 import hashlib
 import json
 import math
 import re
+import types
+import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from study.config.configuration import CLASSIFICATION, RECONSTRUCTION
 from study.files import read_json
-from study.outputs.metrics import METRIC_KEYS, ROW
+from study.outputs.metrics import ROW
 
-# The form of a JSON value: its keys, and what stands under each. Checked where a file is read.
+# A dataclass of what was parsed from JSON. Its annotations say what a file must hold.
 
 
 LARGEST = 2**63 - 1
 """The largest whole number that tables of 64 bits hold."""
 
 
-Misfit = tuple[str, str] | None
-"""Where below a value something does not fit, and why; None if all does."""
-
-
-class Form(Protocol):
-    """What a value may be."""
-
-    def misfit(self, value: Any) -> Misfit:
-        """The first place that does not fit."""
-        ...
-
-
-@dataclass(frozen=True)
-class Value:
-    """A value that `fits`, called `words` where it does not."""
+class Check(NamedTuple):
+    """What an annotated value has to meet beyond its type, called `words` where it does not."""
 
     words: str
     fits: Callable[[Any], bool]
 
-    def misfit(self, value: Any) -> Misfit:
-        return None if self.fits(value) else _no(value, self.words)
+
+class SchemaError(ValueError):
+    """A value that is not as its annotation says: `place` below the one that is read, and why."""
+
+    def __init__(self, reason: str, place: str = "") -> None:
+        super().__init__(f"its {place.lstrip('.')} {reason}")
+        self.reason, self.place = reason, place
+
+    @classmethod
+    def no(cls, value: Any, words: str) -> Self:
+        """That a value is none of what `words` call it."""
+        return cls(f"is {value!r:.40}, which is no {words}")
+
+    def under(self, place: str) -> "SchemaError":
+        """The same, seen from the value that holds this one at `place`."""
+        return SchemaError(self.reason, place + self.place)
 
 
-@dataclass(frozen=True)
-class Fields:
-    """An object with all keys of `required`; those of `optional` may be absent.
+@functools.cache
+def reader(kind: Any) -> Callable[[Any], Any]:
+    """What turns parsed JSON into a value of an annotation, or raises a `SchemaError`.
 
-    What stands under other keys is of the form `others`.
+    Of a dataclass, whose fields without a default are keys that must be there; keys that it has
+    not belong to a later version and are left alone. Lists become tuples. A class with a
+    `from_json` reads itself.
     """
-
-    required: Mapping[str, Form] = field(default_factory=dict)
-    optional: Mapping[str, Form] = field(default_factory=dict)
-    others: Form | None = None
-
-    @cached_property
-    def _known(self) -> Mapping[str, Form]:
-        return {**self.optional, **self.required}
-
-    def misfit(self, value: Any) -> Misfit:
-        if not isinstance(value, dict):
-            return _no(value, "object")
-        for name in self.required:
-            if name not in value:
-                return f".{name}", "is missing"
-        known, others = self._known, self.others
-        for name, entry in value.items():
-            own = known.get(name, others)
-            if own is not None and (wrong := own.misfit(entry)) is not None:
-                return f".{name:.40}{wrong[0]}", wrong[1]
-        return None
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if kind is Any:
+        return lambda value: value
+    if origin is Annotated:
+        return _checked(reader(arguments[0]), arguments[1])
+    if origin is Literal:
+        return _plain(f"one of {', '.join(arguments)}", lambda value: value in arguments)
+    if origin in (typing.Union, types.UnionType):
+        return _union([reader(each) for each in arguments if each is not types.NoneType], kind)
+    if origin is tuple:
+        return _each(reader(arguments[0]))
+    if origin is Mapping:
+        return _named(reader(arguments[0]), reader(arguments[1]))
+    if hasattr(kind, "from_json"):
+        return typing.cast("Callable[[Any], Any]", kind.from_json)
+    if is_dataclass(kind):
+        return _fields(kind)
+    return _plain(*_SIMPLE[kind])
 
 
-@dataclass(frozen=True)
-class Each:
-    """A list, each of whose entries has a form; whatever entries without one."""
+def _is_whole(value: Any) -> bool:
+    return type(value) is int and -LARGEST <= value <= LARGEST
 
-    form: Form | None = None
 
-    def misfit(self, value: Any) -> Misfit:
+def is_finite(value: Any) -> bool:
+    """Whether a value is a number that is finite, and no larger than tables hold."""
+    return (type(value) is float and math.isfinite(value)) or _is_whole(value)
+
+
+_SIMPLE: dict[Any, tuple[str, Callable[[Any], bool]]] = {
+    str: ("text", lambda value: isinstance(value, str)),
+    bool: ("true or false", lambda value: isinstance(value, bool)),
+    int: ("whole number", _is_whole),
+    float: ("number", is_finite),
+}
+
+
+def _plain(words: str, fits: Callable[[Any], bool]) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        if fits(value):
+            return value
+        raise SchemaError.no(value, words)
+
+    return read
+
+
+def _checked(inner: Callable[[Any], Any], check: Check) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        try:
+            found = inner(value)
+        except SchemaError:
+            raise SchemaError.no(value, check.words) from None
+        if check.fits(found):
+            return found
+        raise SchemaError.no(value, check.words)
+
+    return read
+
+
+def _union(choices: list[Callable[[Any], Any]], kind: Any) -> Callable[[Any], Any]:
+    """The first choice that fits; of none the last one says why."""
+    may_be_none = types.NoneType in typing.get_args(kind)
+    *others, last = choices
+
+    def read(value: Any) -> Any:
+        if value is None and may_be_none:
+            return None
+        for choice in others:
+            try:
+                return choice(value)
+            except SchemaError:
+                continue
+        return last(value)
+
+    return read
+
+
+def _each(inner: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
         if not isinstance(value, list):
-            return _no(value, "list")
-        if self.form is not None:
-            for index, entry in enumerate(value):
-                if (wrong := self.form.misfit(entry)) is not None:
-                    return f"[{index}]{wrong[0]}", wrong[1]
-        return None
+            raise SchemaError.no(value, "list")
+        found = []
+        for index, entry in enumerate(value):
+            try:
+                found.append(inner(entry))
+            except SchemaError as wrong:
+                raise wrong.under(f"[{index}]") from None
+        return tuple(found)
+
+    return read
 
 
-@dataclass(frozen=True)
-class Named:
-    """An object of any names, each of them of the form `name`, whose values have a form."""
-
-    form: Form
-    name: Value | None = None
-
-    def misfit(self, value: Any) -> Misfit:
+def _named(name: Callable[[Any], Any], inner: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
         if not isinstance(value, dict):
-            return _no(value, "object")
+            raise SchemaError.no(value, "object")
+        found = {}
+        for key, entry in value.items():
+            try:
+                found[name(key)] = inner(entry)
+            except SchemaError as wrong:
+                raise wrong.under(f".{key:.40}") from None
+        return found
+
+    return read
+
+
+def _fields(kind: Any) -> Callable[[Any], Any]:
+    hints = typing.get_type_hints(kind, include_extras=True)
+    known = {field.name: reader(hints[field.name]) for field in fields(kind)}
+    defaults = {each.name: _default(each) for each in fields(kind) if _default(each) is not MISSING}
+    required = [name for name in known if name not in defaults]
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise SchemaError.no(value, "object")
+        found = dict(defaults)
         for name, entry in value.items():
-            if self.name is not None and not self.name.fits(name):
-                return "", f"has the key {name!r:.40}, which is no {self.name.words}"
-            if (wrong := self.form.misfit(entry)) is not None:
-                return f".{name:.40}{wrong[0]}", wrong[1]
-        return None
+            if (own := known.get(name)) is not None:
+                try:
+                    found[name] = own(entry)
+                except SchemaError as wrong:
+                    raise wrong.under(f".{name}") from None
+        if len(found) < len(known):
+            missing = next(name for name in required if name not in found)
+            raise SchemaError("is missing", f".{missing}")
+        # A frozen dataclass sets field by field, three times as slowly: a study has thousands.
+        made = object.__new__(kind)
+        made.__dict__.update(found)
+        return made
+
+    return read
 
 
-@dataclass(frozen=True)
-class OrNull:
-    """null, or of a form."""
-
-    form: Form
-
-    def misfit(self, value: Any) -> Misfit:
-        return None if value is None else self.form.misfit(value)
-
-
-@dataclass(frozen=True)
-class Either:
-    """Of one form or of the other."""
-
-    first: Form
-    second: Form
-
-    def misfit(self, value: Any) -> Misfit:
-        return self.first.misfit(value) and self.second.misfit(value)
+def to_json(record: Any) -> Any:
+    """A dataclass as parsed JSON, without the fields that are at their defaults, for `reader`."""
+    if hasattr(record, "to_json"):
+        return record.to_json()
+    if is_dataclass(record):
+        told = {each: getattr(record, each.name) for each in fields(record)}
+        return {
+            each.name: to_json(value) for each, value in told.items() if value != _default(each)
+        }
+    if isinstance(record, Mapping):
+        return {name: to_json(value) for name, value in record.items()}
+    return [to_json(each) for each in record] if isinstance(record, list | tuple) else record
 
 
-def check_form(value: Any, form: Form) -> None:
-    """ValueError unless `value` has the form; it names the key, and says what is wrong with it."""
-    if (wrong := form.misfit(value)) is not None:
-        place, reason = wrong
-        raise ValueError(f"its {place.lstrip('.')} {reason}")
+def _default(field: Field[Any]) -> Any:
+    """What a field is where a file has no such key; nothing changes it, so all may share it."""
+    return field.default if field.default_factory is MISSING else field.default_factory()
 
 
-def _no(value: Any, words: str) -> tuple[str, str]:
-    return "", f"is {value!r:.40}, which is no {words}"
+def whole(low: int) -> Check:
+    """The check of a whole number from `low` on."""
+    return Check(f"whole number from {low} on", lambda value: value >= low)
 
 
-def whole(low: int | None = None) -> Value:
-    """Whole numbers, from `low` on."""
-    words = "whole number" if low is None else f"whole number from {low} on"
-    least = -LARGEST if low is None else low
-    return Value(words, lambda value: type(value) is int and least <= value <= LARGEST)
-
-
-def _is_finite(value: Any) -> bool:
-    return (type(value) is float and math.isfinite(value)) or (
-        type(value) is int and abs(value) <= LARGEST
-    )
-
-
-def one_of(*choices: str) -> Value:
-    """One of some words."""
-    return Value(f"one of {', '.join(choices)}", lambda value: value in choices)
-
-
-TEXT = Value("text", lambda value: isinstance(value, str))
-TRUTH = Value("true or false", lambda value: isinstance(value, bool))
-NUMBER = Value("number", _is_finite)
-NOT_NEGATIVE = Value("number from 0 on", lambda value: _is_finite(value) and value >= 0)
-POSITIVE = Value("number above 0", lambda value: _is_finite(value) and value > 0)
+Count = Annotated[int, whole(0)]
+CountFromOne = Annotated[int, whole(1)]
+NotNegative = Annotated[float, Check("number from 0 on", lambda value: value >= 0)]
+Positive = Annotated[float, Check("number above 0", lambda value: value > 0)]
 
 
 def _is_level(value: Any) -> bool:
     if isinstance(value, list):
         return all(map(_is_level, value))
-    return value is None or isinstance(value, bool | str) or _is_finite(value)
+    return value is None or isinstance(value, bool | str) or is_finite(value)
 
 
-LEVEL = Value("level of a factor", _is_level)
+Level = Annotated[Any, Check("level of a factor", _is_level)]
 """What a configuration's key can hold."""
 
 
-# JSON records that prove themselves: canonical form, seal and schema.
+# JSON records that prove themselves: canonical form and seal.
 
 
 SCHEMA = 1
@@ -264,138 +317,6 @@ def read_sealed(path: Path) -> dict[str, Any]:
     check_schema(content)
     require_seal(content)
     return content
-
-
-_FILE = Value("name of a file", lambda name: bool(re.fullmatch(r"\w[^/\\]*", name)))
-_DIGEST = Value(
-    "sha256", lambda value: isinstance(value, str) and bool(re.fullmatch("[0-9a-f]{64}", value))
-)
-_RESUME: dict[str, Form] = {
-    "epoch": whole(0),
-    **dict.fromkeys(("git_commit", "git_diff_sha256", "torch", "processor", "gpu"), OrNull(TEXT)),
-    "device": TEXT,
-    "threads": whole(1),
-    "packing": Each(whole(1)),
-}
-_PROVENANCE: dict[str, Form] = {
-    **dict.fromkeys(("command", "data_fingerprint", "device", "engine"), TEXT),
-    **dict.fromkeys(
-        (
-            *("git_commit", "git_diff_sha256", "gpu", "platform", "processor", "processor_model"),
-            *("python", "slurm_job", "signature", "alone"),
-        ),
-        OrNull(TEXT),
-    ),
-    "levels": Named(Either(whole(1), TEXT)),
-    "packages": Named(OrNull(TEXT)),
-    "packing": Each(whole(1)),
-    "populations": Each(Each(Each(TEXT))),
-    "recipe": whole(0),
-    "resumed": Each(Fields(optional=_RESUME)),
-    "threads": whole(1),
-}
-_LOSSES = {key: OrNull(NUMBER) for key in METRIC_KEYS if key.endswith("_loss")}
-_ERRORS = {key: OrNull(NOT_NEGATIVE) for key in METRIC_KEYS if key.endswith("_error")}
-_REPLICA = Fields(
-    {
-        "seed": whole(0),
-        "lr": POSITIVE,
-        "status": one_of("trained", "diverged"),
-        **_LOSSES,
-        **_ERRORS,
-    },
-    {
-        "best_epoch": OrNull(whole(0)),
-        "symmetry_broken": whole(1),
-        "weights_sha256": TEXT,
-        "best_weights_sha256": TEXT,
-        "copied_from": Fields({"signature": TEXT}, _PROVENANCE),
-    },
-)
-_CODE_ERRORS = {"train_error": NOT_NEGATIVE, "test_error": NOT_NEGATIVE}
-_REFERENCES: dict[str, Form] = {
-    "pca": Fields({"components": whole(0), **_CODE_ERRORS}),
-    "mean_image": Fields(_CODE_ERRORS),
-    "ridge": Fields({"penalty": NUMBER, "train_loss": NUMBER, "test_loss": NUMBER, **_CODE_ERRORS}),
-}
-_LAYERS = Each(OrNull(NUMBER))
-
-
-_MOMENT = Fields({"step": whole(0)}, others=_LAYERS)
-RESULT = Fields(
-    {
-        "status": one_of("done"),
-        "factors": Named(LEVEL),
-        "files": Named(_DIGEST, name=_FILE),
-        "provenance": Fields(optional=_PROVENANCE),
-        "replicas": Each(_REPLICA),
-        "chosen_lr": POSITIVE,
-        "task": one_of(CLASSIFICATION, RECONSTRUCTION),
-    },
-    {
-        "chosen_lr_at_edge": OrNull(one_of("lowest", "highest")),
-        "family": TEXT,
-        "pretraining": Fields(
-            optional={
-                "signature": TEXT,
-                "sha256": Named(TEXT),
-                "weights_sha256": Named(TEXT),
-            }
-        ),
-        "pretraining_seconds": NOT_NEGATIVE,
-        "pretraining_updates": whole(0),
-        "probes": Fields(optional={"start": _MOMENT, "end": _MOMENT}),
-        "references": Fields(optional=_REFERENCES),
-        "wall_seconds": OrNull(NOT_NEGATIVE),
-    },
-)
-"""result.json, but for `schema`, `signature` and `sha256`; keys that came later are optional."""
-_EXPERIMENT = OrNull(
-    Fields(
-        optional={
-            **dict.fromkeys(("name", "text", "sha256", "commit"), OrNull(TEXT)),
-            "modified": OrNull(TRUTH),
-        }
-    )
-)
-_LISTED = Fields(
-    {"directory": TEXT, "signature": TEXT, "factors": Named(LEVEL)},
-    {"family": TEXT, "seeds": Each(whole(0))},
-)
-LEDGER = Fields(
-    {"cells": Each(_LISTED)},
-    {
-        "experiment": _EXPERIMENT,
-        "claims": OrNull(Each()),
-        "study": TEXT,
-        "threads": OrNull(whole(1)),
-        "previous": OrNull(Each()),
-    },
-)
-"""study.json, but for `schema` and `sha256`; its claims and their history are read by others."""
-
-
-def check_result(result: dict[str, Any], signature: str) -> None:
-    """ValueError unless `result` is a whole, unaltered result.json of the cell `signature`.
-
-    One with a valid seal that was made by hand is checked as well: whoever reads a record may rely
-    on RESULT.
-    """
-    check_schema(result)
-    if result.get("signature") != signature:
-        raise ValueError("its signature is not the one study.json expects, so it is foreign")
-    require_seal(result)
-    if result.get("status") != "done" or not result.get("replicas"):
-        raise ValueError("it has no finished replicas")
-    check_form(result, RESULT)
-    replicas = result["replicas"]
-    if len({(replica["seed"], replica["lr"]) for replica in replicas}) < len(replicas):
-        raise ValueError("two of its replicas have the same seed and learning rate")
-    if result["chosen_lr"] not in [replica["lr"] for replica in replicas]:
-        raise ValueError("no replica has its chosen_lr")
-    references = result.get("references", {})
-    if ("pca" in references) != ("mean_image" in references):
-        raise ValueError("its references have one of pca and mean_image without the other")
 
 
 # The form of a cell's CSV files, checked where they are read: what their readers rely on.

@@ -21,7 +21,7 @@ from study.outputs.records import (
     read_ledger,
     require_finished,
 )
-from study.outputs.results import ReplicaResult
+from study.outputs.results import TrainedReplica
 from study.outputs.schema import PAIRS_COLUMNS, PAIRS_FILE, PROBES_FILE, check_rows
 
 RETIRED = ("compare", "margin", "targets")
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _WHOLE = ("seed", "step", "epoch", "layer")
 
 
-def write_probes(directory: Path, results: Iterable[ReplicaResult]) -> None:
+def write_probes(directory: Path, results: Iterable[TrainedReplica]) -> None:
     """A row for each replica, moment and layer, if there is one; what was not measured is empty."""
     empty = dict.fromkeys(PROBES)
     rows = [
@@ -68,7 +68,7 @@ def _value(name: str, text: str) -> int | float | None:
     return int(text) if name in _WHOLE else float(text)
 
 
-def summary(chosen: Sequence[ReplicaResult]) -> dict[str, Any]:
+def summary(chosen: Sequence[TrainedReplica]) -> dict[str, Any]:
     """The probes of a cell at the first and the last moment, as result.json has them.
 
     {"start" and "end": {"step": updates done, probe: [a number for each layer]}}: means over the
@@ -117,7 +117,7 @@ def sound_content(record: CellRecord, name: str) -> bytes | None:
 
     ValueError, saying why, where the file is not the one that result.json names.
     """
-    expected = (record.result or {}).get("files", {}).get(name)
+    expected = record.result.files.get(name) if record.result else None
     return None if expected is None else verified(record.path / name, expected)
 
 
@@ -189,7 +189,7 @@ def contents(directory: Path, files: Mapping[str, str]) -> Iterator[tuple[str, b
 
 def with_files_checked(record: CellRecord) -> CellRecord:
     """The record; that of a `damaged` cell where a file is not the one that result.json names."""
-    files = (record.result or {}).get("files") or {}
+    files = record.result.files if record.result else {}
     problems = tuple(
         f"{record.path.name}/{name} is not used: {found}"
         for name, found in contents(record.path, files)
@@ -254,14 +254,13 @@ def _cell_columns(
     record: CellRecord, content: bytes, names: Sequence[str]
 ) -> dict[str, Sequence[Any]]:
     """The rows of one cell with its factors, by column."""
-    assert record.result is not None
     header, *rows = csv.reader(content.decode("utf-8").splitlines())
     texts = dict(zip(header, zip(*rows, strict=True), strict=True)) if rows else {}
     seeds, steps, epochs, layers = (
         [int(text) for text in texts.get(name, ())] for name in ("seed", "step", "epoch", "layer")
     )
     rates = [float(text) for text in texts.get("lr", ())]
-    status = {(r["seed"], r["lr"]): r["status"] for r in record.result["replicas"]}
+    status = {(replica.seed, replica.lr): replica.status for replica in record.finished.replicas}
     empty = ("",) * len(rows)
     return {
         "cell": [record.directory] * len(rows),
@@ -269,7 +268,7 @@ def _cell_columns(
         "seed": seeds,
         "lr": rates,
         "status": [status.get(replica) for replica in zip(seeds, rates, strict=True)],
-        "chosen": [lr == record.result["chosen_lr"] for lr in rates],
+        "chosen": [lr == record.finished.chosen_lr for lr in rates],
         "step": steps,
         "epoch": epochs,
         "layer": layers,

@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from study.config.configuration import CONF, RECIPE
 from study.console import command
@@ -44,17 +43,18 @@ def unlisted_cells(ledger: Ledger, cells: Sequence[CellRecord]) -> list[Unlisted
     """All such cells, by name; `cells` are the records of the ledger."""
     seeds_of: dict[str, list[set[int]]] = {}
     for entry, cell in zip(ledger.cells, cells, strict=True):
-        result = cell.result or {}
-        family = entry.family or result.get("family")
-        seeds_of.setdefault(str(family), []).append(set(entry.seeds) or _seeds(result))
+        family = entry.family or (cell.result and cell.result.family)
+        own = set(cell.result.seeds) if cell.result else set()
+        seeds_of.setdefault(str(family), []).append(set(entry.seeds) or own)
     found = []
     for name in stale_directories(ledger):
         record = _record(ledger, name)
         if record.result is None:
             found.append(Unlisted(record))
             continue
-        larger = seeds_of.get(str(record.result.get("family")), [])
-        begins = "family" in record.result and any(_seeds(record.result) <= s for s in larger)
+        larger = seeds_of.get(str(record.result.family), [])
+        seeds = set(record.result.seeds)
+        begins = record.result.family is not None and any(seeds <= others for others in larger)
         launch = _launch(ledger, record)
         found.append(Unlisted(record, begins, launch, _edited(ledger, name, launch or ())))
     return found
@@ -90,21 +90,16 @@ def _record(ledger: Ledger, name: str) -> CellRecord:
     return read_cell(path, entry)
 
 
-def _seeds(result: dict[str, Any]) -> set[int]:
-    return {replica["seed"] for replica in result.get("replicas", ())}
-
-
 def _launch(ledger: Ledger, record: CellRecord) -> tuple[str, ...] | None:
     """The launch that trained the cell, as a launch into this study, wherever that lies by now.
 
     Its name is left out where the experiment, seeds apart, is all that the launch was given: then
     the cell is of the study that the experiment's file names.
     """
-    assert record.result is not None, "it is finished"
-    provenance = record.result["provenance"]
-    if provenance.get("recipe", RECIPE) != RECIPE or changed_levels(record):
+    provenance = record.finished.provenance
+    if provenance.recipe not in (None, RECIPE) or changed_levels(record):
         return ()
-    given = launch_overrides(provenance.get("command"))
+    given = launch_overrides(provenance.command)
     if given is None or not record.directory.endswith(f"-{record.signature[:8]}"):
         return None
     kept = [text for text in given if not text.startswith(("study=", "outputs_dir="))]

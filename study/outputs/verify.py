@@ -28,9 +28,9 @@ from study.outputs.cell import CONTENT, best_name, by_replica, replica_name
 from study.outputs.checkpoint import read_weights, tensors_sha256
 from study.outputs.clean import leftovers
 from study.outputs.records import CellRecord, Ledger, read_cells, read_ledger, stale_directories
-from study.outputs.results import ReplicaResult, choose_lr, edge
+from study.outputs.results import Moments, ReplicaResult, Result, TrainedReplica, choose_lr, edge
 from study.outputs.schema import PAIRS_FILE as PAIRS
-from study.outputs.schema import PROBES_FILE, read_sealed
+from study.outputs.schema import PROBES_FILE, read_sealed, reader
 from study.outputs.series import (
     MAY_BE_ABSENT,
     by_pair,
@@ -48,63 +48,57 @@ from study.outputs.series import (
 
 def identity_problems(cell: CellRecord, config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """(file, what is wrong) wherever record, configuration, directory and ledger do not agree."""
-    assert cell.result is not None
-    result = cell.result
+    result = cell.finished
     yield from _record_problems(cell, result)
     unknown = [name for name, _ in flatten(config) if name not in KEYS]
     if unknown:
         yield "config.yaml", f"it has a key that this version has not: {unknown[0]}"
         return
     yield from _replica_problems(result, config)
-    provenance = result.get("provenance") or {}
-    if provenance.get("recipe") == RECIPE and "data_fingerprint" in provenance:
-        yield from _signature_problems(cell, result, dict(config), provenance)
+    if result.provenance.recipe == RECIPE and result.provenance.data_fingerprint:
+        yield from _signature_problems(cell, result, dict(config))
 
 
-def _record_problems(cell: CellRecord, result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _record_problems(cell: CellRecord, result: Result) -> Iterator[tuple[str, str]]:
     """What a record alone, its directory's name and the ledger contradict."""
-    if result["factors"] != cell.factors:
+    if result.factors != cell.factors:
         yield "result.json", "its factors are not those of study.json"
-    if not cell.directory.endswith(result["signature"][:8]):
+    if not cell.directory.endswith(result.signature[:8]):
         yield "result.json", "the directory's name does not end with its signature's first 8 digits"
-    entries = [ReplicaResult(each["seed"], each["lr"], each, []) for each in result["replicas"]]
-    best = choose_lr(entries)
-    if best != result["chosen_lr"]:
+    best = choose_lr(result.replicas)
+    if best != result.chosen_lr:
         yield (
             "result.json",
-            f"its numbers choose the learning rate {best:g}, it says {result['chosen_lr']:g}",
+            f"its numbers choose the learning rate {best:g}, it says {result.chosen_lr:g}",
         )
-    elif edge(best, sorted({each.lr for each in entries})) != result.get("chosen_lr_at_edge"):
+    elif edge(best, result.rates) != result.edge:
         yield "result.json", "chosen_lr_at_edge does not fit its learning rates"
 
 
-def _replica_problems(
-    result: Mapping[str, Any], config: Mapping[str, Any]
-) -> Iterator[tuple[str, str]]:
+def _replica_problems(result: Result, config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Whether every seed was trained at every learning rate."""
     asked = {(seed, lr) for seed in config["seeds"] for lr in config["optimizer"]["lr"]}
-    if asked != {(each["seed"], each["lr"]) for each in result["replicas"]}:
+    if asked != {(each.seed, each.lr) for each in result.replicas}:
         yield "result.json", "its replicas are not the seeds and learning rates of config.yaml"
 
 
 def _signature_problems(
     cell: CellRecord,
-    result: Mapping[str, Any],
+    result: Result,
     config: dict[str, Any],
-    provenance: Mapping[str, Any],
 ) -> Iterator[tuple[str, str]]:
     """Whether signature, factors and directory are those that the configuration gives.
 
     With levels of the versions that trained the cell, whatever they are by now.
     """
-    fingerprint = provenance["data_fingerprint"]
-    signed = partial(signature, config, fingerprint, versions=provenance.get("levels", {}))
-    if signed() != result["signature"]:
+    fingerprint = result.provenance.data_fingerprint
+    signed = partial(signature, config, fingerprint, versions=result.provenance.levels)
+    if signed() != result.signature:
         yield "config.yaml", "its signature is not the one of result.json"
         return
-    if "family" in result and signed(without_seeds=True) != result["family"]:
+    if result.family is not None and signed(without_seeds=True) != result.family:
         yield "result.json", "its family is not its signature without seeds"
-    named: Mapping[str, Any] = result["factors"]
+    named = result.factors
     choices = {group: str(named[group]).partition(" ")[0] for group in GROUPS}
     try:
         again = factors(config, choices, {name for name in named if "." in name})
@@ -113,7 +107,7 @@ def _signature_problems(
         return
     if with_fingerprint(again, config, fingerprint) != named:
         yield "result.json", "its factors are not those of config.yaml"
-    if directory_name(choices, result["signature"]) != cell.directory:
+    if directory_name(choices, result.signature) != cell.directory:
         yield "config.yaml", "the directory has not the name that its levels give"
 
 
@@ -127,14 +121,14 @@ EXACT = ("32-true", "64-true")
 
 
 def pair_problems(
-    text: str, chosen: Sequence[Mapping[str, Any]], config: Mapping[str, Any]
+    text: str, chosen: Sequence[ReplicaResult], config: Mapping[str, Any]
 ) -> Iterator[str]:
     """What is wrong with a pairs.csv of this text; `chosen` are the replicas that it is about."""
     lines = by_pair(parsed(text))
-    entries = {entry["seed"]: entry for entry in chosen}
+    entries = {entry.seed: entry for entry in chosen}
     rates = {row["lr"] for line in lines.values() for row in line}
     found = [(seed, line[0]["other_seed"]) for seed, line in lines.items()]
-    if found != neighbours(entries) or rates != {entry["lr"] for entry in chosen}:
+    if found != neighbours(entries) or rates != {entry.lr for entry in chosen}:
         yield "its pairs are not the neighbouring seeds at the chosen learning rate"
         return
     points = num_points(config)
@@ -154,12 +148,10 @@ def _has_statistics_of_training(config: Mapping[str, Any]) -> bool:
     return is_plain and config.get("trainer", {}).get("precision") in EXACT
 
 
-def _ends(
-    line: Sequence[Mapping[str, Any]], entries: Mapping[int, Mapping[str, Any]]
-) -> Iterator[str]:
+def _ends(line: Sequence[Mapping[str, Any]], entries: Mapping[int, ReplicaResult]) -> Iterator[str]:
     """Whether the ends have the test losses of their last epochs."""
     for row, end in ((line[0], "seed"), (line[-1], "other_seed")):
-        recorded = entries[line[0][end]]["last_test_loss"]
+        recorded = entries[line[0][end]].last_test_loss
         expected = math.inf if recorded is None else recorded
         if math.isfinite(row["test_loss"]) != math.isfinite(expected) or (
             math.isfinite(expected)
@@ -184,11 +176,11 @@ class Files:
     """What a finished cell's files hold: those that are the ones its record names."""
 
     cell: CellRecord
-    result: Mapping[str, Any]
+    result: Result
 
     @property
-    def named(self) -> Mapping[str, Any]:
-        return dict(self.result.get("files") or {})
+    def named(self) -> Mapping[str, str]:
+        return self.result.files
 
     @cached_property
     def sound(self) -> dict[str, bytes]:
@@ -204,17 +196,10 @@ class Files:
     def _read(self) -> dict[str, bytes | ValueError]:
         return dict(contents(self.cell.path, self.named))
 
-    @cached_property
-    def chosen(self) -> list[Mapping[str, Any]]:
-        """The replicas' entries at the chosen learning rate."""
-        lr = self.result["chosen_lr"]
-        return [entry for entry in self.result["replicas"] if entry["lr"] == lr]
-
 
 def cell_problems(cell: CellRecord) -> Iterator[Problem]:
     """Everything in a finished cell's directory that does not fit its sound record."""
-    assert cell.result is not None
-    files = Files(cell, cell.result)
+    files = Files(cell, cell.finished)
     foreign = [name for name in files.named if name not in CONTENT]
     if foreign:
         yield "result.json", f"it names {foreign[0]!r}, which is no file of a cell"
@@ -252,31 +237,31 @@ def _curves(files: Files) -> Iterator[Problem]:
     rows: dict[str, list[dict[str, str]]] = {}
     for row in csv.DictReader(io.StringIO(text, newline="")):
         rows.setdefault(replica_name(int(row["seed"]), float(row["lr"])), []).append(row)
-    names = [replica_name(entry["seed"], entry["lr"]) for entry in files.result["replicas"]]
+    names = [replica_name(entry.seed, entry.lr) for entry in files.result.replicas]
     if set(rows) != set(names):
         yield "curves.csv", "its replicas are not those of result.json"
         return
-    for name, entry in zip(names, files.result["replicas"], strict=True):
+    for name, entry in zip(names, files.result.replicas, strict=True):
         for what in _curve(rows[name], entry):
             yield "curves.csv", f"{name}: {what}"
 
 
-def _curve(rows: Sequence[Mapping[str, str]], entry: Mapping[str, Any]) -> Iterator[str]:
+def _curve(rows: Sequence[Mapping[str, str]], entry: ReplicaResult) -> Iterator[str]:
     """What is wrong with one replica's rows."""
     if [int(row["epoch"]) for row in rows] != list(range(len(rows))):
         yield "its epochs do not follow each other from 0"
         return
     val = [(_number(row["val_error"]), _number(row["val_loss"])) for row in rows]
     places = {"last_": len(rows) - 1}
-    if entry["best_epoch"] is not None:
+    if entry.best_epoch is not None:
         best = min(range(1, len(rows)), key=val.__getitem__, default=0)
-        if best != entry["best_epoch"]:
-            yield f"its best epoch is {best}, and result.json says {entry['best_epoch']}"
+        if best != entry.best_epoch:
+            yield f"its best epoch is {best}, and result.json says {entry.best_epoch}"
         places[""] = best
     for prefix, place in places.items():
         for name, value in zip(("val_error", "val_loss"), val[place], strict=True):
-            if not _close(value, entry[prefix + name]):
-                recorded = entry[prefix + name]
+            recorded = getattr(entry, prefix + name)
+            if not _close(value, recorded):
                 yield f"{name} of epoch {place} is {value:g}, and result.json says {recorded}"
 
 
@@ -298,45 +283,40 @@ def _predictions(files: Files) -> Iterator[Problem]:
     with np.load(io.BytesIO(files.sound["predictions.npz"]), allow_pickle=False) as arrays:
         stored, seeds, lr = arrays["predictions"], arrays["seeds"], float(arrays["lr"])
         labels = arrays["labels"]
-    entries = {entry["seed"]: entry for entry in files.chosen}
-    if lr != files.result["chosen_lr"] or set(seeds.tolist()) != set(entries):
+    entries = {entry.seed: entry for entry in files.result.chosen}
+    if lr != files.result.chosen_lr or set(seeds.tolist()) != set(entries):
         yield "predictions.npz", "its seeds or learning rate are not those that were chosen"
-    elif files.result["task"] != RECONSTRUCTION:
+    elif files.result.task != RECONSTRUCTION:
         for seed, row in zip(seeds.tolist(), stored, strict=True):
             error = float((row != labels).mean())
-            if not math.isclose(error, entries[seed]["test_error"], rel_tol=1e-6, abs_tol=1e-9):
-                recorded = entries[seed]["test_error"]
+            recorded = entries[seed].test_error
+            if recorded is None or not math.isclose(error, recorded, rel_tol=1e-6, abs_tol=1e-9):
                 yield (
                     "predictions.npz",
-                    f"seed {seed} has test error {error:g}, and result.json says {recorded:g}",
+                    f"seed {seed} has test error {error:g}, and result.json says {recorded}",
                 )
 
 
 def _probes(files: Files) -> Iterator[Problem]:
     """The means at the first and the last moment that the record quotes."""
     rows = csv.DictReader(io.StringIO(files.sound[PROBES_FILE].decode("utf-8"), newline=""))
-    best = {
-        entry["seed"]: ReplicaResult(entry["seed"], entry["lr"], {}, []) for entry in files.chosen
-    }
-    lr = files.result["chosen_lr"]
+    best = {entry.seed: TrainedReplica(entry, []) for entry in files.result.chosen}
+    lr = files.result.chosen_lr
     for row in rows:
         if float(row["lr"]) == lr:
             best[int(row["seed"])].probes.append(parsed_row(row))
     means = summary([best[seed] for seed in sorted(best)])
-    if _with_numbers(means) != _with_numbers(files.result["probes"]):
+    if _with_numbers(reader(Moments)(means)) != _with_numbers(files.result.probes):
         yield PROBES_FILE, "its means are not the probes that result.json says"
 
 
-def _with_numbers(moments: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def _with_numbers(moments: Moments) -> list[tuple[int, dict[str, Sequence[float | None]]]]:
     """The probes with a number in some layer: a file cannot tell what is not finite from none."""
-    return {
-        moment: {name: values for name, values in probes.items() if _has_number(values)}
-        for moment, probes in moments.items()
-    }
-
-
-def _has_number(values: Any) -> bool:
-    return not isinstance(values, list) or any(value is not None for value in values)
+    return [
+        (at.step, {name: values for name, values in at.layers.items() if set(values) != {None}})
+        for at in (moments.start, moments.end)
+        if at
+    ]
 
 
 def _pairs(files: Files) -> Iterator[Problem]:
@@ -345,7 +325,7 @@ def _pairs(files: Files) -> Iterator[Problem]:
         return
     config = parsed_config(files.sound["config.yaml"])
     text = files.sound[PAIRS].decode("utf-8")
-    for what in pair_problems(text, files.chosen, config):
+    for what in pair_problems(text, files.result.chosen, config):
         yield PAIRS, what
 
 
@@ -355,9 +335,10 @@ def _weights(files: Files) -> Iterator[Problem]:
 
     kept = by_replica(load(files.sound[WEIGHTS]))
     recorded: dict[str, str | None] = {}
-    for entry in files.result["replicas"]:
-        last, best = replica_name(entry["seed"], entry["lr"]), best_name(entry)
-        recorded |= {best: entry.get("best_weights_sha256"), last: entry["weights_sha256"]}
+    for entry in files.result.replicas:
+        last = replica_name(entry.seed, entry.lr)
+        best = best_name(entry.seed, entry.lr, entry.best_epoch)
+        recorded |= {best: entry.best_weights_sha256, last: entry.weights_sha256}
         if last in kept and best not in kept and recorded[best] not in (None, recorded[last]):
             yield WEIGHTS, f"it lacks {best}, which result.json says are not the last weights"
     for name, state in kept.items():
@@ -402,9 +383,9 @@ def study_problems(ledger: Ledger, cells: Sequence[CellRecord]) -> Iterator[Prob
 
 def _started_from(cell: CellRecord) -> dict[tuple[str, str], str]:
     """By signature and seed the hash of the pretrained weights that a cell started from."""
-    found = (cell.result or {}).get("pretraining") or {}
-    hashes = found.get("weights_sha256") or {}
-    return {(found["signature"], seed): digest for seed, digest in hashes.items()}
+    found = cell.result and cell.result.pretraining
+    hashes = found.weights_sha256 if found else {}
+    return {(found.signature, seed): digest for seed, digest in hashes.items()} if found else {}
 
 
 def _ledger_problems(ledger: Ledger) -> Iterator[Problem]:
@@ -501,7 +482,7 @@ def _remarks(ledger: Ledger, cells: Sequence[CellRecord]) -> Iterator[str]:
         words = ", ".join(f"{number} {state}" for state, number in states.items())
         yield f"not finished: {words}; see {command('status', ledger.directory)}"
     absent = sum(
-        name in (cell.result.get("files") or {}) and not (cell.path / name).exists()
+        name in cell.result.files and not (cell.path / name).exists()
         for cell in cells
         if cell.result
         for name in MAY_BE_ABSENT

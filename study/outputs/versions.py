@@ -32,7 +32,7 @@ def changed_levels(cell: CellRecord) -> list[str]:
     """The levels, such as `activation=swish`, of which a finished cell had another version."""
     if cell.result is None:
         return []
-    trained = cell.result["provenance"].get("levels", {})
+    trained = cell.result.provenance.levels
     groups = {key: key.removesuffix(".name") for key in VERSIONED}
     named = [
         _named(group, str(cell.factors[group])) if key != group else f"{key}={cell.factors[key]}"

@@ -98,11 +98,7 @@ def _listed(heading: str, lines: Sequence[str]) -> list[str]:
 
 def _seeds(frames: Frames) -> list[str]:
     """Whether some cells have too few seeds for an interval."""
-    few = [
-        cell
-        for cell in frames.finished
-        if len({replica["seed"] for replica in (cell.result or {})["replicas"]}) < 2
-    ]
+    few = [cell for cell in frames.finished if len(cell.finished.seeds) < 2]
     if not few:
         return []
     which = f"{counted(len(few), 'cell')} {'has' if len(few) == 1 else 'have'}"

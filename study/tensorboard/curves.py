@@ -7,7 +7,7 @@ from typing import Any
 
 import lightning
 
-from study.outputs.results import ReplicaResult
+from study.outputs.results import TrainedReplica
 from study.tensorboard.writer import CellWriter
 
 CURVES = {
@@ -58,7 +58,7 @@ class EpochCurves(lightning.Callback):
 
 
 def write_curves(
-    writer: CellWriter, results: Sequence[ReplicaResult], chosen: Sequence[ReplicaResult]
+    writer: CellWriter, results: Sequence[TrainedReplica], chosen: Sequence[TrainedReplica]
 ) -> None:
     """The chosen learning rate's curves with their bands; medians where replicas diverged.
 
@@ -102,9 +102,9 @@ def _rate_means(rows: Iterable[tuple[float, Mapping[str, Any]]]) -> dict[str, fl
     }
 
 
-def num_diverged(results: Sequence[ReplicaResult]) -> int:
+def num_diverged(results: Sequence[TrainedReplica]) -> int:
     """How many of the replicas diverged."""
-    return sum(result.numbers["status"] == "diverged" for result in results)
+    return sum(result.entry.diverged for result in results)
 
 
 def over_seeds(lost: int) -> str:

@@ -15,7 +15,7 @@ from study.config.configuration import RECONSTRUCTION, Config, task_of
 from study.data import Data, Normalize
 from study.networks import build_network
 from study.outputs.cell import first_filters
-from study.outputs.results import ReplicaResult
+from study.outputs.results import TrainedReplica
 from study.tensorboard.curves import num_diverged
 from study.tensorboard.writer import CellWriter
 from study.training.task import RECONSTRUCTION_LOSSES
@@ -402,7 +402,7 @@ ABOUT_RECONSTRUCTIONS = (
 
 
 def write_images(
-    writer: CellWriter, chosen: Sequence[ReplicaResult], config: Config, data: Data
+    writer: CellWriter, chosen: Sequence[TrainedReplica], config: Config, data: Data
 ) -> None:
     """Those that there is something to draw from: weights and predictions may not be kept."""
     filters = first_filters(chosen, data.input_shape)
@@ -428,7 +428,7 @@ def _filters(filters: Any) -> Image.Image:
     return as_image(grid(torch.from_numpy(larger)).numpy())
 
 
-def _write_predictions(writer: CellWriter, kept: Sequence[ReplicaResult], data: Data) -> None:
+def _write_predictions(writer: CellWriter, kept: Sequence[TrainedReplica], data: Data) -> None:
     first = kept[0]
     predicted = [np.asarray(result.predictions, dtype=np.int64) for result in kept]
     title = f"seed {first.seed}, learning rate {first.lr:g}"
@@ -448,7 +448,7 @@ def _write_predictions(writer: CellWriter, kept: Sequence[ReplicaResult], data: 
 
 
 def _write_reconstructions(
-    writer: CellWriter, chosen: Sequence[ReplicaResult], config: Config, data: Data
+    writer: CellWriter, chosen: Sequence[TrainedReplica], config: Config, data: Data
 ) -> None:
     """Test images above their reconstructions, of the first replica with weights."""
     state = next((result.weights for result in chosen if result.weights), None)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from study.outputs.metrics import PROBES, ROW, depth_slope, label_among
-from study.outputs.results import ReplicaResult
+from study.outputs.results import TrainedReplica
 from study.tensorboard.curves import middle, num_diverged, over_seeds
 from study.tensorboard.writer import Bins, CellWriter
 
@@ -22,7 +22,7 @@ ABOUT_SLOPE = (
 Rows = Sequence[Mapping[str, Any]]
 
 
-def write_layers(writer: CellWriter, chosen: Sequence[ReplicaResult]) -> None:
+def write_layers(writer: CellWriter, chosen: Sequence[TrainedReplica]) -> None:
     """The mean over seeds of every probe of every layer, and the gradients' slope over depth.
 
     A value that is missing, or not finite, in one of the seeds is left out. Where replicas diverge
@@ -64,7 +64,7 @@ def number(value: Any) -> float:
     return math.nan if value is None else float(value)
 
 
-def measured(results: Iterable[ReplicaResult]) -> set[str]:
+def measured(results: Iterable[TrainedReplica]) -> set[str]:
     """The probes that have a finite value anywhere."""
     rows = [row for result in results for row in result.probes]
     names = [name for name in PROBES if name not in ROW]
@@ -91,7 +91,7 @@ ABOUT = {
 }
 
 
-def write_histograms(writer: CellWriter, chosen: Sequence[ReplicaResult]) -> None:
+def write_histograms(writer: CellWriter, chosen: Sequence[TrainedReplica]) -> None:
     """The samples of the first replica that has some, at three moments at most.
 
     The moments are numbered from 0: drawn by their updates, the early ones would lie on each other.

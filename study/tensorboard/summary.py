@@ -14,7 +14,7 @@ from study.data import Data
 from study.errors import InputError
 from study.outputs.metrics import PROBES
 from study.outputs.records import read_ledger
-from study.outputs.results import ReplicaResult, choose_lr
+from study.outputs.results import TrainedReplica, choose_lr
 from study.tensorboard.columns import session
 from study.tensorboard.curves import mean, middle, num_diverged, over_seeds, write_curves
 from study.tensorboard.images import write_images
@@ -37,14 +37,14 @@ AT_THE_END = sorted((row for row in PROBES.values() if row.final), key=lambda ro
 
 def write_summary(
     writer: CellWriter,
-    results: Sequence[ReplicaResult],
+    results: Sequence[TrainedReplica],
     *,
     config: Config,
     factors: Mapping[str, Any],
     data: Data,
 ) -> None:
     """The chosen learning rate's curves, probes and pictures, the configuration and the metrics."""
-    lr = choose_lr(results)
+    lr = choose_lr([result.entry for result in results])
     chosen = [result for result in results if result.lr == lr]
     write_curves(writer, results, chosen)
     write_layers(writer, chosen)
@@ -62,13 +62,16 @@ def write_summary(
     writer.write(0, session(columns, study_of(writer.directory), list(metrics), varying))
 
 
-def final(chosen: Sequence[ReplicaResult]) -> dict[str, float]:
+def final(chosen: Sequence[TrainedReplica]) -> dict[str, float]:
     """Means over seeds: of the best epoch's numbers, and of the last probes, over layers.
 
     Medians where replicas diverged. What has no number is left out.
     """
     lost = num_diverged(chosen)
-    values = {name: middle([number(r.numbers[name]) for r in chosen], lost) for name in NUMBERS}
+    values = {
+        name: middle([number(getattr(each.entry, name)) for each in chosen], lost)
+        for name in NUMBERS
+    }
     last = [list(at_steps(result.probes).values())[-1] for result in chosen if result.probes]
     if last:
         for probe in AT_THE_END:
@@ -94,7 +97,7 @@ def texts(
     return {"configuration/factors": table, "configuration/yaml": f"```yaml\n{whole}```\n"}
 
 
-def study_of(directory: Path) -> list[dict[str, Any]]:
+def study_of(directory: Path) -> list[Mapping[str, Any]]:
     """The factors of all cells of the study that a cell's directory lies in; none without one."""
     try:
         return [cell.factors for cell in read_ledger(directory.parent).cells]

@@ -12,7 +12,7 @@ from torch import Tensor
 from study.config.configuration import RECONSTRUCTION, Config
 from study.data import Data, Split, subset_indices
 from study.networks import BatchNorm, Network, build_network
-from study.outputs.results import ReplicaResult, choose_lr
+from study.outputs.results import TrainedReplica, choose_lr
 from study.outputs.series import neighbours
 from study.training.alone import Alone, laid_out
 from study.training.build import DTYPES
@@ -35,7 +35,9 @@ class Ends:
     states: tuple[State, State]
 
 
-def pair_rows(config: Config, data: Data, results: Sequence[ReplicaResult]) -> list[dict[str, Any]]:
+def pair_rows(
+    config: Config, data: Data, results: Sequence[TrainedReplica]
+) -> list[dict[str, Any]]:
     """The rows of pairs.csv at the chosen learning rate; none where no pairs are asked for.
 
     Goodfellow et al. 2015 ("Qualitatively characterizing neural network optimization problems")
@@ -45,7 +47,7 @@ def pair_rows(config: Config, data: Data, results: Sequence[ReplicaResult]) -> l
     if not points:
         return []
     set_tf32(False)
-    lr = choose_lr(results)
+    lr = choose_lr([result.entry for result in results])
     weights = {result.seed: result.weights for result in results if result.lr == lr}
     line = Line(config, data)
     rows = []

@@ -21,7 +21,7 @@ from study.outputs.cell import (
 )
 from study.outputs.checkpoint import tensors_sha256
 from study.outputs.metrics import METRIC_KEYS
-from study.outputs.results import ReplicaResult
+from study.outputs.results import TrainedReplica
 from study.outputs.schema import CURVE_COLUMNS, check_result, check_seal
 from tests import tiny
 
@@ -164,7 +164,7 @@ def test_predictions_survive_the_file_whatever_the_number_of_classes(
     directory = tmp_path_factory.getbasetemp()
     draw = np.random.default_rng(seed)
     rows = {seed: draw.integers(-1, largest, 5, endpoint=True) for seed in (0, 7)}
-    results = [ReplicaResult(seed, 0.1, {}, [], predictions=row) for seed, row in rows.items()]
+    results = [TrainedReplica(seed, 0.1, {}, [], predictions=row) for seed, row in rows.items()]
     labels = draw.integers(0, largest, 5, endpoint=True)
     _write_predictions(directory, results, labels)
     with np.load(directory / "predictions.npz") as arrays:

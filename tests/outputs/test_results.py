@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.outputs.results import ReplicaResult, choose_lr, edge
+from study.outputs.results import TrainedReplica, choose_lr, edge
 
 
-def replica(seed: int, lr: float, error: Any, loss: Any = 1.0, **more: Any) -> ReplicaResult:
-    return ReplicaResult(seed, lr, {"val_error": error, "val_loss": loss} | more, [])
+def replica(seed: int, lr: float, error: Any, loss: Any = 1.0, **more: Any) -> TrainedReplica:
+    return TrainedReplica(seed, lr, {"val_error": error, "val_loss": loss} | more, [])
 
 
-def results(table: dict[float, list[tuple[Any, Any]]]) -> list[ReplicaResult]:
+def results(table: dict[float, list[tuple[Any, Any]]]) -> list[TrainedReplica]:
     """One replica for each (error, loss), by learning rate."""
     return [
         replica(seed, lr, *numbers)

@@ -10,7 +10,7 @@ from tensorboard.plugins.hparams import api_pb2
 from study.data import Data
 from study.outputs.ledger import record_launch
 from study.outputs.records import LedgerCell
-from study.outputs.results import ReplicaResult
+from study.outputs.results import TrainedReplica
 from study.tensorboard.columns import column_type, typed
 from tests import fabricated
 from tests.event_files import FACTORS, written
@@ -22,12 +22,12 @@ def data() -> Data:
 
 
 @pytest.fixture(scope="module")
-def results(data: Data) -> list[ReplicaResult]:
+def results(data: Data) -> list[TrainedReplica]:
     return fabricated.results(data)
 
 
 def test_columns_are_those_of_the_whole_study(
-    tmp_path: Path, results: list[ReplicaResult], data: Data
+    tmp_path: Path, results: list[TrainedReplica], data: Data
 ) -> None:
     """The columns come from any one cell: it names all factors and marks those that vary."""
     other = FACTORS | {"batch_size": 64, "data": "kmnist"}
@@ -49,7 +49,7 @@ def test_columns_are_those_of_the_whole_study(
     ]
 
 
-def test_a_cell_is_one_session(tmp_path: Path, results: list[ReplicaResult], data: Data) -> None:
+def test_a_cell_is_one_session(tmp_path: Path, results: list[TrainedReplica], data: Data) -> None:
     events = written(tmp_path / "cell", results, data)
     found = _hparams(events)
     assert set(found) == {"experiment", "session_start_info", "session_end_info"}

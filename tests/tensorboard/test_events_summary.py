@@ -15,7 +15,7 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 from study.config.configuration import Config
 from study.data import Data
 from study.outputs.metrics import PROBES, depth_slope
-from study.outputs.results import ReplicaResult
+from study.outputs.results import TrainedReplica
 from study.tensorboard.layers import SLOPE, SLOPE_TAG, histograms, moments
 from study.tensorboard.layout import CATEGORIES, layout
 from tests import fabricated, tiny
@@ -28,13 +28,13 @@ def data() -> Data:
 
 
 @pytest.fixture(scope="module")
-def results(data: Data) -> list[ReplicaResult]:
+def results(data: Data) -> list[TrainedReplica]:
     return fabricated.results(data)
 
 
 @pytest.fixture(scope="module")
 def events(
-    results: list[ReplicaResult], data: Data, tmp_path_factory: pytest.TempPathFactory
+    results: list[TrainedReplica], data: Data, tmp_path_factory: pytest.TempPathFactory
 ) -> EventAccumulator:
     return written(tmp_path_factory.mktemp("study") / "cell", results, data)
 
@@ -62,7 +62,7 @@ def test_the_groups_are_few_and_the_first_is_the_error(events: EventAccumulator)
 
 
 def test_probes_are_means_over_the_seeds_at_the_chosen_rate(
-    events: EventAccumulator, results: list[ReplicaResult]
+    events: EventAccumulator, results: list[TrainedReplica]
 ) -> None:
     chosen = [result for result in results if result.lr == fabricated.BEST]
     for name in PROBES:
@@ -82,7 +82,7 @@ def test_probes_are_means_over_the_seeds_at_the_chosen_rate(
 
 
 def test_the_slope_over_depth_is_a_chart(
-    events: EventAccumulator, results: list[ReplicaResult]
+    events: EventAccumulator, results: list[TrainedReplica]
 ) -> None:
     chosen = [result for result in results if result.lr == fabricated.BEST]
     for event in events.Scalars(SLOPE_TAG):
@@ -134,7 +134,7 @@ def test_layouts_differ_in_whole_categories_at_most() -> None:
 
 
 def test_histograms_of_one_network_at_three_moments(
-    events: EventAccumulator, results: list[ReplicaResult]
+    events: EventAccumulator, results: list[TrainedReplica]
 ) -> None:
     tags = events.Tags()["histograms"]
     assert len(tags) == 10
@@ -178,7 +178,7 @@ def test_pictures_and_texts(events: EventAccumulator) -> None:
 
 
 def test_copied_replicas_lack_what_no_record_keeps(
-    tmp_path: Path, results: list[ReplicaResult], data: Data
+    tmp_path: Path, results: list[TrainedReplica], data: Data
 ) -> None:
     copied = [fabricated.without(result) for result in results]
     tags = written(tmp_path / "copied", copied, data).Tags()
@@ -196,7 +196,7 @@ def test_copied_replicas_lack_what_no_record_keeps(
 
 
 def test_what_is_not_finite_is_left_out(
-    tmp_path: Path, results: list[ReplicaResult], data: Data
+    tmp_path: Path, results: list[TrainedReplica], data: Data
 ) -> None:
     changed = []
     for result in results:
@@ -214,7 +214,7 @@ def test_what_is_not_finite_is_left_out(
 
 
 def test_where_a_replica_diverged_medians_are_written_and_it_is_said(
-    tmp_path: Path, results: list[ReplicaResult], data: Data
+    tmp_path: Path, results: list[TrainedReplica], data: Data
 ) -> None:
     changed = [
         replace(
@@ -248,7 +248,7 @@ def test_where_a_replica_diverged_medians_are_written_and_it_is_said(
 
 
 def test_nothing_misclassified_is_no_picture(
-    tmp_path: Path, results: list[ReplicaResult], data: Data
+    tmp_path: Path, results: list[TrainedReplica], data: Data
 ) -> None:
     right = [replace(result, predictions=data.test.labels.numpy()) for result in results]
     assert "predictions/misclassified" not in written(tmp_path / "a", right, data).Tags()["images"]

@@ -190,13 +190,12 @@ def _is_best_at_lowest(by_rate: dict[float, float]) -> bool:
 def _by_rate(quantity: Quantity, cell: CellRecord) -> dict[int, dict[float, float]]:
     """{seed: {learning rate: number}}, infinite where a replica diverged."""
     assert quantity.metric is not None
-    assert cell.result is not None
     by_seed: dict[int, dict[float, float]] = {}
-    for replica in cell.result["replicas"]:
+    for replica in cell.finished.replicas:
         value = quantity.metric.value(replica)
-        lost = value is None or replica["status"] == "diverged"
+        lost = value is None or replica.diverged
         number = math.inf if lost or value is None else value * quantity.metric.scale
-        by_seed.setdefault(int(replica["seed"]), {})[replica["lr"]] = number
+        by_seed.setdefault(replica.seed, {})[replica.lr] = number
     if any(len(by_rate) < 2 for by_rate in by_seed.values()):
         raise NotDecidableError(f"{cell.directory} has a single learning rate")
     if any(min(by_rate.values()) == math.inf for by_rate in by_seed.values()):

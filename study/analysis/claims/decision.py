@@ -80,7 +80,7 @@ def rerun_command(frames: Frames, known: Levels, cells: Sequence[CellRecord]) ->
 
 def _launched(cells: Sequence[CellRecord]) -> list[str] | None:
     """The overrides of the launch that trained the cells, and -m; None if there were several."""
-    commands = {(cell.result or {}).get("provenance", {}).get("command") for cell in cells}
+    commands = {cell.result.provenance.command if cell.result else None for cell in cells}
     return launch_overrides(commands.pop()) if len(commands) == 1 else None
 
 
@@ -205,9 +205,7 @@ def with_whole_names(claim: Claim, known: Levels) -> Claim:
 def _quantity(frames: Frames, claim: Claim) -> Quantity:
     """What is measured, in the unit that it has in these cells."""
     where = {factor: levels for factor, levels in claim.cells.items() if factor in frames.factors}
-    tasks = sorted(
-        {cell.result["task"] for cell in frames.finished if cell.result and matches(cell, where)}
-    )
+    tasks = sorted({cell.finished.task for cell in frames.finished if matches(cell, where)})
     quantity = claim.quantity
     if len(tasks) > 1 and quantity.of_data:
         raise NotDecidableError(f"{claim.of} is not one thing in cells of {' and '.join(tasks)}")

@@ -1,6 +1,5 @@
 """The second quantity of a rank correlation: what is known of a cell beside what it measures."""
 
-import math
 from collections.abc import Mapping, Sequence
 
 from study.analysis.claims.quantities import find_quantity
@@ -82,9 +81,8 @@ def check_reference(predicted: str, quantity: Quantity) -> None:
 def reference_of(cell: CellRecord, predicted: str, quantity: Quantity) -> float:
     """The number in a finished cell's record, in the unit of the quantity."""
     name, number = _parts(predicted)
-    record = (cell.result or {}).get("references") or {}
-    value = (record.get(name) or {}).get(number)
-    if not isinstance(value, int | float) or not math.isfinite(value):
+    value = getattr(getattr(cell.finished.references, name, None), number, None)
+    if value is None:
         raise NotDecidableError(f"{cell.directory} has no {predicted} in its record")
     assert quantity.metric is not None
     return float(value) * quantity.metric.scale

@@ -13,7 +13,7 @@ from study.analysis.claims.quantity import (
 )
 from study.analysis.frames import Frames
 from study.analysis.lookup import ProbeMetric, find_metric, with_probe
-from study.config.configuration import RECONSTRUCTION
+from study.config.configuration import CLASSIFICATION, RECONSTRUCTION
 from study.errors import InputError, unknown
 from study.outputs.cell import read_curves
 from study.outputs.metrics import METRICS, OF_TASK, PAIRS, POINTS, PROBES, QUANTITIES, Metric
@@ -113,8 +113,7 @@ def _read_epochs(
     values: dict[str, dict[int, float]] = {}
     missed = set()
     for cell in cells:
-        assert cell.result is not None
-        scale = 100.0 if cell.result["task"] == "classification" else 1.0
+        scale = 100.0 if cell.finished.task == CLASSIFICATION else 1.0
         for seed, curve in _curves(frames, cell, lr, error).items():
             reached = [epoch for epoch, value in curve.items() if value * scale <= target]
             values.setdefault(cell.directory, {})[seed] = min(reached, default=max(curve) + 1)
@@ -155,7 +154,7 @@ def _curves(
     frames: Frames, cell: CellRecord, lr: float | None, column: str
 ) -> dict[int, dict[int, float]]:
     """{seed: {epoch: number}} of a cell's replicas at a learning rate, or at the chosen one."""
-    rate = replicas_of(cell, lr)[0]["lr"]
+    rate = replicas_of(cell, lr)[0].lr
     if not frames.sound(cell, FILE):
         raise NotDecidableError(f"{cell.directory}/{FILE} is not the file that result.json names")
     curves: dict[int, dict[int, float]] = {}
@@ -217,7 +216,7 @@ def _of_cell(
     replicas = replicas_of(cell, lr)
     require_trained(cell, replicas)
     found = {}
-    for seed, line in _lines(frames, cell, replicas[0]["lr"]).items():
+    for seed, line in _lines(frames, cell, replicas[0].lr).items():
         value = OF_PAIRS[name](line)
         if not math.isfinite(value):
             raise NotDecidableError(f"{name} is not finite in {cell.directory}, seed {seed}")
@@ -227,8 +226,7 @@ def _of_cell(
 
 def _lines(frames: Frames, cell: CellRecord, rate: float) -> dict[int, list[Row]]:
     """The lines of a cell by their first seed."""
-    assert cell.result is not None
-    if PAIRS_FILE not in (cell.result.get("files") or {}):
+    if PAIRS_FILE not in cell.finished.files:
         raise NotDecidableError(
             f"{cell.directory} has no {PAIRS_FILE}: "
             "train it with pairs.points=11 and two seeds or more"
@@ -381,10 +379,10 @@ def _seeds(metric: Metric, cell: CellRecord, lr: float | None) -> dict[int, floa
             what = "is not finite" if taken else "was not measured"
             why = cell.problems[-1] if cell.problems else "" if taken else metric.lacking
             raise NotDecidableError(
-                f"{metric.name} {what} in {cell.directory}, seed {replica['seed']}"
+                f"{metric.name} {what} in {cell.directory}, seed {replica.seed}"
                 f"{f' ({why})' if why else ''}"
             )
-        numbers[int(replica["seed"])] = value * metric.scale
+        numbers[replica.seed] = value * metric.scale
     return numbers
 
 
@@ -392,8 +390,7 @@ def _read_diverged(frames: Frames, cells: Sequence[CellRecord], lr: float | None
     return Numbers(
         {
             cell.directory: {
-                int(replica["seed"]): 100.0 * (replica["status"] == "diverged")
-                for replica in replicas_of(cell, lr)
+                replica.seed: 100.0 * replica.diverged for replica in replicas_of(cell, lr)
             }
             for cell in cells
         }

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from study.analysis.frames import Frames
 from study.analysis.lookup import ProbeMetric
 from study.config.labels import counted
 from study.outputs.metrics import Metric
 from study.outputs.records import CellRecord
+from study.outputs.results import CHOSEN, ReplicaResult
 
 
 class NotDecidableError(Exception):
@@ -63,24 +63,22 @@ class Quantity:
         return self.by_task.get(task, self)
 
 
-def replicas_of(cell: CellRecord, lr: float | None) -> list[dict[str, Any]]:
+def replicas_of(cell: CellRecord, lr: float | None) -> tuple[ReplicaResult, ...]:
     """A finished cell's replicas at a learning rate, or at the chosen one."""
-    assert cell.result is not None
-    rate = cell.result["chosen_lr"] if lr is None else lr
-    found = [replica for replica in cell.result["replicas"] if replica["lr"] == rate]
+    found = cell.finished.at(CHOSEN if lr is None else lr)
     if not found:
-        raise NotDecidableError(f"{cell.directory} has no replica at learning rate {rate:g}")
+        raise NotDecidableError(f"{cell.directory} has no replica at learning rate {lr:g}")
     return found
 
 
 def seeds_of(cell: CellRecord, lr: float | None) -> list[int]:
     """The seeds of a finished cell at a learning rate, or at the chosen one."""
-    return [int(replica["seed"]) for replica in replicas_of(cell, lr)]
+    return [replica.seed for replica in replicas_of(cell, lr)]
 
 
-def require_trained(cell: CellRecord, replicas: Sequence[Mapping[str, Any]]) -> None:
+def require_trained(cell: CellRecord, replicas: Sequence[ReplicaResult]) -> None:
     """NotDecidableError where a replica diverged: a mean over such seeds means nothing."""
-    lost = sum(replica["status"] == "diverged" for replica in replicas)
+    lost = sum(replica.diverged for replica in replicas)
     if lost:
         trained = counted(len(replicas), "replica")
         raise NotDecidableError(

@@ -44,7 +44,7 @@ def learning_rates(scores: Scores, suffix: str = "") -> Sheet | None:
 
 def rates_of(cells: Sequence[CellRecord]) -> list[float]:
     """Every learning rate of some replica, in order."""
-    return sorted({r["lr"] for cell in cells if cell.result for r in cell.result["replicas"]})
+    return sorted({rate for cell in cells if cell.result for rate in cell.result.rates})
 
 
 def _curve(cell: CellRecord, validation: Scores) -> dict[float, Score]:

@@ -103,9 +103,9 @@ def _diverged_row(scores: Scores, score: Score) -> tuple[str, ...]:
 
 
 def _rate(score: Score) -> str:
-    assert score.cell.result is not None
-    edge = score.cell.result.get("chosen_lr_at_edge")
-    return f"{score.cell.result['chosen_lr']:g}" + (f" {EDGE_MARKS[edge]}" if edge else "")
+    result = score.cell.finished
+    edge = result.edge
+    return f"{result.chosen_lr:g}" + (f" {EDGE_MARKS[edge]}" if edge else "")
 
 
 def _notes(scores: Scores, total: int) -> list[str]:

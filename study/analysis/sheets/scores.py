@@ -12,6 +12,7 @@ from study.analysis.parts import Sheet, Verdict
 from study.config.labels import counted, measured
 from study.outputs.metrics import METRICS, OF_TASK, Metric
 from study.outputs.records import CellRecord
+from study.outputs.results import CHOSEN
 
 SHOWN = 100
 """Rows that a sheet shows at most; the note of a longer one says what it leaves out."""
@@ -95,16 +96,9 @@ def _metric(origin: Origin, name: str) -> Metric:
 
 def score_of(cell: CellRecord, words: str, metric: Metric, lr: float | None = None) -> Score:
     """The score of a finished cell at its chosen learning rate, or at `lr`."""
-    assert cell.result is not None
-    rate = cell.result["chosen_lr"] if lr is None else lr
-    replicas = [replica for replica in cell.result["replicas"] if replica["lr"] == rate]
-    values = {
-        replica["seed"]: math.inf if (value := metric.value(replica)) is None else value
-        for replica in sorted(replicas, key=lambda replica: replica["seed"])
-    }
-    diverged = sum(replica["status"] == "diverged" for replica in replicas)
-    sound = not diverged and all(map(math.isfinite, values.values()))
-    return Score(cell, words, values if sound else {}, values, diverged)
+    found = cell.finished.value(metric, CHOSEN if lr is None else lr)
+    values = dict(found.values)
+    return Score(cell, words, values if found.is_whole else {}, values, found.num_diverged)
 
 
 def cell_corner(cells: Sequence[CellRecord]) -> str:
@@ -208,7 +202,7 @@ TERMS = {
 
 def glossary(frames: Frames) -> Sheet:
     """The terms, then the metrics as they are of the study's task."""
-    tasks = {cell.result["task"] for cell in frames.finished if cell.result}
+    tasks = {cell.finished.task for cell in frames.finished}
     own = OF_TASK.get(tasks.pop(), {}) if len(tasks) == 1 else {}
     metrics = [(name, own.get(name, metric).help) for name, metric in METRICS.items()]
     return Sheet(

@@ -36,14 +36,13 @@ def chosen_curves(frames: Frames, cell: CellRecord) -> dict[int, Curve]:
 
     An error that is not finite is infinite.
     """
-    result = cell.result or {}
     content = frames.content(cell, FILE)
     if content is None:
         return {}
     header, *rows = csv.reader(content.decode("utf-8").splitlines())
     places = [header.index(name) for name in ("seed", "lr", "epoch", "val_error", "seconds")]
     seed, lr, epoch, error, seconds = places
-    rate = result["chosen_lr"]
+    rate = cell.finished.chosen_lr
     found: dict[int, list[tuple[int, float, float]]] = {}
     for row in rows:
         if float(row[lr]) == rate:
@@ -56,9 +55,9 @@ def chosen_curves(frames: Frames, cell: CellRecord) -> dict[int, Curve]:
 
 def updates_per_epoch(cell: CellRecord, num_epochs: int) -> float | None:
     """Optimizer steps in an epoch: from the last probe's, or the number of training images."""
-    steps = ((cell.result or {}).get("probes") or {}).get("end", {}).get("step")
-    if isinstance(steps, int) and num_epochs:
-        return steps / num_epochs
+    last = cell.finished.probes.end
+    if last and num_epochs:
+        return last.step / num_epochs
     size, batch = training_images(data_settings(cell)), batch_size(cell)
     return max(1, size // batch) if size and batch else None
 

@@ -31,7 +31,7 @@ from study.launch.reproduce.pretrainings import resumed_pretraining
 from study.launch.reproduce.saved import Saved, names, read_saved
 from study.outputs.cell import read_result
 from study.outputs.provenance import code_and_machine
-from study.outputs.results import training_seconds
+from study.outputs.results import parse_result
 
 if TYPE_CHECKING:
     from study.training.build import Populations
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
     for line in differing:
         if line not in known:
             show(f"differs  {line}")
-    show(f"trained again in {seconds:.1f} s ({training_seconds(saved.record):.1f} s then)")
+    show(f"trained again in {seconds:.1f} s ({parse_result(saved.record).seconds:.1f} s then)")
     return _judged(comparison, elsewhere=bool([*differing, *known]))
 
 

@@ -20,7 +20,7 @@ from study.console import command
 from study.errors import InputError
 from study.files import read_json
 from study.outputs.cell import replica_name
-from study.outputs.schema import check_result
+from study.outputs.results import parse_result
 from study.outputs.series import contents, parsed_config
 
 NEEDED = ("data_fingerprint", "threads", "device", "recipe")
@@ -89,7 +89,7 @@ def _record(directory: Path) -> dict[str, Any]:
         )
     try:
         record = read_json(path)
-        check_result(record, record.get("signature", ""))
+        parse_result(record)
         for name in NEEDED:
             record["provenance"][name]
     except FileNotFoundError:

@@ -21,7 +21,7 @@ MOST = 25
 
 def draw(shown: Shown) -> list[Drawn]:
     """A mosaic a cell, of some cells; nothing where no filters are kept."""
-    kept = [cell for cell in shown.cells if FILE in (cell.result or {}).get("files", {})]
+    kept = [cell for cell in shown.cells if cell.result and FILE in cell.result.files]
     if not kept:
         return []
     layout = arrange(kept, ["", *_axes(kept)], Most(rows=2, columns=4, panels=8))

@@ -19,7 +19,7 @@ from study.outputs.metrics import METRICS, Metric
 from study.outputs.records import CellRecord
 from study.report.figures.layout import Layout, Most, arrange, line_axes
 from study.report.figures.panels import WIDTH, finished, level_words, plain_decades, printable
-from study.report.figures.shown import AT_CHOSEN, Shown, caption, chosen_lr, seeds_words
+from study.report.figures.shown import AT_CHOSEN, Shown, caption, seeds_words
 from study.report.figures.style import styled
 
 MOST = Most(lines=4, rows=20, columns=10)
@@ -58,8 +58,7 @@ def _entries(shown: Shown, layout: Layout, line: str, metric: Metric) -> Entries
     found: dict[tuple[str, str], Entry] = {}
     for (row, column, at), cell in layout.placed(shown.cells).items():
         if at == line:
-            replicas = (cell.result or {}).get("replicas", ())
-            chosen = tuple(r for r in replicas if r["lr"] == chosen_lr(cell))
+            chosen = cell.result.chosen if cell.result else ()
             found[row, column] = make_entry([Source(cell, chosen)], {()}, metric)
     return dict(zip(found, mark_best(list(found.values()), metric.direction), strict=True))
 

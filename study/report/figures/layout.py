@@ -172,9 +172,8 @@ def evenly(number: int, most: int) -> list[int]:
 
 def headline(cell: CellRecord) -> tuple[float, float]:
     """Mean validation error and loss of a finished cell at its chosen learning rate."""
-    assert cell.result is not None
-    chosen = [r for r in cell.result["replicas"] if r["lr"] == cell.result["chosen_lr"]]
-    return _mean(r["val_error"] for r in chosen), _mean(r["val_loss"] for r in chosen)
+    chosen = cell.finished.chosen
+    return _mean(each.val_error for each in chosen), _mean(each.val_loss for each in chosen)
 
 
 def _mean(numbers: Iterable[float | None]) -> float:

@@ -75,10 +75,9 @@ def draw(shown: Shown) -> list[Drawn]:
 
 def by_rate(cell: CellRecord) -> Mapping[float, tuple[list[float | None], bool]]:
     """{learning rate: (validation errors of the seeds, whether one of them diverged)}."""
-    assert cell.result is not None
     found: dict[float, tuple[list[float | None], bool]] = {}
-    for replica in sorted(cell.result["replicas"], key=lambda each: each["lr"]):
-        values, lost = found.get(replica["lr"], ([], False))
-        diverged = lost or replica["status"] == "diverged"
-        found[replica["lr"]] = [*values, replica["val_error"]], diverged
+    for replica in sorted(cell.finished.replicas, key=lambda each: each.lr):
+        values, lost = found.get(replica.lr, ([], False))
+        diverged = lost or replica.diverged
+        found[replica.lr] = [*values, replica.val_error], diverged
     return found

@@ -73,7 +73,7 @@ class Shown:
     @cached_property
     def probed(self) -> list[CellRecord]:
         """The finished cells with probes."""
-        return [cell for cell in self.cells if PROBES_FILE in (cell.result or {}).get("files", {})]
+        return [cell for cell in self.cells if cell.result and PROBES_FILE in cell.result.files]
 
     @cached_property
     def probed_layout(self) -> Layout | None:
@@ -119,15 +119,12 @@ def of_probes(
 
 def chosen_lr(cell: CellRecord) -> float:
     """The learning rate that validation chose in a finished cell."""
-    assert cell.result is not None
-    return float(cell.result["chosen_lr"])
+    return float(cell.finished.chosen_lr)
 
 
 def num_seeds(cells: Sequence[CellRecord]) -> list[int]:
     """The numbers of seeds that the cells have, sorted, each once."""
-    return sorted(
-        {len({replica["seed"] for replica in (cell.result or {})["replicas"]}) for cell in cells}
-    )
+    return sorted({len(cell.finished.seeds) for cell in cells})
 
 
 # A number over seeds as figures draw it: a centre and, where there is one, an interval.

@@ -18,6 +18,7 @@ from study.config.labels import level_words
 from study.outputs.cell import read_curves
 from study.outputs.metrics import METRICS, OF_TASK, PROBES, Metric, label_among
 from study.outputs.records import CellRecord
+from study.outputs.results import Result
 from study.outputs.schema import PROBES_FILE
 from study.outputs.series import read_probes
 from study.report.figures.shown import Point, error_point
@@ -92,22 +93,20 @@ def reproducing_command(cell: CellRecord, study: str) -> str:
 
 
 def _short(frames: Frames, cell: CellRecord) -> dict[str, Any]:
-    result = cell.result or {}
-    command = str((result.get("provenance") or {}).get("command") or "")
-    metrics = OF_TASK.get(result["task"], {})
+    result = cell.finished
+    metrics = OF_TASK.get(result.task, {})
     return {
         "factors": [[name, str(level_words(name, level))] for name, level in cell.factors.items()],
         "command": reproducing_command(cell, frames.name),
-        "trained_by": _without_places(command),
+        "trained_by": _without_places(result.provenance.command),
         "replicas": _replicas(result, metrics),
     }
 
 
 def _whole(frames: Frames, cell: CellRecord, budget: int) -> dict[str, Any]:
-    result = cell.result or {}
     return {
         **_short(frames, cell),
-        "rates": _rates(result),
+        "rates": _rates(cell.finished),
         "curves": _curves(frames, cell),
         "probes": _probes(frames, cell),
         "filters": filters(frames, cell, budget),
@@ -120,19 +119,19 @@ def _without_places(command: str) -> str:
     return " ".join(word for word in command.split(" ") if not word.startswith("outputs_dir="))
 
 
-def _replicas(result: Mapping[str, Any], own: Mapping[str, Metric]) -> list[list[Any]]:
+def _replicas(result: Result, own: Mapping[str, Metric]) -> list[list[Any]]:
     """A row for each replica: seed, learning rate, state, best epoch, three errors, all as text."""
     keys = ("train_error", "val_error", "test_error")
     metrics = [own.get(key, METRICS[key]) for key in keys]
     return [
         [
-            str(replica["seed"]),
-            f"{replica['lr']:g}",
-            replica["status"],
-            ABSENT_MARK if replica.get("best_epoch") is None else str(replica["best_epoch"]),
-            *(_text(metric, replica.get(key)) for metric, key in zip(metrics, keys, strict=True)),
+            str(replica.seed),
+            f"{replica.lr:g}",
+            replica.status,
+            ABSENT_MARK if replica.best_epoch is None else str(replica.best_epoch),
+            *(_text(metric, metric.value(replica)) for metric in metrics),
         ]
-        for replica in sorted(result["replicas"], key=lambda r: (r["lr"], r["seed"]))
+        for replica in sorted(result.replicas, key=lambda r: (r.lr, r.seed))
     ]
 
 
@@ -140,22 +139,22 @@ def _text(metric: Metric, number: float | None) -> str:
     return ABSENT_MARK if number is None else metric.text(number)
 
 
-def _rates(result: Mapping[str, Any]) -> dict[str, Any]:
+def _rates(result: Result) -> dict[str, Any]:
     """By learning rate, validation and test error with bounds, and the diverged replicas.
 
     Where a replica diverged, they are medians without bounds, as in every table.
     """
-    rates = sorted({replica["lr"] for replica in result["replicas"]})
-    groups = [[r for r in result["replicas"] if r["lr"] == rate] for rate in rates]
-    diverged = [sum(r["status"] == "diverged" for r in group) for group in groups]
+    rates = result.rates
+    groups = [result.at(rate) for rate in rates]
+    diverged = [sum(replica.diverged for replica in group) for group in groups]
     error = _error(result)
     return {
         "lr": rates,
-        "chosen": result["chosen_lr"],
+        "chosen": result.chosen_lr,
         "diverged": diverged,
         **{
             key: _columns(
-                _cut([r.get(key) for r in group], error, lost=bool(lost))
+                _cut([getattr(r, key) for r in group], error, lost=bool(lost))
                 for group, lost in zip(groups, diverged, strict=True)
             )
             for key in ("val_error", "test_error")
@@ -163,8 +162,8 @@ def _rates(result: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _error(result: Mapping[str, Any]) -> Metric:
-    return OF_TASK.get(result["task"], {}).get("test_error", METRICS["test_error"])
+def _error(result: Result) -> Metric:
+    return OF_TASK.get(result.task, {}).get("test_error", METRICS["test_error"])
 
 
 def _cut(values: Sequence[float | None], metric: Metric, *, lost: bool) -> Point:
@@ -182,8 +181,7 @@ def _curves(frames: Frames, cell: CellRecord) -> dict[str, Any] | None:
     """The curves at the chosen learning rate; none if curves.csv is not what the record names."""
     if not frames.sound(cell, "curves.csv"):
         return None
-    assert cell.result is not None
-    error, chosen = _error(cell.result), cell.result["chosen_lr"]
+    error, chosen = _error(cell.finished), cell.finished.chosen_lr
     by_epoch: dict[int, list[dict[str, Any]]] = {}
     for row in read_curves(cell.path):
         if row["lr"] == chosen:
@@ -217,34 +215,31 @@ def _probes(frames: Frames, cell: CellRecord) -> dict[str, Any] | None:
 
     At the end medians, where replicas diverged. A probe of which there is no number has no place.
     """
-    assert cell.result is not None
-    summary = cell.result.get("probes", {})
-    moments = [summary.get(moment, {}) for moment in ("start", "end")]
-    if not all("step" in moment for moment in moments):
+    start, end = cell.finished.probes.start, cell.finished.probes.end
+    if start is None or end is None:
         return None
-    if cell.num_diverged:
-        moments[1] = _medians(frames, cell, moments[1]["step"])
+    last = _medians(frames, cell, end.step) if cell.num_diverged else end.layers
+    moments = (start.layers, last)
     taken = {
         name: [_layers(moment.get(name), _scale_of_probe(name)) for moment in moments]
         for name in PROBES
         if any(number is not None for moment in moments for number in moment.get(name, ()))
     }
-    steps = [moment["step"] for moment in moments]
+    steps = [start.step, end.step]
     return {"steps": steps, "diverged": cell.num_diverged, "taken": taken} if taken else None
 
 
-def _medians(frames: Frames, cell: CellRecord, step: int) -> dict[str, Any]:
+def _medians(frames: Frames, cell: CellRecord, step: int) -> Mapping[str, Sequence[float | None]]:
     """What a record sums up of its last probes, with medians over seeds in place of means."""
-    assert cell.result is not None
     rows = read_probes(cell.path) if frames.sound(cell, PROBES_FILE) else []
-    last = [r for r in rows if r["step"] == step and r["lr"] == cell.result["chosen_lr"]]
+    last = [r for r in rows if r["step"] == step and r["lr"] == cell.finished.chosen_lr]
     layers = sorted({row["layer"] for row in last})
 
     def over_seeds(name: str, layer: int) -> float | None:
         numbers = [row.get(name) for row in last if row["layer"] == layer]
         return rounded(median([math.inf if n is None else n for n in numbers]), 7)
 
-    return {"step": step} | {name: [over_seeds(name, at) for at in layers] for name in PROBES}
+    return {name: [over_seeds(name, at) for at in layers] for name in PROBES}
 
 
 def _layers(numbers: Sequence[float | None] | None, scale: float) -> list[Any] | None:

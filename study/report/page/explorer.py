@@ -5,7 +5,7 @@ that a cell reads the same in both.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from study.analysis.caption import ABSENT_MARK, marks, number_text
@@ -22,6 +22,7 @@ from study.analysis.origins import by_origin, origin_of
 from study.analysis.pivot import Entry, Pivot, Source, Table, make_entry
 from study.outputs.metrics import METRICS, OF_TASK, PROBES, Metric, depends_on_task
 from study.outputs.records import CellRecord
+from study.outputs.results import Moment
 from study.report.page.packing import rounded
 
 LISTED = (
@@ -72,14 +73,16 @@ def _factor(name: str, levels: Sequence[str]) -> dict[str, Any]:
 
 def _metrics(cells: Sequence[CellRecord]) -> Iterator[dict[str, Any]]:
     """The metrics of result.json that some cell has; one that means two things comes twice."""
-    tasks = list(dict.fromkeys(cell.result["task"] for cell in cells if cell.result))
+    tasks = list(dict.fromkeys(cell.result.task for cell in cells if cell.result))
     for name, metric in METRICS.items():
         if not depends_on_task(metric):
             yield from _shown(name, metric, cells, cells)
             continue
         for task in tasks:
             # What is not finished does not say its task: it stands under the first.
-            own = [cell for cell in cells if (cell.result or {"task": tasks[0]})["task"] == task]
+            own = [
+                cell for cell in cells if (cell.result.task if cell.result else tasks[0]) == task
+            ]
             title = name if task == tasks[0] else f"{name} ({task})"
             yield from _shown(title, OF_TASK.get(task, {}).get(name, metric), cells, own)
 
@@ -118,11 +121,7 @@ def _heading(name: str, metric: Metric, group: str, help: str) -> dict[str, Any]
 
 def _entry(cell: CellRecord, metric: Metric) -> Entry:
     """The cell's entry in a table of its own, at its chosen learning rate."""
-    replicas: tuple[Mapping[str, Any], ...] = ()
-    if cell.result:
-        chosen = cell.result["chosen_lr"]
-        replicas = tuple(r for r in cell.result["replicas"] if r["lr"] == chosen)
-    return make_entry([Source(cell, replicas)], {()}, metric)
+    return make_entry([Source(cell, cell.result.chosen if cell.result else ())], {()}, metric)
 
 
 def _value(entry: Entry) -> float | None:
@@ -157,11 +156,10 @@ def _probes(cells: Sequence[CellRecord]) -> Iterator[dict[str, Any]]:
 
 def _mean_over_layers(cell: CellRecord, probe: str, moment: str) -> float | None:
     """The mean over layers of the means over seeds, if all of them are numbers."""
-    if not cell.result:
-        return None
-    summary = cell.result.get("probes", {}).get(moment, {})
-    layers = [number for number in summary.get(probe, ()) if number is not None]
-    if not layers or len(layers) < len(summary[probe]):
+    at: Moment | None = getattr(cell.result.probes, moment) if cell.result else None
+    found = at.layers.get(probe, ()) if at else ()
+    layers = [number for number in found if number is not None]
+    if not layers or len(layers) < len(found):
         return None
     mean = math.fsum(layers) / len(layers)
     return mean if math.isfinite(mean) else None
@@ -175,6 +173,4 @@ def _probe_text(cell: CellRecord, metric: Metric, number: float | None) -> str:
 
 def _lost_text(cell: CellRecord, num: int) -> list[str]:
     """What stands in place of a mean, where a table has a median."""
-    assert cell.result is not None
-    rates = [replica["lr"] for replica in cell.result["replicas"]]
-    return [f"({num}/{rates.count(cell.result['chosen_lr'])} diverged)"]
+    return [f"({num}/{len(cell.finished.chosen)} diverged)"]

@@ -1,7 +1,7 @@
 """A report as one HTML page: its texts, its tables and where it comes from."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from study.analysis.frames import Frames
 from study.analysis.parts import Drawn, Report, Sheet
 from study.analysis.pivot import Pivot, Table
 from study.config.labels import counted
+from study.outputs.results import Provenance
 from study.report.page import verdicts
 from study.report.page.details import detail_words, details, probe_labels
 from study.report.page.explorer import explorer
@@ -260,7 +261,7 @@ def is_glossary(sheet: Sheet) -> bool:
 
 def facts(frames: Frames) -> list[tuple[str, str]]:
     """What the study rests on, a name and a text each; of what differs between cells all of it."""
-    records = [(cell.result or {}).get("provenance") or {} for cell in frames.finished]
+    records = [cell.finished.provenance for cell in frames.finished]
     experiment = frames.ledger.experiment or {}
     modified = ", with uncommitted changes" if experiment.get("modified") else ""
     commit = experiment.get("commit")
@@ -270,7 +271,11 @@ def facts(frames: Frames) -> list[tuple[str, str]]:
         "sha256 of the experiment's file": experiment.get("sha256"),
     }
     found = [(name, str(value)) for name, value in first.items() if value]
-    found += [(label, text) for key, label in _FACTS.items() if (text := _values(records, key))]
+    found += [
+        (label, text)
+        for key, label in _FACTS.items()
+        if (text := _values(getattr(record, key) for record in records))
+    ]
     return [*found, *_packages(records)]
 
 
@@ -294,9 +299,9 @@ def question(frames: Frames) -> str:
 def extent(frames: Frames) -> list[tuple[str, str]]:
     """How large the study is: numbers and what they count."""
     finished, total = len(frames.finished), len(frames.cells)
-    replicas = [r for cell in frames.finished for r in (cell.result or {})["replicas"]]
-    seeds = {replica["seed"] for replica in replicas}
-    rates = {replica["lr"] for replica in replicas}
+    replicas = [replica for cell in frames.finished for replica in cell.finished.replicas]
+    seeds = {replica.seed for replica in replicas}
+    rates = {replica.lr for replica in replicas}
     share = f"{finished}" if finished == total else f"{finished} of {total}"
     nouns = {"seed": len(seeds), "learning rate": len(rates), "network": len(replicas)}
     texts = [counted(number, noun).partition(" ") for noun, number in nouns.items()]
@@ -306,13 +311,13 @@ def extent(frames: Frames) -> list[tuple[str, str]]:
     ]
 
 
-def _values(records: Sequence[Mapping[str, Any]], key: str) -> str:
-    found = list(dict.fromkeys(str(r[key]) for r in records if r.get(key) is not None))
-    more = f" and {len(found) - _FACTS_SHOWN} more" if len(found) > _FACTS_SHOWN else ""
-    return ", ".join(found[:_FACTS_SHOWN]) + more
+def _values(found: Iterable[object]) -> str:
+    """The distinct values, but for None, the first of them in full."""
+    texts = list(dict.fromkeys(str(value) for value in found if value is not None))
+    more = f" and {len(texts) - _FACTS_SHOWN} more" if len(texts) > _FACTS_SHOWN else ""
+    return ", ".join(texts[:_FACTS_SHOWN]) + more
 
 
-def _packages(records: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-    owners = [record.get("packages") or {} for record in records]
-    for name in dict.fromkeys(name for owner in owners for name in owner):
-        yield name, _values(owners, name)
+def _packages(records: Sequence[Provenance]) -> Iterator[tuple[str, str]]:
+    for name in dict.fromkeys(name for record in records for name in record.packages):
+        yield name, _values(record.packages.get(name) for record in records)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from study.analysis.frames import Frames
 from study.outputs.metrics import PROBES
-from study.outputs.results import ReplicaResult
+from study.outputs.results import TrainedReplica
 from study.outputs.series import read_probes, summary
 from study.report.page import details as module
 from study.report.page.details import (
@@ -135,7 +135,7 @@ def sum_up_probes(path: Path) -> Any:
     chosen = json.loads((path / "result.json").read_text(encoding="utf-8"))["chosen_lr"]
     rows = [row for row in read_probes(path) if row["lr"] == chosen]
     replicas = [
-        ReplicaResult(seed, chosen, {}, [], probes=[row for row in rows if row["seed"] == seed])
+        TrainedReplica(seed, chosen, {}, [], probes=[row for row in rows if row["seed"] == seed])
         for seed in sorted({row["seed"] for row in rows})
     ]
     return lambda result: result.update(probes=summary(replicas))
