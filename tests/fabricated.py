@@ -9,7 +9,8 @@ import torch
 
 from study.data import Data, Split, fit_normalization
 from study.outputs.metrics import PROBES
-from study.outputs.results import TrainedReplica
+from study.outputs.results import ReplicaResult, TrainedReplica
+from study.outputs.schema import METRIC_KEYS
 
 RATES = (0.003, 0.03, 0.3, 3.0)
 BEST = 0.3
@@ -62,17 +63,12 @@ def _result(
 ) -> TrainedReplica:
     num_layers, num_units, num_epochs = size
     error *= 1 + 0.1 * draw.random()
-    numbers: dict[str, Any] = {"seed": seed, "lr": lr, "status": "trained", "best_epoch": 1}
-    for split in ("train", "val", "test"):
-        numbers |= {f"{split}_error": error, f"{split}_loss": 2 * error}
     labels = data.test.labels.numpy()
     wrong = draw.random(len(labels)) < error
     predictions = np.where(wrong, (labels + 1 + labels % 2) % data.num_classes, labels)
     weight = draw.standard_normal((num_units, math.prod(data.input_shape)))
     return TrainedReplica(
-        seed,
-        lr,
-        numbers,
+        entry(seed, lr, error, 2 * error),
         [_epoch(epoch, error) for epoch in range(num_epochs + 1)],
         predictions,
         {"blocks.0.layer.weight": torch.from_numpy(weight).float()},
@@ -84,6 +80,13 @@ def _result(
             for kind in ("activation", "gradient")
         },
     )
+
+
+def entry(seed: int, lr: float, error: Any, loss: Any = 1.0, **more: Any) -> ReplicaResult:
+    """A replica's entry of a record, with one error and one loss."""
+    numbers = {key: error if key.endswith("error") else loss for key in METRIC_KEYS}
+    told = {"status": "trained", "best_epoch": 1, "weights_sha256": "0", **numbers, **more}
+    return ReplicaResult(seed=seed, lr=lr, **told)
 
 
 def _epoch(epoch: int, error: float) -> dict[str, Any]:
@@ -109,9 +112,7 @@ def _row(draw: np.random.Generator, step: int, layer: int) -> dict[str, Any]:
 def without(result: TrainedReplica, **changes: Any) -> TrainedReplica:
     """A replica as it is copied from an earlier record: without samples and predictions."""
     kept: Mapping[str, Any] = {
-        "seed": result.seed,
-        "lr": result.lr,
-        "numbers": result.numbers,
+        "entry": result.entry,
         "curve": result.curve,
         "probes": result.probes,
     }

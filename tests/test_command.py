@@ -1,6 +1,7 @@
 """The command on a disk: what is trained, skipped, copied, retried."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from study.config.compose import hydra_ready
 from study.config.sweep import plan
 from study.launch.cell import train_cell
 from study.outputs import read_cells, read_ledger
+from study.outputs.results import ReplicaResult
 from tests.tiny_launch import TINY
 
 Train = Callable[..., int]
@@ -203,11 +205,10 @@ def test_an_interrupt_ends_with_130_and_the_same_command_goes_on(
     assert {name: value for name, value in snapshot(scratch).items() if "relu" in name} == done
 
 
-def replicas(study_dir: Path) -> dict[tuple[int, float], dict[str, Any]]:
+def replicas(study_dir: Path) -> dict[tuple[int, float], ReplicaResult]:
     """Every replica of the ledger's one cell."""
     (cell,) = read_cells(study_dir)
-    assert cell.result is not None
-    return {(each["seed"], each["lr"]): each for each in cell.result["replicas"]}
+    return {(each.seed, each.lr): each for each in cell.finished.replicas}
 
 
 def test_raising_seeds_copies_the_finished_replicas(train: Train, scratch: Path) -> None:
@@ -219,9 +220,11 @@ def test_raising_seeds_copies_the_finished_replicas(train: Train, scratch: Path)
     new = replicas(scratch)
     assert new.keys() == {(seed, lr) for seed in range(3) for lr in (0.01, 0.1)}
     for key, replica in old.items():
-        assert new[key].pop("copied_from")["signature"] == first.signature
-        assert new[key] == replica
-    assert all("copied_from" not in new[2, lr] for lr in (0.01, 0.1))
+        copied = new[key].copied_from
+        assert copied is not None
+        assert copied.signature == first.signature
+        assert replace(new[key], copied_from=None) == replica
+    assert all(new[2, lr].copied_from is None for lr in (0.01, 0.1))
     assert len(read_ledger(scratch).cells) == 1
 
 
@@ -233,8 +236,8 @@ def test_a_copied_replica_is_what_training_would_give(train: Train, tmp_path: Pa
     grown, whole = replicas(tmp_path / "grown"), replicas(tmp_path / "whole")
     assert grown.keys() == whole.keys()
     for key, replica in whole.items():
-        assert grown[key]["weights_sha256"] == replica["weights_sha256"]
-        assert grown[key]["test_error"] == replica["test_error"]
+        assert grown[key].weights_sha256 == replica.weights_sha256
+        assert grown[key].test_error == replica.test_error
 
 
 def test_an_altered_record_is_not_copied_from(train: Train, scratch: Path) -> None:
@@ -243,7 +246,7 @@ def test_an_altered_record_is_not_copied_from(train: Train, scratch: Path) -> No
     curves = cell.path / "curves.csv"
     curves.write_text(curves.read_text().replace("0", "1"))
     assert train("seeds=2") == 0
-    assert all("copied_from" not in replica for replica in replicas(scratch).values())
+    assert all(replica.copied_from is None for replica in replicas(scratch).values())
 
 
 def test_the_ledger_names_the_experiment_and_its_cells(tmp_path: Path) -> None:

@@ -153,7 +153,12 @@ def _named(name: Callable[[Any], Any], inner: Callable[[Any], Any]) -> Callable[
         found = {}
         for key, entry in value.items():
             try:
-                found[name(key)] = inner(entry)
+                name(key)
+            except SchemaError as wrong:
+                which = wrong.reason.rpartition(", ")[2]
+                raise SchemaError(f"has the key {key!r:.40}, {which}") from None
+            try:
+                found[key] = inner(entry)
             except SchemaError as wrong:
                 raise wrong.under(f".{key:.40}") from None
         return found

@@ -1,6 +1,7 @@
 """Published numbers beside a study's: which cells, how far apart, and what differs in protocol."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,7 @@ def reconstructing(directory: Path, normalize: str = "unit") -> list[tuple[str, 
 
     synthetic.change_result(path, change)
     cells = Frames.read(directory).cells
-    cells[0].factors["model"] = "autoencoder"
+    cells[0] = replace(cells[0], factors={**cells[0].factors, "model": "autoencoder"})
     return [row for sheet in published_sheets(cells) for row in sheet.rows]
 
 

@@ -21,9 +21,10 @@ from study.outputs.cell import (
 )
 from study.outputs.checkpoint import tensors_sha256
 from study.outputs.metrics import METRIC_KEYS
-from study.outputs.results import TrainedReplica
-from study.outputs.schema import CURVE_COLUMNS, check_result, check_seal
+from study.outputs.results import TrainedReplica, parse_result
+from study.outputs.schema import CURVE_COLUMNS, METRIC_KEYS, check_seal
 from tests import tiny
+from tests.fabricated import entry
 
 RATES = (0.01, 0.05)
 OVERRIDES = ("seeds=2", "optimizer.lr=[0.01,0.05]", "trainer.max_epochs=3", "norm=batch")
@@ -69,7 +70,7 @@ def test_nothing_is_left_in_the_current_directory(
 def test_the_record_has_every_key_and_its_seal(record: dict[str, Any]) -> None:
     assert set(record) >= RESULT_KEYS
     assert check_seal(record)
-    check_result(record, record["signature"])
+    parse_result(record, record["signature"])
     assert set(record["provenance"]) >= PROVENANCE
     assert record["wall_seconds"] > 0
 
@@ -164,7 +165,9 @@ def test_predictions_survive_the_file_whatever_the_number_of_classes(
     directory = tmp_path_factory.getbasetemp()
     draw = np.random.default_rng(seed)
     rows = {seed: draw.integers(-1, largest, 5, endpoint=True) for seed in (0, 7)}
-    results = [TrainedReplica(seed, 0.1, {}, [], predictions=row) for seed, row in rows.items()]
+    results = [
+        TrainedReplica(entry(seed, 0.1, 0.5), [], predictions=row) for seed, row in rows.items()
+    ]
     labels = draw.integers(0, largest, 5, endpoint=True)
     _write_predictions(directory, results, labels)
     with np.load(directory / "predictions.npz") as arrays:
@@ -249,7 +252,7 @@ def test_a_diverged_replica_is_recorded_as_such(root: Path, tmp_path: Path) -> N
     assert bad["test_loss"] is None
     assert bad["test_error"] == bad["last_test_error"] == 1.0
     assert record["chosen_lr"] == 0.02
-    check_result(record, record["signature"])
+    parse_result(record, record["signature"])
     text = (tmp_path / "study" / "cell" / "result.json").read_text(encoding="utf-8")
     assert "NaN" not in text
     assert "Infinity" not in text
@@ -260,7 +263,7 @@ def test_a_cell_of_which_every_replica_diverges_is_finished(root: Path, tmp_path
         tmp_path / "study" / "cell", root, "seeds=2", "optimizer.lr=1e+30", "trainer.max_epochs=1"
     )
     assert [replica["status"] for replica in record["replicas"]] == ["diverged"] * 2
-    check_result(record, record["signature"])
+    parse_result(record, record["signature"])
 
 
 def test_a_slurm_allocation_is_not_distributed_training(

@@ -12,7 +12,7 @@ import study.launch.attempt
 import study.launch.cell
 from study.outputs import read_ledger, stale_directories
 from study.outputs.cell import write_error
-from study.outputs.schema import check_result
+from study.outputs.results import parse_result
 from tests import tiny
 from tests.interrupted import EVERY_EPOCH, killed_at
 from tests.synthetic import write_ledger
@@ -66,7 +66,7 @@ def test_an_unusable_record_is_set_aside_with_all_that_is_beside_it(
         assert "\n" not in message
         assert str(directory) in message
         assert aside.name in message
-        check_result(record, record["signature"])
+        parse_result(record, record["signature"])
         for path in directory.iterdir():
             path.unlink()
     write_ledger(study_dir, [])

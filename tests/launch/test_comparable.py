@@ -46,7 +46,11 @@ def test_a_cell_is_comparable_with_itself(cell: Path) -> None:
     assert json.loads(json.dumps(content)) == content
     assert differences(content, copy.deepcopy(content)) == []
     assert set(content["replicas"]) == set(content["curves"]) == set(content["probes"])
-    best = {best_name(entry) for entry in content["replicas"].values() if entry["best_epoch"] != 4}
+    best = {
+        best_name(entry["seed"], entry["lr"], entry["best_epoch"])
+        for entry in content["replicas"].values()
+        if entry["best_epoch"] != 4
+    }
     assert best
     assert {name.partition("/")[0] for name in content["weights"]} == {
         *content["replicas"],

@@ -30,8 +30,7 @@ def test_a_job_takes_its_factors_from_the_ledger_and_prints_one_line(
     records = read_cells(tmp_path / "scratch")
     assert len(records) == 4
     for record in records:
-        assert record.result is not None
-        assert record.result["factors"] == record.factors
+        assert record.finished.factors == record.factors
         assert record.factors["model"] == "mlp"
         words = f"optimizer={record.factors['optimizer']}, "
         words += f"model.widths={level_words('model.widths', record.factors['model.widths'])}"
@@ -65,8 +64,7 @@ def test_a_launch_leaves_nothing_outside_its_study(
 def hashes(directory: Path) -> dict[str, list[str]]:
     found = {}
     for record in read_cells(directory):
-        assert record.result is not None
-        found[record.directory] = [each["weights_sha256"] for each in record.result["replicas"]]
+        found[record.directory] = [each.weights_sha256 for each in record.finished.replicas]
     return found
 
 

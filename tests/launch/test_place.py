@@ -386,7 +386,7 @@ def test_raised_seeds_begin_with_the_cells_that_were(
     assert train("experiment=pair", "seeds=3") == 0
     assert "no longer lists" not in capsys.readouterr().out
     cells = read_cells(directory)
-    assert all(cell.result and len(cell.result["replicas"]) == 6 for cell in cells)
+    assert all(cell.result and len(cell.result.replicas) == 6 for cell in cells)
 
     assert main(["table", str(directory)]) == 0
     assert "left out" not in capsys.readouterr().out

@@ -100,7 +100,8 @@ def test_what_an_older_version_did_not_record_is_not_compared(cell: Path, capsys
 def test_the_weights_of_the_best_epoch_are_compared(cell: Path, capsys: Output) -> None:
     record = json.loads((cell / "result.json").read_text(encoding="utf-8"))
     place = next(i for i, entry in enumerate(record["replicas"]) if entry["best_epoch"] != 4)
-    name = best_name(record["replicas"][place])
+    entry = record["replicas"][place]
+    name = best_name(entry["seed"], entry["lr"], entry["best_epoch"])
     path = cell / "weights.safetensors"
     arrays = load_file(path)
     arrays[f"{name}/output.weight"] *= np.float64(1.01)

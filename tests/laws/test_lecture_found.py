@@ -11,6 +11,7 @@ from study.analysis.claims.quantities import epochs_to
 from study.analysis.frames import Frames
 from study.analysis.lookup import ProbeMetric, find_metric, with_probe
 from study.outputs.records import CellRecord
+from study.outputs.results import CHOSEN
 
 
 @cache
@@ -30,13 +31,8 @@ def by_seed(cell: CellRecord, name: str, lr: float | None = None) -> dict[int, f
     """A metric or probe of the trained replicas at a learning rate, the chosen one if None."""
     metric = find_metric(name)
     (cell,) = with_probe([cell], metric) if isinstance(metric, ProbeMetric) else (cell,)
-    assert cell.result is not None
-    at = cell.result["chosen_lr"] if lr is None else lr
-    return {
-        r["seed"]: metric.scale * r[name]
-        for r in cell.result["replicas"]
-        if r["lr"] == at and r["status"] == "trained"
-    }
+    values = {r.seed: metric.value(r) for r in cell.finished.at(lr or CHOSEN) if not r.diverged}
+    return {seed: metric.scale * value for seed, value in values.items() if value is not None}
 
 
 def mean_of(cell: CellRecord, name: str, lr: float | None = None) -> float:
@@ -91,8 +87,7 @@ def test_16_the_largest_rates_at_which_relu_nets_are_good() -> None:
     def largest(norm: str) -> set[float]:
         """By seed the largest rate within 2 points of the seed's best one."""
         (cell,) = cells("batchnorm_rates", activation="relu", norm=norm)
-        assert cell.result is not None
-        rates = {replica["lr"] for replica in cell.result["replicas"]}
+        rates = cell.finished.rates
         errors = {lr: by_seed(cell, "val_error", lr) for lr in rates}
         seeds = {seed for found in errors.values() for seed in found}
         best = {s: min(found[s] for found in errors.values() if s in found) for s in seeds}

@@ -163,7 +163,11 @@ def test_weights_of_a_best_epoch_that_the_record_speaks_of_are_missed(cell: Path
     replicas = json.loads((cell / "result.json").read_text(encoding="utf-8"))["replicas"]
     without_best_weights(cell)
     assert problems(cell) == []  # As a version left it that did not keep them.
-    earlier = [best_name(entry) for entry in replicas if entry["best_epoch"] != 4]
+    earlier = [
+        best_name(entry["seed"], entry["lr"], entry["best_epoch"])
+        for entry in replicas
+        if entry["best_epoch"] != 4
+    ]
     assert earlier
     assert resealed(cell, replicas=replicas) == [
         f"weights.safetensors: it lacks {name}, which result.json says are not the last weights"

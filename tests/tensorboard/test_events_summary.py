@@ -202,9 +202,9 @@ def test_what_is_not_finite_is_left_out(
     for result in results:
         curve = [row | {"val_loss": math.inf if row["epoch"] > 2 else 1.0} for row in result.curve]
         probes = [row | {"weight_norm": math.inf if result.seed else 1.0} for row in result.probes]
-        numbers = result.numbers | {"test_loss": None}
+        entry = replace(result.entry, test_loss=None)
         lost = replace(result, predictions=result.predictions * 0 - 1)
-        changed.append(replace(lost, curve=curve, probes=probes, numbers=numbers))
+        changed.append(replace(lost, curve=curve, probes=probes, entry=entry))
     events = written(tmp_path / "cell", changed, data)
     assert [event.step for event in events.Scalars("loss/val")] == [0, 1, 2]
     tags = events.Tags()
@@ -217,9 +217,7 @@ def test_where_a_replica_diverged_medians_are_written_and_it_is_said(
     tmp_path: Path, results: list[TrainedReplica], data: Data
 ) -> None:
     changed = [
-        replace(
-            r, numbers=r.numbers | {"status": "diverged", "test_error": 0.902, "test_loss": None}
-        )
+        replace(r, entry=replace(r.entry, status="diverged", test_error=0.902, test_loss=None))
         if (r.seed, r.lr) == (0, fabricated.BEST)
         else r
         for r in results
@@ -227,7 +225,7 @@ def test_where_a_replica_diverged_medians_are_written_and_it_is_said(
     events = written(tmp_path / "cell", changed, data)
     chosen = [r for r in changed if r.lr == fabricated.BEST]
     (error,) = events.Scalars("results/test_error")
-    assert error.value == pytest.approx(median(r.numbers["test_error"] for r in chosen))
+    assert error.value == pytest.approx(median(r.entry.test_error or 0.0 for r in chosen))
     assert error.value < 0.2
     for tag, name in (("error/val", "val_error"), ("loss/train", "train_loss")):
         for event in events.Scalars(tag)[1:]:

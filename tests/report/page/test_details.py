@@ -26,6 +26,7 @@ from study.report.page.details import (
     reproducing_command,
     thinned,
 )
+from tests.fabricated import entry
 from tests.figure_studies import make_full_study
 from tests.page_reports import make_report
 from tests.synthetic import change_probes, change_result, diverge, fail, make_study, probe_of
@@ -135,7 +136,9 @@ def sum_up_probes(path: Path) -> Any:
     chosen = json.loads((path / "result.json").read_text(encoding="utf-8"))["chosen_lr"]
     rows = [row for row in read_probes(path) if row["lr"] == chosen]
     replicas = [
-        TrainedReplica(seed, chosen, {}, [], probes=[row for row in rows if row["seed"] == seed])
+        TrainedReplica(
+            entry(seed, chosen, 0.5), [], probes=[row for row in rows if row["seed"] == seed]
+        )
         for seed in sorted({row["seed"] for row in rows})
     ]
     return lambda result: result.update(probes=summary(replicas))

@@ -56,8 +56,7 @@ def test_probes_are_the_means_of_the_tables(tmp_path: Path) -> None:
     path, *_ = make_study(tmp_path / "s", {"activation": ["relu"]}, seeds=3)
     write_probes(path, make_probes(path))
     record = Frames.read(tmp_path / "s").finished[0]
-    assert record.result
-    chosen = record.result["chosen_lr"]
+    chosen = record.finished.chosen_lr
 
     def layers(probe: str, step: int) -> list[float]:
         numbers = read_probe(record, probe).numbers or {}

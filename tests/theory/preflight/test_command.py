@@ -151,7 +151,7 @@ def test_remarks_count_the_cells_that_theory_knows_too_little_of() -> None:
 
 def test_long_levels_are_cut_and_the_legend_stays_within_a_page() -> None:
     both = cells("init=he_normal,zeros")
-    factors = [cell.factors | {"long": f"{place} {'x' * 80}"} for place, cell in enumerate(both)]
+    factors = [{**cell.factors, "long": f"{place} {'x' * 80}"} for place, cell in enumerate(both)]
     checks = [made(cell) for cell in both]
     assert all("x" * 30 not in line for line in overview(factors, checks))
     assert max(map(len, legend(checks))) <= WIDTH
