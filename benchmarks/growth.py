@@ -15,6 +15,7 @@ from study.config.sweep import Cell, plan
 from study.launch.cells import identify, run
 from study.launch.progress import SweepProgress
 from study.outputs.ledger import record_launch
+from study.outputs.results import Result
 from study.theory.activations.timing import in_turns, median_ratio
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -50,8 +51,8 @@ class Meter(SweepProgress):
     def say(self, line: str) -> None:
         """Nothing: what a terminal costs is not measured."""
 
-    def finished(self, cell: Cell, record: dict[str, Any]) -> None:
-        super().finished(cell, record)
+    def finished(self, cell: Cell, result: Result) -> None:
+        super().finished(cell, result)
         now = time.perf_counter()
         self.note(now - self.last)
         self.last = time.perf_counter()

@@ -8,9 +8,8 @@ import numpy as np
 import torch
 
 from study.data import Data, Split, fit_normalization
-from study.outputs.metrics import PROBES
+from study.outputs.metrics import METRIC_KEYS, PROBES
 from study.outputs.results import ReplicaResult, TrainedReplica
-from study.outputs.schema import METRIC_KEYS
 
 RATES = (0.003, 0.03, 0.3, 3.0)
 BEST = 0.3

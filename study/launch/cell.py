@@ -15,8 +15,16 @@ from study.locks import Lost
 from study.outputs.cell import clear_unfinished, write_cell, write_config
 from study.outputs.checkpoint import CHECKPOINT, Checkpoints, UnfitCheckpoint, read_checkpoint
 from study.outputs.provenance import code_and_machine
-from study.outputs.results import TrainedReplica
+from study.outputs.results import (
+    Header,
+    Provenance,
+    References,
+    Result,
+    TrainedReplica,
+    own_config,
+)
 from study.outputs.reuse import finished_replicas
+from study.outputs.schema import reader
 from study.tensorboard.pretraining import watched_run
 from study.tensorboard.summary import write_summary
 from study.tensorboard.writer import open_writer
@@ -24,6 +32,7 @@ from study.training.build import DTYPES, Populations
 from study.training.interpolation import pair_rows
 from study.training.pretraining.stage import StartingWeights
 from study.training.references import task_record
+from study.training.settings import Settings
 from study.training.trainer import device_of
 
 Tick = Callable[[int], None]
@@ -46,7 +55,7 @@ def train_cell(
     threads: int,
     tick: Tick,
     again: Populations = (),
-) -> dict[str, Any]:
+) -> Result:
     """Trains every replica of a cell that no earlier record holds; returns its result.json.
 
     `directory` must be there and owned by us. An unfinished attempt's last checkpoint is gone on
@@ -63,7 +72,8 @@ def train_cell(
         Checkpoints(directory, "", None).put_aside(unfit, OTHERWISE)
         attempt = _attempt(config, data, directory, threads, tick, again)
         results, seconds = _train(attempt, directory, factors=factors)
-    record = write_cell(
+    recorded = task_record(config, data)
+    result = write_cell(
         directory,
         results,
         pairs=pair_rows(config, data, results),
@@ -71,20 +81,26 @@ def train_cell(
         input_shape=data.input_shape,
         normalization={name: value.cpu() for name, value in data.normalize.state_dict().items()},
         keep_weights=config.outputs.weights,
-        header={
-            "signature": config.signature(data.fingerprint),
-            "family": config.signature(data.fingerprint, without_seeds=True),
-            "factors": dict(factors),
-            **task_record(config, data),
-            "wall_seconds": round(seconds, 3),
+        header=Header(
+            signature=config.signature(data.fingerprint),
+            family=config.signature(data.fingerprint, without_seeds=True),
+            factors=dict(factors),
+            config=own_config(config.mapping),
+            task=recorded["task"],
+            num_train=len(data.train),
+            num_val=len(data.val),
+            num_test=len(data.test),
+            updates_per_epoch=len(data.train) // Settings.of(config).batch_of(len(data.train)),
+            references=reader(References)(recorded.get("references", {})),
+            wall_seconds=round(seconds, 3),
             **attempt.starts.record(),
-            "provenance": _provenance(attempt),
-        },
+            provenance=_provenance(attempt),
+        ),
     )
     with contextlib.suppress(Lost):
         # The record was ours: whoever has the directory since then finds the cell finished.
         attempt.checkpoints.remove()
-    return record
+    return result
 
 
 def _attempt(
@@ -157,18 +173,21 @@ def _made(config: Config, threads: int) -> dict[str, Any]:
     }
 
 
-def _provenance(attempt: Attempt) -> dict[str, Any]:
+def _provenance(attempt: Attempt) -> Provenance:
     made = {name: attempt.made[name] for name in ("device", "gpu", "threads")}
-    versions = level_versions(hashed(attempt.config.mapping))
-    return code_and_machine() | {
-        "recipe": RECIPE,
-        **({"levels": versions} if versions else {}),
-        "data_fingerprint": attempt.data.fingerprint,
-        **made,
-        "engine": "stacked" if max(attempt.packing, default=1) > 1 else "sequential",
-        "packing": attempt.packing,
-        "alone": attempt.alone,
-        "populations": attempt.populations,
-        "slurm_job": os.environ.get("SLURM_JOB_ID"),
-        "resumed": attempt.resumed,
-    }
+    provenance: Provenance = reader(Provenance)(
+        code_and_machine()
+        | made
+        | {
+            "recipe": RECIPE,
+            "levels": level_versions(hashed(attempt.config.mapping)),
+            "data_fingerprint": attempt.data.fingerprint,
+            "engine": "stacked" if max(attempt.packing, default=1) > 1 else "sequential",
+            "packing": attempt.packing,
+            "alone": attempt.alone,
+            "populations": attempt.populations,
+            "slurm_job": os.environ.get("SLURM_JOB_ID"),
+            "resumed": attempt.resumed,
+        }
+    )
+    return provenance

@@ -26,6 +26,7 @@ from study.launch.sharing import Sharing, Tick
 from study.networks import needs_sample
 from study.outputs.failures import Failure, Outcome, all_alike
 from study.outputs.records import CellRecord, read_cell
+from study.outputs.results import Result
 from study.probes.moments import check_steps
 from study.training.build import check_network
 from study.training.pretraining.cache import cache_directory, pretraining_signature, weights_path
@@ -155,7 +156,7 @@ def run(
     """
     progress = progress or SweepProgress(len(cells), sum(cell.replica_epochs for cell in cells))
 
-    def train(cell: Cell, directory: Path, tick: Tick) -> dict[str, Any]:
+    def train(cell: Cell, directory: Path, tick: Tick) -> Result:
         own = cell.config.trainer.threads or threads
         return train_cell(cell.config, directory, factors=cell.factors, threads=own, tick=tick)
 

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import (
@@ -20,6 +20,8 @@ from rich.progress import (
 
 from study.config.configuration import RECONSTRUCTION
 from study.config.labels import counted
+from study.outputs.metrics import METRICS
+from study.outputs.results import Provenance, Result
 
 if TYPE_CHECKING:
     from study.config.sweep import Cell
@@ -88,23 +90,23 @@ class SweepProgress:
         self.started += 1
         self.bar.update(self.task, description=f"cell {self.started}/{self.num_cells}")
 
-    def finished(self, cell: "Cell", record: dict[str, Any]) -> None:
+    def finished(self, cell: "Cell", result: Result) -> None:
         """Prints what a cell came to: the mean over seeds at its chosen learning rate.
 
         How replicas were trained together is said once for each way of it.
         """
-        provenance = record["provenance"]
-        if provenance["packing"] and (not self.alone or provenance.get("alone")):
+        provenance = result.provenance
+        if provenance.packing and (not self.alone or provenance.alone):
             self._say_once(packing_words(cell.config.population.engine, provenance))
         number = "" if self.alone else f"[{self.started}/{self.num_cells}] "
         self.say(
-            f"{number}{cell.label}: {error_words(record)} at lr {record['chosen_lr']:g}, "
-            f"{record['wall_seconds']:.1f} s"
+            f"{number}{cell.label}: {error_words(result)} at lr {result.chosen_lr:g}, "
+            f"{result.wall_seconds:.1f} s"
         )
-        if broken := sum("symmetry_broken" in replica for replica in record["replicas"]):
+        if broken := sum(replica.symmetry_broken is not None for replica in result.replicas):
             self.say(
                 f"{number}{cell.label}: rounding told apart units that started equal, in "
-                f"{broken} of {counted(len(record['replicas']), 'replica')} "
+                f"{broken} of {counted(len(result.replicas), 'replica')} "
                 "(symmetry_broken in result.json)"
             )
 
@@ -114,28 +116,27 @@ class SweepProgress:
             self.say(line)
 
 
-def error_words(record: dict[str, Any]) -> str:
+def error_words(result: Result) -> str:
     """The mean test error over seeds at the chosen learning rate, such as `test error 1.72 %`.
 
     Where replicas diverged it is the median: `2 of 5 diverged, median test error 90.20 %`.
     """
-    chosen = [r for r in record["replicas"] if r["lr"] == record["chosen_lr"]]
-    errors = [math.inf if r["test_error"] is None else r["test_error"] for r in chosen]
-    lost = sum(r["status"] == "diverged" for r in chosen)
+    found = result.value(METRICS["test_error"])
+    errors, lost = list(found.values.values()), found.num_diverged
     number = median(errors) if lost else sum(errors) / len(errors)
-    said = f"{lost} of {len(chosen)} diverged, median " if lost else ""
-    if record["task"] != RECONSTRUCTION:
+    said = f"{lost} of {len(errors)} diverged, median " if lost else ""
+    if result.task != RECONSTRUCTION:
         return f"{said}test error {100 * number:.2f} %"
     return f"{said}squared error {f'{number:.2f}' if math.isfinite(number) else 'not finite'}"
 
 
-def packing_words(asked: str, provenance: dict[str, Any]) -> str:
+def packing_words(asked: str, provenance: Provenance) -> str:
     """How replicas were trained together, such as `2 stacks of 6 replicas, on 2 threads`."""
-    sizes = provenance["packing"]
+    sizes = provenance.packing
     shape = " and ".join(
         f"{counted(number, 'stack')} of {size} replicas" if size > 1 else f"{number} alone"
         for size, number in sorted(Counter(sizes).items(), reverse=True)
     )
-    threads = counted(provenance["threads"], "thread")
-    why = f" ({alone})" if (alone := provenance.get("alone")) else ""
-    return f"engine {provenance['engine']} (population.engine={asked}): {shape}, on {threads}{why}"
+    threads = counted(provenance.threads, "thread")
+    why = f" ({provenance.alone})" if provenance.alone else ""
+    return f"engine {provenance.engine} (population.engine={asked}): {shape}, on {threads}{why}"

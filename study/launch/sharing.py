@@ -5,7 +5,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from study.config.labels import counted
 from study.errors import InputError
@@ -15,6 +15,7 @@ from study.locks import Owned, Owner, Ownership, owned, owner_of
 from study.outputs.cell import write_error
 from study.outputs.failures import Failure
 from study.outputs.records import FINISHED, last_error, read_cell
+from study.outputs.results import Result
 from study.outputs.series import with_files_checked
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _SHORTEST_WAIT, _LONGEST_WAIT = 0.05, 2.0
 _NUM_NAMED = 3
 
 Tick = Callable[[int], None]
-Train = Callable[["Cell", Path, Tick], dict[str, Any]]
+Train = Callable[["Cell", Path, Tick], Result]
 
 
 class Sharing:

@@ -21,8 +21,8 @@ from study.files import (
 )
 from study.locks import LOCK, OWNER
 from study.outputs.checkpoint import CHECKPOINT
-from study.outputs.results import TrainedReplica, choose_lr, edge
-from study.outputs.schema import CURVE_COLUMNS, SCHEMA, seal, to_json
+from study.outputs.results import Header, Result, TrainedReplica, choose_lr, edge, sealed
+from study.outputs.schema import CURVE_COLUMNS
 from study.outputs.schema import PAIRS_FILE as PAIRS
 from study.outputs.series import Row, summary, write_pairs, write_probes
 
@@ -133,15 +133,14 @@ def write_cell(
     normalization: Mapping[str, Any],
     input_shape: tuple[int, int, int],
     keep_weights: str,
-    header: Mapping[str, Any],
+    header: Header,
     pairs: Sequence[Row] = (),
-) -> dict[str, Any]:
+) -> Result:
     """Writes all of a cell's files, then result.json; returns the last.
 
-    `labels` are the true classes of the test images, [N]; `header` holds the record's other keys
-    (signature, factors, seconds, provenance); `normalization` the tensors that turn raw images,
-    [N, *input_shape], into the network's inputs; `keep_weights` is `chosen`, `all` or `none`;
-    `pairs` are the rows of pairs.csv.
+    `labels` are the true classes of the test images, [N]; `normalization` holds the tensors that
+    turn raw images, [N, *input_shape], into the network's inputs; `keep_weights` is `chosen`, `all`
+    or `none`; `pairs` are the rows of pairs.csv.
     """
     chosen = choose_lr([result.entry for result in results])
     rates = sorted({result.lr for result in results})
@@ -158,18 +157,16 @@ def write_cell(
     write_probes(directory, results)
     write_pairs(directory, pairs)
     files = [path for name in CONTENT if (path := directory / name).exists()]
-    record = {
-        "schema": SCHEMA,
-        "status": "done",
-        **header,
-        "replicas": [to_json(result.entry) for result in results],
-        "chosen_lr": chosen,
-        "chosen_lr_at_edge": edge(chosen, rates),
-        "probes": summary(best),
-        "files": {path.name: sha256(path) for path in files},
-    }
-    record = seal(record)
-    write_json(directory / "result.json", record)
+    record = Result(
+        **vars(header),
+        updates=header.updates_per_epoch * results[0].curve[-1]["epoch"],
+        replicas=tuple(result.entry for result in results),
+        chosen_lr=chosen,
+        chosen_lr_at_edge=edge(chosen, rates),
+        probes=summary(best),
+        files={path.name: sha256(path) for path in files},
+    )
+    write_json(directory / "result.json", sealed(record))
     return record
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from study.outputs.metrics import Metric
 from study.outputs.schema import (
+    SCHEMA,
     Check,
     Count,
     CountFromOne,
@@ -19,6 +20,7 @@ from study.outputs.schema import (
     check_schema,
     reader,
     require_seal,
+    seal,
     to_json,
 )
 
@@ -59,23 +61,23 @@ class Provenance:
     `signature`: of the record that a replica was copied from; a cell's own stands in its record.
     """
 
-    command: str = ""
-    data_fingerprint: str = ""
-    device: str = ""
-    engine: str = ""
-    git_commit: str | None = None
-    git_diff_sha256: str | None = None
-    packages: Mapping[str, str | None] = field(default_factory=dict)
-    python: str | None = None
-    platform: str | None = None
-    processor: str | None = None
+    git_commit: str | None
+    git_diff_sha256: str | None
+    packages: Mapping[str, str | None]
+    python: str
+    platform: str
+    processor: str
+    command: str
+    recipe: Count
+    data_fingerprint: str
+    device: str
+    gpu: str | None
+    threads: CountFromOne
+    engine: str
+    packing: tuple[CountFromOne, ...]
+    slurm_job: str | None
     processor_model: str | None = None
-    gpu: str | None = None
-    threads: CountFromOne | None = None
-    slurm_job: str | None = None
-    recipe: Count | None = None
     levels: Mapping[str, CountFromOne | str] = field(default_factory=dict)
-    packing: tuple[CountFromOne, ...] = ()
     populations: tuple[tuple[tuple[str, ...], ...], ...] = ()
     alone: str | None = None
     resumed: tuple[Resumed, ...] = ()
@@ -235,35 +237,45 @@ class Sample:
         return math.fsum(self.values.values()) / len(self.values)
 
 
-@dataclass(frozen=True)
-class Result:
-    """result.json: what a finished cell says of itself.
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """What a record says of its cell before any number of a replica.
 
-    `family` is the signature without seeds. `config` is the cell's configuration; `num_train`,
-    `num_val` and `num_test` count its images, `updates` those of one replica's weights.
+    `family` is the signature without seeds; `config` is the cell's configuration, without the keys
+    that are of a whole study; `num_train`, `num_val` and `num_test` count its images.
     """
 
     signature: str
+    family: str
     factors: Mapping[str, Level]
-    files: Mapping[FileName, Digest]
+    config: Mapping[str, Any]
+    task: Literal["classification", "reconstruction"]
+    num_train: CountFromOne
+    num_val: Count
+    num_test: Count
+    updates_per_epoch: CountFromOne
+    references: References = References()
+    wall_seconds: NotNegative
+    pretraining_seconds: NotNegative
+    pretraining_updates: Count
+    pretraining: Pretraining | None = None
     provenance: Provenance
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result(Header):
+    """result.json: what a finished cell says of itself.
+
+    `updates` are those of one replica's weights; `probes` sum up those at the chosen learning rate;
+    `files` has the SHA-256 of the cell's other files.
+    """
+
+    updates: Count
     replicas: tuple[ReplicaResult, ...]
     chosen_lr: Positive
-    chosen_lr_at_edge: Literal["lowest", "highest"] | None = None
-    family: str | None = None
-    task: Literal["classification", "reconstruction"] = "classification"
-    pretraining: Pretraining | None = None
-    pretraining_seconds: NotNegative = 0.0
-    pretraining_updates: Count = 0
-    probes: Moments = Moments()
-    references: References = References()
-    wall_seconds: NotNegative | None = None
-    config: Mapping[str, Any] = field(default_factory=dict)
-    num_train: Count | None = None
-    num_val: Count | None = None
-    num_test: Count | None = None
-    updates_per_epoch: Count | None = None
-    updates: Count | None = None
+    chosen_lr_at_edge: Literal["lowest", "highest"] | None
+    probes: Moments
+    files: Mapping[FileName, Digest]
 
     @cached_property
     def chosen(self) -> tuple[ReplicaResult, ...]:
@@ -298,11 +310,20 @@ class Result:
     @property
     def seconds(self) -> float:
         """The whole time that the cell took, pretraining included."""
-        return float((self.wall_seconds or 0.0) + self.pretraining_seconds)
+        return float(self.wall_seconds + self.pretraining_seconds)
 
     def value(self, metric: Metric, lr: float | Literal["chosen"] = "chosen") -> Sample:
         """The metric at a learning rate; `Sample` says what a diverged replica counts as."""
         return sample(metric, self.at(lr))
+
+
+OF_STUDY = ("claims", "report", "sweep")
+"""The keys of a configuration that say nothing of a single cell."""
+
+
+def own_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A cell's configuration as its record has it."""
+    return {name: keys for name, keys in config.items() if name not in OF_STUDY}
 
 
 def sample(metric: Metric, replicas: Sequence[ReplicaResult]) -> Sample:
@@ -321,6 +342,11 @@ def sample(metric: Metric, replicas: Sequence[ReplicaResult]) -> Sample:
 
 
 _result = reader(Result)
+
+
+def sealed(result: Result) -> dict[str, Any]:
+    """What `parse_result` takes: the content of result.json."""
+    return seal({"schema": SCHEMA, "status": "done", **to_json(result)})
 
 
 def parse_result(content: dict[str, Any], signature: str | None = None) -> Result:

@@ -21,7 +21,7 @@ from study.outputs.records import (
     read_ledger,
     require_finished,
 )
-from study.outputs.results import TrainedReplica
+from study.outputs.results import Moment, Moments, TrainedReplica
 from study.outputs.schema import PAIRS_COLUMNS, PAIRS_FILE, PROBES_FILE, check_rows
 
 RETIRED = ("compare", "margin", "targets")
@@ -68,20 +68,19 @@ def _value(name: str, text: str) -> int | float | None:
     return int(text) if name in _WHOLE else float(text)
 
 
-def summary(chosen: Sequence[TrainedReplica]) -> dict[str, Any]:
-    """The probes of a cell at the first and the last moment, as result.json has them.
+def summary(chosen: Sequence[TrainedReplica]) -> Moments:
+    """The probes of a cell at the first and the last moment: means over the replicas.
 
-    {"start" and "end": {"step": updates done, probe: [a number for each layer]}}: means over the
-    replicas, None where a number is not finite for one of them or was not taken.
+    None where a number is not finite for one of them or was not taken.
     """
     probed = [result.probes for result in chosen if result.probes]
     if not probed:
-        return {}
-    moments = {"start": probed[0][0]["step"], "end": probed[0][-1]["step"]}
-    return {
-        name: {"step": step} | _means([_at(rows, step) for rows in probed])
-        for name, step in moments.items()
-    }
+        return Moments()
+    first, last = (
+        Moment(step, _means([_at(rows, step) for rows in probed]))
+        for step in (probed[0][0]["step"], probed[0][-1]["step"])
+    )
+    return Moments(first, last)
 
 
 def _at(rows: Sequence[Mapping[str, Any]], step: int) -> list[Mapping[str, Any]]:
@@ -89,12 +88,12 @@ def _at(rows: Sequence[Mapping[str, Any]], step: int) -> list[Mapping[str, Any]]
     return [row for row in rows if row["step"] == step]
 
 
-def _means(replicas: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, list[float | None]]:
+def _means(replicas: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, tuple[float | None, ...]]:
     """{probe: its mean over replicas in each layer}, of the probes that were taken."""
     means = {}
     for name in PROBES:
         by_layer = [[row.get(name) for row in rows] for rows in zip(*replicas, strict=True)]
-        layers = [_mean(values) for values in by_layer]
+        layers = tuple(_mean(values) for values in by_layer)
         if any(value is not None for values in by_layer for value in values):
             means[name] = layers
     return means

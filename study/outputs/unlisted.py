@@ -43,7 +43,7 @@ def unlisted_cells(ledger: Ledger, cells: Sequence[CellRecord]) -> list[Unlisted
     """All such cells, by name; `cells` are the records of the ledger."""
     seeds_of: dict[str, list[set[int]]] = {}
     for entry, cell in zip(ledger.cells, cells, strict=True):
-        family = entry.family or (cell.result and cell.result.family)
+        family = entry.family or (cell.result.family if cell.result else None)
         own = set(cell.result.seeds) if cell.result else set()
         seeds_of.setdefault(str(family), []).append(set(entry.seeds) or own)
     found = []
@@ -54,7 +54,7 @@ def unlisted_cells(ledger: Ledger, cells: Sequence[CellRecord]) -> list[Unlisted
             continue
         larger = seeds_of.get(str(record.result.family), [])
         seeds = set(record.result.seeds)
-        begins = record.result.family is not None and any(seeds <= others for others in larger)
+        begins = any(seeds <= others for others in larger)
         launch = _launch(ledger, record)
         found.append(Unlisted(record, begins, launch, _edited(ledger, name, launch or ())))
     return found
@@ -97,7 +97,7 @@ def _launch(ledger: Ledger, record: CellRecord) -> tuple[str, ...] | None:
     the cell is of the study that the experiment's file names.
     """
     provenance = record.finished.provenance
-    if provenance.recipe not in (None, RECIPE) or changed_levels(record):
+    if provenance.recipe != RECIPE or changed_levels(record):
         return ()
     given = launch_overrides(provenance.command)
     if given is None or not record.directory.endswith(f"-{record.signature[:8]}"):

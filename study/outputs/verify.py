@@ -28,9 +28,17 @@ from study.outputs.cell import CONTENT, best_name, by_replica, replica_name
 from study.outputs.checkpoint import read_weights, tensors_sha256
 from study.outputs.clean import leftovers
 from study.outputs.records import CellRecord, Ledger, read_cells, read_ledger, stale_directories
-from study.outputs.results import Moments, ReplicaResult, Result, TrainedReplica, choose_lr, edge
+from study.outputs.results import (
+    Moments,
+    ReplicaResult,
+    Result,
+    TrainedReplica,
+    choose_lr,
+    edge,
+    own_config,
+)
 from study.outputs.schema import PAIRS_FILE as PAIRS
-from study.outputs.schema import PROBES_FILE, read_sealed, reader
+from study.outputs.schema import PROBES_FILE, read_sealed
 from study.outputs.series import (
     MAY_BE_ABSENT,
     by_pair,
@@ -55,7 +63,9 @@ def identity_problems(cell: CellRecord, config: Mapping[str, Any]) -> Iterator[t
         yield "config.yaml", f"it has a key that this version has not: {unknown[0]}"
         return
     yield from _replica_problems(result, config)
-    if result.provenance.recipe == RECIPE and result.provenance.data_fingerprint:
+    if result.config != own_config(config):
+        yield "result.json", "its config is not that of config.yaml"
+    if result.provenance.recipe == RECIPE:
         yield from _signature_problems(cell, result, dict(config))
 
 
@@ -96,7 +106,7 @@ def _signature_problems(
     if signed() != result.signature:
         yield "config.yaml", "its signature is not the one of result.json"
         return
-    if result.family is not None and signed(without_seeds=True) != result.family:
+    if signed(without_seeds=True) != result.family:
         yield "result.json", "its family is not its signature without seeds"
     named = result.factors
     choices = {group: str(named[group]).partition(" ")[0] for group in GROUPS}
@@ -306,7 +316,7 @@ def _probes(files: Files) -> Iterator[Problem]:
         if float(row["lr"]) == lr:
             best[int(row["seed"])].probes.append(parsed_row(row))
     means = summary([best[seed] for seed in sorted(best)])
-    if _with_numbers(reader(Moments)(means)) != _with_numbers(files.result.probes):
+    if _with_numbers(means) != _with_numbers(files.result.probes):
         yield PROBES_FILE, "its means are not the probes that result.json says"
 
 

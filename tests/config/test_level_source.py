@@ -216,15 +216,13 @@ def test_a_cell_knows_the_version_of_a_level_and_everyone_sees_another(
     assert source
     assert record["provenance"]["levels"] == {"activation=tanh": source.sha256}
     saved = read_saved(tmp_path / "cell")
-    assert saved.record["signature"] != signature(saved.config.mapping, "other")
+    assert saved.result.signature != signature(saved.config.mapping, "other")
 
     other = level_source.Source("0", ())
     monkeypatch.setattr(configuration, "required_source", lambda key, name: other)
+    assert signature(saved.config.mapping, saved.provenance.data_fingerprint) != record["signature"]
     assert (
-        signature(saved.config.mapping, saved.provenance["data_fingerprint"]) != record["signature"]
-    )
-    assert (
-        signature(saved.config.mapping, saved.provenance["data_fingerprint"], without_seeds=True)
+        signature(saved.config.mapping, saved.provenance.data_fingerprint, without_seeds=True)
         != record["family"]
     )
     with pytest.raises(InputError, match="trained by another version of activation=tanh"):

@@ -22,7 +22,7 @@ from study.outputs.cell import (
 from study.outputs.checkpoint import tensors_sha256
 from study.outputs.metrics import METRIC_KEYS
 from study.outputs.results import TrainedReplica, parse_result
-from study.outputs.schema import CURVE_COLUMNS, METRIC_KEYS, check_seal
+from study.outputs.schema import CURVE_COLUMNS, check_seal
 from tests import tiny
 from tests.fabricated import entry
 

@@ -182,7 +182,7 @@ class World:
     def share(self, process: Process, num_cells: int) -> None:
         """Starts a process that trains cells with the others."""
 
-        def train(cell: Any, directory: Path, tick: Callable[[int], None]) -> dict[str, Any]:
+        def train(cell: Any, directory: Path, tick: Callable[[int], None]) -> Any:
             self.begun.append((self.clock, cell.directory, process))
             for epoch in range(3):
                 self.sleep(self.draw.uniform(10.0, 60.0))

@@ -1,10 +1,10 @@
 """A saved cell, trained again in a directory of its own, as its record says it was trained."""
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -17,7 +17,7 @@ from study.launch.reproduce.pretrainings import together
 from study.launch.reproduce.saved import Saved, names
 from study.networks import build_network
 from study.outputs.cell import CONTENT
-from study.outputs.schema import seal
+from study.outputs.results import sealed
 from study.training.build import DTYPES, Populations, pack, replicas_of, why_alone, workers
 from study.training.pretraining.stage import StartingWeights, epochs_of, training_data
 from study.training.settings import Replica
@@ -33,8 +33,8 @@ def config_again(saved: Saved, root: Path | None = None) -> Config:
     is another one now. Raises `InputError` where the data are not those of the record.
     """
     changes = {
-        "trainer.accelerator": _accelerator(saved.provenance["device"]),
-        "trainer.threads": saved.provenance["threads"],
+        "trainer.accelerator": _accelerator(saved.provenance.device),
+        "trainer.threads": saved.provenance.threads,
         "trainer.checkpoint_seconds": None,
         "outputs.tensorboard": "none",
     }
@@ -60,7 +60,7 @@ def _accelerator(device: str) -> str:
 def _check_data(saved: Saved, config: Config) -> None:
     data = config.data
     found = read_images(data.name, data.root, data.cache).fingerprint
-    recorded = saved.provenance["data_fingerprint"]
+    recorded = saved.provenance.data_fingerprint
     if found != recorded:
         raise InputError(
             f"the data {data.name} have the fingerprint {found[:8]}, and {saved.directory} was "
@@ -74,7 +74,7 @@ def num_ticks(config: Config, saved: Saved) -> int:
     network = build_network(config.network, data.input_shape, data.num_classes)
     whole = len(training_data(config, data).train)
     epochs, before = epochs_of(config, network, num_train=len(data.train), num_whole=whole)
-    seeds = {entry["seed"] for entry in saved.trained}
+    seeds = {replica.seed for replica in saved.trained}
     return len(saved.trained) * epochs + len(seeds) * before
 
 
@@ -90,9 +90,9 @@ def populations_again(config: Config, saved: Saved) -> Populations:
 
 def _recorded(saved: Saved) -> Populations:
     """The trained replicas as the record has them together; `InputError` if it has others."""
-    populations = saved.provenance.get("populations", [])
+    populations = saved.provenance.populations
     replicas = {
-        name: Replica(entry["seed"], entry["lr"])
+        name: Replica(entry.seed, entry.lr)
         for name, entry in zip(names(saved.trained), saved.trained, strict=True)
     }
     groups = [group for population in populations for group in population]
@@ -111,7 +111,7 @@ def _by_rule(config: Config, saved: Saved) -> Populations:
     network = build_network(config.network, data.input_shape, data.num_classes)
     network.to(DTYPES[config.trainer.precision])
     device, settings = data.train.inputs.device, config.population
-    trained = {(entry["seed"], entry["lr"]) for entry in saved.trained}
+    trained = {(replica.seed, replica.lr) for replica in saved.trained}
     replicas = [each for each in replicas_of(config) if (each.seed, each.lr) in trained]
     most = settings.max_replicas or len(replicas)
     num_workers = workers(device, config.trainer.threads or torch.get_num_threads())
@@ -144,8 +144,8 @@ def train_again(
         StartingWeights(config, data_of(config), study, tick).of(seeds)
     directory = study / saved.directory.name
     directory.mkdir()
-    factors: Mapping[str, Any] = saved.record["factors"]
-    threads = saved.provenance["threads"]
+    factors = saved.result.factors
+    threads = saved.provenance.threads
     train_cell(config, directory, factors=factors, threads=threads, tick=tick, again=populations)
     return directory
 
@@ -158,5 +158,5 @@ def _lend(saved: Saved, study: Path) -> None:
         if (saved.directory / name).exists():
             shutil.copyfile(saved.directory / name, lender / name)
     # A record is sound only if it has a replica at its chosen rate; which one, nobody asks here.
-    record = saved.record | {"replicas": saved.copied, "chosen_lr": saved.copied[0]["lr"]}
-    write_json(lender / "result.json", seal(record))
+    lent = replace(saved.result, replicas=tuple(saved.copied), chosen_lr=saved.copied[0].lr)
+    write_json(lender / "result.json", sealed(lent))

@@ -17,8 +17,8 @@ from study.outputs.series import read_pairs, read_probes
 
 TIMES = (*CELL_SECONDS, "seconds")
 """Measured times, wherever they stand: in a record, in curves.csv, in a pretraining's curves."""
-PROVENANCE = ("provenance", "copied_from", "command")
-"""Where and by whom something was trained."""
+PROVENANCE = ("provenance", "copied_from", "command", "config")
+"""Where, by whom and as what something was trained; the signature says what counts of that."""
 HASHES = ("sha256",)
 """Hashes over bytes that hold times; what the bytes say besides is compared itself."""
 ROW_NAMES = ("epoch", "step", "layer", "alpha")

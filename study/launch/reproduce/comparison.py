@@ -332,7 +332,12 @@ def _finished_with(then: Mapping[str, Any], key: str, part: Mapping[str, Any]) -
     """What the machine that finished a cell has under a key of an earlier part's."""
     if key == "torch":
         return (then.get("packages") or {}).get("torch")
-    return then.get(key, [])[: len(part[key])] if key == "packing" else then.get(key)
+    return _packing(then)[: len(_packing(part))] if key == "packing" else then.get(key)
+
+
+def _packing(made: Mapping[str, Any]) -> list[int]:
+    """The sizes of the groups that were trained as one."""
+    return made.get("packing") or []
 
 
 def _shown(value: Any) -> str:

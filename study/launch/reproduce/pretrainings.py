@@ -16,7 +16,7 @@ def cache_of(saved: Saved, study: Path) -> Path | None:
 
     if not is_pretrained(saved.config):
         return None
-    digest = pretraining_signature(saved.config, saved.provenance["data_fingerprint"])
+    digest = pretraining_signature(saved.config, saved.provenance.data_fingerprint)
     return cache_directory(study, saved.config.pretraining.name, digest)
 
 
@@ -39,7 +39,7 @@ def together(saved: Saved) -> list[tuple[int, list[int]]]:
     """
     cache = cache_of(saved, saved.directory.parent)
     found: dict[tuple[str, ...], None] = {}
-    for seed in dict.fromkeys(entry["seed"] for entry in saved.trained):
+    for seed in dict.fromkeys(replica.seed for replica in saved.trained):
         header = header_of(cache / f"seed={seed}.safetensors") if cache else {}
         if "seeds" in header and "threads" in header:
             found[(header["threads"], header["seeds"])] = None
@@ -50,7 +50,7 @@ def resumed_pretraining(saved: Saved) -> list[str]:
     """A line for each part of the cell's pretraining that another machine or version began."""
     cache = cache_of(saved, saved.directory.parent)
     lines: dict[str, None] = {}
-    for seed in dict.fromkeys(entry["seed"] for entry in saved.trained):
+    for seed in dict.fromkeys(replica.seed for replica in saved.trained):
         header = header_of(cache / f"seed={seed}.safetensors") if cache else {}
         for part in _parts(header):
             changed = [f"{name} {made}" for name, made in part.items() if made != header.get(name)]
@@ -80,8 +80,10 @@ def compared_pretraining(
     old, new = (cache_of(saved, each) for each in (saved.directory.parent, study))
     if old is None or new is None:
         return [], []
-    seeds = [f"seed={seed}" for seed in dict.fromkeys(e["seed"] for e in saved.trained)]
-    first, second = (_by_seed(*each) for each in ((old, saved.record), (new, again)))
+    seeds = [f"seed={seed}" for seed in dict.fromkeys(replica.seed for replica in saved.trained)]
+    recorded = saved.result.pretraining
+    first = _by_seed(old, recorded.weights_sha256 if recorded else {})
+    second = _by_seed(new, again.get("pretraining", {}).get("weights_sha256", {}))
     pairs = {seed: (first[seed], second.get(seed, {})) for seed in seeds if seed in first}
     return list(pairs), [
         Difference(("pretraining", seed, *difference.place), difference.first, difference.second)
@@ -90,9 +92,8 @@ def compared_pretraining(
     ]
 
 
-def _by_seed(cache: Path, record: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _by_seed(cache: Path, hashes: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     """For each seed all that is known of its pretrained weights."""
-    hashes = record.get("pretraining", {}).get("weights_sha256") or {}
     found = {f"seed={seed}": {"weights_sha256": digest} for seed, digest in hashes.items()}
     for seed, content in _kept(cache).items():
         found[seed] = found.get(seed, {}) | content

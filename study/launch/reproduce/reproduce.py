@@ -31,7 +31,7 @@ from study.launch.reproduce.pretrainings import resumed_pretraining
 from study.launch.reproduce.saved import Saved, names, read_saved
 from study.outputs.cell import read_result
 from study.outputs.provenance import code_and_machine
-from study.outputs.results import parse_result
+from study.outputs.schema import to_json
 
 if TYPE_CHECKING:
     from study.training.build import Populations
@@ -67,11 +67,11 @@ def main(arguments: Sequence[str]) -> int:
         show(line)
     with _scratch(options.keep) as study:
         comparison, here, seconds = _trained_and_compared(saved, config, populations, study)
-    differing = differing_circumstances(saved.provenance, here)
+    differing = differing_circumstances(to_json(saved.provenance), here)
     for line in differing:
         if line not in known:
             show(f"differs  {line}")
-    show(f"trained again in {seconds:.1f} s ({parse_result(saved.record).seconds:.1f} s then)")
+    show(f"trained again in {seconds:.1f} s ({saved.result.seconds:.1f} s then)")
     return _judged(comparison, elsewhere=bool([*differing, *known]))
 
 
@@ -92,7 +92,7 @@ def _announcement(saved: Saved, known: Sequence[str]) -> Iterator[str]:
     """What is trained, what is not, and what is known to differ before it is."""
     yield (
         f"{saved.directory}: {counted(len(saved.trained), 'replica')}, "
-        f"on {counted(saved.provenance['threads'], 'thread')} as then"
+        f"on {counted(saved.provenance.threads, 'thread')} as then"
     )
     if saved.copied:
         yield f"not trained: {_origins(saved)}"
@@ -104,7 +104,7 @@ def _differing_here(saved: Saved, populations: Populations) -> list[str]:
     """What differs as far as it shows before training."""
     from study.training.build import sizes
 
-    then = saved.provenance
+    then = to_json(saved.provenance)
     known = code_and_machine() | {"packing": sizes(populations)}
     shown = {name: then[name] for name in then if name in known}
     return [*differing_circumstances(shown, known), *resumed_pretraining(saved)]
@@ -114,7 +114,8 @@ def _origins(saved: Saved) -> str:
     """The copied replicas, and which cells to reproduce instead."""
     origins: dict[str, list[str]] = {}
     for entry, name in zip(saved.copied, names(saved.copied), strict=True):
-        origins.setdefault(entry["copied_from"]["signature"], []).append(name)
+        assert entry.copied_from, "it is one of those"
+        origins.setdefault(str(entry.copied_from.signature), []).append(name)
     return "; ".join(
         f"{', '.join(replicas)} came from {_cell_of(saved.directory.parent, signature)}"
         for signature, replicas in origins.items()

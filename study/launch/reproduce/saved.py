@@ -20,11 +20,8 @@ from study.console import command
 from study.errors import InputError
 from study.files import read_json
 from study.outputs.cell import replica_name
-from study.outputs.results import parse_result
+from study.outputs.results import Provenance, ReplicaResult, Result, parse_result
 from study.outputs.series import contents, parsed_config
-
-NEEDED = ("data_fingerprint", "threads", "device", "recipe")
-"""What a record's provenance must say for the cell to be trained again."""
 
 
 @dataclass(frozen=True)
@@ -32,53 +29,53 @@ class Saved:
     """A finished cell: its directory, its sound record, its whole configuration."""
 
     directory: Path
-    record: dict[str, Any]
+    result: Result
     config: Config
 
     @property
-    def provenance(self) -> dict[str, Any]:
-        return dict(self.record["provenance"])
+    def provenance(self) -> Provenance:
+        return self.result.provenance
 
     @property
-    def trained(self) -> list[dict[str, Any]]:
-        """The entries of the replicas that were trained in this cell."""
-        return [entry for entry in self.record["replicas"] if "copied_from" not in entry]
+    def trained(self) -> list[ReplicaResult]:
+        """The replicas that were trained in this cell."""
+        return [replica for replica in self.result.replicas if replica.copied_from is None]
 
     @property
-    def copied(self) -> list[dict[str, Any]]:
-        """The entries of those that were copied from another cell's record."""
-        return [entry for entry in self.record["replicas"] if "copied_from" in entry]
+    def copied(self) -> list[ReplicaResult]:
+        """Those that were copied from another cell's record."""
+        return [replica for replica in self.result.replicas if replica.copied_from]
 
 
 def read_saved(directory: Path) -> Saved:
     """The finished cell in `directory`; `InputError` says in one line why there is none to use."""
-    record = _record(directory)
-    recipe = record["provenance"].get("recipe")
+    result = _result(directory)
+    recipe = result.provenance.recipe
     if recipe != RECIPE:
         raise InputError(
             f"{directory} was trained by recipe {recipe}, and this version has recipe {RECIPE}, "
-            f"which gives other results: check out {_commit(record)}"
+            f"which gives other results: check out {_commit(result.provenance)}"
         )
-    _check_files(directory, record)
+    _check_files(directory, result)
     try:
         config = completed(parsed_config((directory / "config.yaml").read_bytes()))
     except (OSError, ValueError) as error:
         raise InputError(f"{directory / 'config.yaml'} cannot be used: {error}") from None
-    versions = record["provenance"].get("levels", {})
+    versions = result.provenance.levels
     if others := version_changes(versions, level_versions(hashed(config.mapping))):
         raise InputError(
             f"{directory} was trained by another version of {', '.join(others)}, so this one gives "
-            f"other results: check out {_commit(record)}"
+            f"other results: check out {_commit(result.provenance)}"
         )
-    if config.signature(record["provenance"]["data_fingerprint"]) != record["signature"]:
+    if config.signature(result.provenance.data_fingerprint) != result.signature:
         raise InputError(
             f"{directory}: config.yaml is not the configuration that its result.json was trained "
-            f"with, or that of another version: try {_commit(record)}"
+            f"with, or that of another version: try {_commit(result.provenance)}"
         )
-    return Saved(directory, record, config)
+    return Saved(directory, result, config)
 
 
-def _record(directory: Path) -> dict[str, Any]:
+def _result(directory: Path) -> Result:
     """The sound result.json; `InputError` where there is none."""
     path = directory / "result.json"
     if not directory.is_dir():
@@ -88,10 +85,7 @@ def _record(directory: Path) -> dict[str, Any]:
             f"{directory} is not a cell but a study; give one of the directories in it"
         )
     try:
-        record = read_json(path)
-        parse_result(record)
-        for name in NEEDED:
-            record["provenance"][name]
+        return parse_result(read_json(path))
     except FileNotFoundError:
         raise InputError(
             f"{directory} is not finished: it has no result.json; `{command('status')}` tells "
@@ -99,22 +93,19 @@ def _record(directory: Path) -> dict[str, Any]:
         ) from None
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be used: {error}") from None
-    except (KeyError, TypeError):
-        raise InputError(f"{path} cannot be used: it does not say where it comes from") from None
-    return record
 
 
-def _check_files(directory: Path, record: Mapping[str, Any]) -> None:
+def _check_files(directory: Path, result: Result) -> None:
     """`InputError` unless every file is the one that the record names, but for absent weights."""
-    for name, found in contents(directory, record["files"]):
+    for name, found in contents(directory, result.files):
         if isinstance(found, ValueError):
             raise InputError(f"{directory / name} cannot be used: {found}")
 
 
-def _commit(record: dict[str, Any]) -> str:
+def _commit(provenance: Provenance) -> str:
     """What to check out to have the code that trained a cell, or all that is known of it."""
-    commit = record["provenance"].get("git_commit")
-    if commit and record["provenance"].get("git_diff_sha256"):
+    commit = provenance.git_commit
+    if commit and provenance.git_diff_sha256:
         return f"the version that trained it, which is commit {commit} with uncommitted changes"
     return f"commit {commit}" if commit else "the version that trained it"
 
@@ -145,6 +136,6 @@ def _defaults() -> Config:
         return compose_cell(()).config
 
 
-def names(entries: Iterable[Mapping[str, Any]]) -> list[str]:
-    """How the replicas of these entries are called in files."""
-    return [replica_name(entry["seed"], entry["lr"]) for entry in entries]
+def names(replicas: Iterable[ReplicaResult]) -> list[str]:
+    """How these replicas are called in files."""
+    return [replica_name(replica.seed, replica.lr) for replica in replicas]

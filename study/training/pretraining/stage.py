@@ -15,6 +15,7 @@ import torch
 from study.config.configuration import Config
 from study.data import Data, prepare
 from study.networks import Network, build_network
+from study.outputs import results
 from study.outputs.checkpoint import Checkpoint, Checkpoints
 from study.outputs.provenance import code_and_machine
 from study.training.build import DTYPES, initial_network, workers
@@ -144,11 +145,11 @@ class StartingWeights:
             "pretraining_updates": max((one.updates for one in found.values()), default=0),
         }
         if found:
-            numbers["pretraining"] = {
-                "signature": self._signature,
-                "sha256": {str(seed): found[seed].header["sha256"] for seed in sorted(found)},
-                "weights_sha256": {str(seed): found[seed].weights_sha256 for seed in sorted(found)},
-            }
+            numbers["pretraining"] = results.Pretraining(
+                self._signature,
+                {str(seed): found[seed].header["sha256"] for seed in sorted(found)},
+                {str(seed): found[seed].weights_sha256 for seed in sorted(found)},
+            )
         return numbers
 
     def _train(self, seeds: list[int], checkpoint: Checkpoint | None) -> Result:
