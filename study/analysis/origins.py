@@ -89,6 +89,34 @@ def _parsed(text: str) -> Mapping[str, Any]:
     return dict(parsed_yaml(text) or {})
 
 
+TRAINING_IMAGES = {
+    "mnist": 60_000,
+    "fashion_mnist": 60_000,
+    "kmnist": 60_000,
+    "cifar10": 50_000,
+    "cifar100": 50_000,
+}
+"""The images of each data set, by `data.name`, of which training and validation are taken."""
+TEST_IMAGES = 10_000
+"""Those of the test set of each of them."""
+
+
+def training_images(data: Mapping[str, Any]) -> int | None:
+    """How many images train a network with these keys of `data`; None where that is not known."""
+    if data.get("train_size"):
+        return int(data["train_size"])
+    total, held_out = TRAINING_IMAGES.get(data.get("name", "")), data.get("val_size", 0)
+    if total is None:
+        return None
+    return total - (int(held_out) if held_out >= 1 else math.floor(held_out * total + 0.5))
+
+
+def test_images(data: Mapping[str, Any]) -> int | None:
+    """How many images test a network with these keys of `data`; None where that is not known."""
+    whole = TEST_IMAGES if data.get("name") in TRAINING_IMAGES else None
+    return data.get("test_size") or whole
+
+
 SPLIT_KEYS = ("val_size", "test_size", "split_seed")
 """The keys of `data` that decide which images validate and test."""
 SHIFT, SHIFT_KEYS = "test_shift", ("test_shift", "test_shift_strength")
