@@ -123,22 +123,6 @@ SHIFT, SHIFT_KEYS = "test_shift", ("test_shift", "test_shift_strength")
 """The keys of `data` that corrupt the test images; those of older cells are as they are."""
 
 
-def training_images(data: Mapping[str, Any]) -> int | None:
-    """How many images train a network with these keys of `data`; None where that is not known."""
-    if data.get("train_size"):
-        return int(data["train_size"])
-    total, held_out = TRAINING_IMAGES.get(data.get("name", "")), data.get("val_size", 0)
-    if total is None:
-        return None
-    return total - (int(held_out) if held_out >= 1 else math.floor(held_out * total + 0.5))
-
-
-def test_images(data: Mapping[str, Any]) -> int | None:
-    """How many images test a network with these keys of `data`; None where that is not known."""
-    whole = TEST_IMAGES if data.get("name") in TRAINING_IMAGES else None
-    return data.get("test_size") or whole
-
-
 @dataclass(frozen=True)
 class Origin:
     """The data of a cell: their fingerprint, how they are split, and what is learned of them.

@@ -33,7 +33,25 @@ def check_claims(
     warnings = []
     for claim in parsed:
         try:
-            warnings += _checked(claim, cells, known, axes)
+            check_claim(claim)
+            if claim.over is not None:
+                resolved({claim.over: ()}, known)
+            _require_one_split(claim, cells, known, axes)
+            lacking = []
+            for change in ({}, *claim.wheres[1:]):
+                whole = _whole({**claim.cells, **change}, known, axes)
+                # Every level must be some cell's, and so must some combination of them.
+                single = [{**whole, f: (each,)} for f, levels in whole.items() for each in levels]
+                for where in [whole, *single]:
+                    found = [cell for cell in cells if _matches(cell, where)]
+                    lacking += [] if found else [where_text(where)]
+                    for cell in found[:1]:
+                        quantity = claim.quantity.of_task(task_of(cell.config))
+                        check_unit(claim.expect, MEASURES[claim.measure].unit(quantity.unit))
+            warnings += [
+                f"claim {claim.id} is not decidable by this launch: no cell has {text}"
+                for text in lacking[:1]
+            ]
         except InputError as error:
             message = str(error).removeprefix(f"claim {claim.id}: ")
             raise InputError(f"claim {claim.id}: {message}") from None
@@ -51,28 +69,6 @@ def _known(cells: Sequence["Cell"]) -> dict[str, list[str]]:
         for rate in cell.config.optimizer.lr:
             known.setdefault(RATE, {})[level_text(rate)] = None
     return {factor: list(levels) for factor, levels in known.items()}
-
-
-def _checked(
-    claim: Claim, cells: Sequence["Cell"], known: Known, axes: Mapping[str, Any]
-) -> list[str]:
-    check_claim(claim)
-    if claim.over is not None:
-        resolved({claim.over: ()}, known)
-    _require_one_split(claim, cells, known, axes)
-    lacking = []
-    for change in ({}, *claim.wheres[1:]):
-        whole = _whole({**claim.cells, **change}, known, axes)
-        for where in _one_level_each(whole):
-            found = [cell for cell in cells if _matches(cell, where)]
-            lacking += [] if found else [where_text(where)]
-            for cell in found[:1]:
-                quantity = claim.quantity.of_task(task_of(cell.config))
-                check_unit(claim.expect, MEASURES[claim.measure].unit(quantity.unit))
-    return [
-        f"claim {claim.id} is not decidable by this launch: no cell has {text}"
-        for text in lacking[:1]
-    ]
 
 
 def _require_one_split(
@@ -100,28 +96,17 @@ def _require_one_split(
             )
 
 
-def _one_level_each(where: Levels) -> list[Levels]:
-    """The choices of levels of which every level must be some cell's."""
-    return [
-        where,
-        *({**where, factor: (each,)} for factor, levels in where.items() for each in levels),
-    ]
-
-
 def _whole(where: Levels, known: Known, axes: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     """The levels by their whole names, in the launch or at least in the file."""
     try:
         return resolved(where, known)
     except InputError:
         either = {
-            factor: list(dict.fromkeys([*levels, *_of_file(factor, axes.get(factor))]))
+            factor: [*levels, *(shown_level(factor, plain(v)) for v in axes.get(factor) or ())]
             for factor, levels in known.items()
         }
+        either = {factor: list(dict.fromkeys(levels)) for factor, levels in either.items()}
         return resolved(where, either)
-
-
-def _of_file(factor: str, values: Any) -> list[str]:
-    return [shown_level(factor, plain(value)) for value in values or ()]
 
 
 def _matches(cell: "Cell", where: Levels) -> bool:

@@ -72,35 +72,24 @@ def range_over_levels(question: Question) -> Effect:
 
 def _range(question: Question, *changes: Where | None) -> Effect:
     over = str(question.claim.over)
-    sides = [
-        question.side(*changes, {over: (level,)}, apart=[over]) for level in _levels(question, over)
-    ]
+    names = list(question.claim.cells.get(over) or all_levels(question.frames.cells, over))
+    if len(names) < 2:
+        raise NotDecidableError(
+            f"a range over {over} needs 2 levels, and {names[0]} is the only one"
+        )
+    sides = [question.side(*changes, {over: (name,)}, apart=[over]) for name in names]
     for side in sides[1:]:
         require_pairs(sides[0], side)
     numbers = [question.numbers(side) for side in sides]
     require_exact(*numbers)
     samples = [by_pair(side, each) for side, each in zip(sides, numbers, strict=True)]
-    ranges = [_spread([by_key[key] for by_key in samples]) for key in samples[0]]
+    ranges = []
+    for key in samples[0]:
+        levels = [by_key[key] for by_key in samples]
+        by_seed = {seed: [each[seed] for each in levels] for seed in mean(levels)}
+        ranges.append({seed: max(numbers) - min(numbers) for seed, numbers in by_seed.items()})
     cells = tuple(cell for side in sides for cell in side.all)
     return Effect(mean(ranges), cells, largest_of(*numbers))
-
-
-def _spread(levels: Sequence[Seeds]) -> Seeds:
-    """By seed the largest minus the smallest."""
-    return {
-        seed: max(each[seed] for each in levels) - min(each[seed] for each in levels)
-        for seed in mean(levels)
-    }
-
-
-def _levels(question: Question, over: str) -> list[str]:
-    """The levels that a range goes over: those that the claim names, or all of the study's."""
-    levels = list(question.claim.cells.get(over) or all_levels(question.frames.cells, over))
-    if len(levels) < 2:
-        raise NotDecidableError(
-            f"a range over {over} needs 2 levels, and {levels[0]} is the only one"
-        )
-    return levels
 
 
 def _decades(number: float) -> float:
@@ -157,34 +146,23 @@ def largest_rate(question: Question) -> Effect:
     assert within is not None
 
     def read(frames: Frames, cells: Sequence[CellRecord], lr: float | None) -> Numbers:
-        return _largest(question.quantity, cells, within)
+        values: dict[str, Seeds] = {}
+        at_least, at_most = set(), set()
+        for cell in cells:
+            by_seed = _by_rate(question.quantity, cell)
+            values[cell.directory] = {}
+            for seed, by_rate in by_seed.items():
+                best, lowest = min(by_rate.values()), min(by_rate)
+                largest = max(rate for rate in by_rate if by_rate[rate] <= best + within)
+                values[cell.directory][seed] = math.log10(largest)
+                if largest == max(by_rate):
+                    at_least.add(cell.directory)
+                if list(by_rate.values()).count(best) == 1 and by_rate[lowest] == best:
+                    at_most.add(cell.directory)
+        return Numbers(values, frozenset(at_least), frozenset(at_most))
 
     rates = Quantity("largest_rate", "largest good learning rate", "decades", read)
     return contrast(Question(question.frames, question.claim, rates), identity)
-
-
-def _largest(quantity: Quantity, cells: Sequence[CellRecord], within: float) -> Numbers:
-    values: dict[str, Seeds] = {}
-    at_least, at_most = set(), set()
-    for cell in cells:
-        by_seed = _by_rate(quantity, cell)
-        good = {seed: _largest_good(by_rate, within) for seed, by_rate in by_seed.items()}
-        values[cell.directory] = {seed: math.log10(rate) for seed, rate in good.items()}
-        if any(rate == max(by_seed[seed]) for seed, rate in good.items()):
-            at_least.add(cell.directory)
-        if any(_is_best_at_lowest(by_rate) for by_rate in by_seed.values()):
-            at_most.add(cell.directory)
-    return Numbers(values, frozenset(at_least), frozenset(at_most))
-
-
-def _largest_good(by_rate: dict[float, float], within: float) -> float:
-    best = min(by_rate.values())
-    return max(rate for rate, number in by_rate.items() if number <= best + within)
-
-
-def _is_best_at_lowest(by_rate: dict[float, float]) -> bool:
-    lowest, *others = sorted(by_rate)
-    return all(by_rate[lowest] < by_rate[rate] for rate in others)
 
 
 def _by_rate(quantity: Quantity, cell: CellRecord) -> dict[int, dict[float, float]]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from study.analysis.claims.cells import RATE, known_levels, matches, resolved, where_text
-from study.analysis.claims.cells import Levels as origins_Levels
 from study.analysis.claims.measures import MEASURES, check_claim
 from study.analysis.claims.quantities import MINUS, OF_PAIRS
 from study.analysis.claims.quantity import NotDecidableError, Quantity
@@ -36,20 +35,15 @@ def require_one_origin(question: Question) -> None:
     if not question.claim.is_of_data:
         return
     for wheres in question.claim.compared:
-        origins = by_origin([cell for cell in question.frames.finished if _is_of(cell, wheres)])
+        outer = [{f: levels for f, levels in each.items() if f != RATE} for each in wheres]
+        cells = [c for c in question.frames.finished if any(matches(c, each) for each in outer)]
+        origins = by_origin(cells)
         if len(origins) > 1:
             (first, (one, *_)), (second, (other, *_)) = list(origins.items())[:2]
             raise NotDecidableError(
                 "errors of other images are not compared: "
                 f"{one.directory} has {first.words}, {other.directory} {second.words}"
             )
-
-
-def _is_of(cell: CellRecord, wheres: tuple[origins_Levels, ...]) -> bool:
-    return any(
-        matches(cell, {factor: levels for factor, levels in where.items() if factor != RATE})
-        for where in wheres
-    )
 
 
 # The command that trains again the cells which decide a claim, and no others.
@@ -66,38 +60,26 @@ def rerun_command(frames: Frames, known: Levels, cells: Sequence[CellRecord]) ->
     file where they were not all trained by one launch. Without `cells`, the study's own launch,
     which trains what is not finished. `known`: all levels of each factor.
     """
-    given = _launched(cells or frames.finished)
+    trained = cells or frames.finished
+    commands = {cell.result.provenance.command if cell.result else None for cell in trained}
+    given = launch_overrides(commands.pop()) if len(commands) == 1 else None
     if given is None:
         name = (frames.ledger.experiment or {}).get("name")
         given = [f"experiment={name}"] if name else []
-    narrowed = _narrowed(known, cells)
-    kept = [text for text in given if text.partition("=")[0] not in (*OWN_NAMES, *narrowed)]
-    if not any(text.startswith("experiment=") for text in kept) and "-m" not in kept:
-        kept.insert(0, "-m")
-    own = [f"study={frames.name}_again" if cells else f"study={frames.name}"]
-    return shlex.join(["study", "train", *kept, *own, *narrowed.values()])
-
-
-def _launched(cells: Sequence[CellRecord]) -> list[str] | None:
-    """The overrides of the launch that trained the cells, and -m; None if there were several."""
-    commands = {cell.result.provenance.command if cell.result else None for cell in cells}
-    return launch_overrides(commands.pop()) if len(commands) == 1 else None
-
-
-def _narrowed(known: Levels, cells: Sequence[CellRecord]) -> dict[str, str]:
-    """{factor: the override that gives it the cells' levels}, where they have not all of them."""
     narrowed = {}
     for factor, every in known.items():
         found = {cell_level(cell, factor) for cell in cells} if factor != RATE else set()
         levels = [level for level in every if level in found and level != DEFAULT_LEVEL]
         if levels and len(levels) < len(every):
-            narrowed[factor] = f"{factor}={','.join(_quoted(factor, each) for each in levels)}"
-    return narrowed
-
-
-def _quoted(factor: str, level: str) -> str:
-    """A level as Hydra takes it: one with keys of its own in quotes."""
-    return f"'{level}'" if factor in GROUPS and " " in level else level
+            # One with keys of its own stands in quotes, as Hydra takes it.
+            if factor in GROUPS:
+                levels = [f"'{level}'" if " " in level else level for level in levels]
+            narrowed[factor] = f"{factor}={','.join(levels)}"
+    kept = [text for text in given if text.partition("=")[0] not in (*OWN_NAMES, *narrowed)]
+    if not any(text.startswith("experiment=") for text in kept) and "-m" not in kept:
+        kept.insert(0, "-m")
+    own = [f"study={frames.name}_again" if cells else f"study={frames.name}"]
+    return shlex.join(["study", "train", *kept, *own, *narrowed.values()])
 
 
 # What a claim's effect is, in words: `test error: norm=none minus norm=batch; init=normal`.
@@ -126,19 +108,14 @@ def _sides(claim: Claim) -> str:
     if claim.against:
         first, second = _of(claim, claim.against), where_text(claim.against)
     elif claim.predicted is not None:
-        number = _predicted_words(claim.predicted)
+        number = f"{claim.predicted:g}" if isinstance(claim.predicted, float) else claim.predicted
+        number = "the pre-flight's" if number == PREFLIGHT else number
         first, second = "measured", f"predicted ({number})"
     else:
         return ""
     if claim.expect.sign < 0:
         first, second = second, first
     return f"{first} {MEASURES[claim.measure].joint} {second}"
-
-
-def _predicted_words(predicted: float | str) -> str:
-    if isinstance(predicted, float):
-        return f"{predicted:g}"
-    return "the pre-flight's" if predicted == PREFLIGHT else predicted
 
 
 def _of(claim: Claim, replaced: object) -> str:
@@ -176,6 +153,7 @@ def decide(frames: Frames) -> tuple[Verdict, ...]:
 
 
 def _ask(frames: Frames, known: Levels, value: Any, place: int) -> _Asked:
+    """The claim and its effect, in the direction that the claim expects."""
     asked = _Asked(value, place)
     try:
         claim = parse_claim(value, place)
@@ -183,9 +161,32 @@ def _ask(frames: Frames, known: Levels, value: Any, place: int) -> _Asked:
         asked = replace(asked, claim=claim)
         claim = with_whole_names(claim, known)
         asked = replace(asked, claim=claim)
-        question = Question(frames, claim, _quantity(frames, claim))
+        where = {f: levels for f, levels in claim.cells.items() if f in frames.factors}
+        tasks = sorted({cell.finished.task for cell in frames.finished if matches(cell, where)})
+        quantity = claim.quantity
+        if len(tasks) > 1 and quantity.of_data:
+            raise NotDecidableError(
+                f"{claim.of} is not one thing in cells of {' and '.join(tasks)}"
+            )
+        quantity = quantity.of_task(tasks[0]) if tasks else quantity
+        if tasks:
+            check_unit(claim.expect, MEASURES[claim.measure].unit(quantity.unit))
+        question = Question(frames, claim, quantity)
         asked = replace(asked, question=question)
-        return replace(asked, effect=_effect(question))
+        require_one_origin(question)
+        effect = MEASURES[claim.measure].effect(question)
+        fewest = 3 if _is_of_neighbours(question) else 2
+        if len(effect.values) < fewest:
+            of = "pair" if fewest > 2 else "seed"
+            shared = counted(len(effect.values), of)
+            raise NotDecidableError(
+                f"its cells share {shared}: an interval needs at least {fewest}"
+            )
+        sign = claim.expect.sign
+        oriented = {seed: sign * value + 0.0 for seed, value in effect.values.items()}
+        cells = tuple({cell.directory: cell for cell in effect.cells}.values())
+        effect = replace(effect, values=oriented, cells=cells, beyond=sign * effect.beyond)
+        return replace(asked, effect=effect)
     except (InputError, NotDecidableError) as error:
         return replace(asked, reason=str(error).removeprefix(f"{claim_name(value, place)}: "))
 
@@ -200,36 +201,6 @@ def with_whole_names(claim: Claim, known: Levels) -> Claim:
         against=claim.against and resolved(claim.against, known),
         elsewhere=claim.elsewhere and resolved(claim.elsewhere, known),
     )
-
-
-def _quantity(frames: Frames, claim: Claim) -> Quantity:
-    """What is measured, in the unit that it has in these cells."""
-    where = {factor: levels for factor, levels in claim.cells.items() if factor in frames.factors}
-    tasks = sorted({cell.finished.task for cell in frames.finished if matches(cell, where)})
-    quantity = claim.quantity
-    if len(tasks) > 1 and quantity.of_data:
-        raise NotDecidableError(f"{claim.of} is not one thing in cells of {' and '.join(tasks)}")
-    quantity = quantity.of_task(tasks[0]) if tasks else quantity
-    if tasks:
-        check_unit(claim.expect, MEASURES[claim.measure].unit(quantity.unit))
-    return quantity
-
-
-def _effect(question: Question) -> Effect:
-    """The effect, in the direction that the claim expects."""
-    claim = question.claim
-    require_one_origin(question)
-    effect = MEASURES[claim.measure].effect(question)
-    fewest = 3 if _is_of_neighbours(question) else 2
-    if len(effect.values) < fewest:
-        of = "pair" if fewest > 2 else "seed"
-        shared = counted(len(effect.values), of)
-        raise NotDecidableError(f"its cells share {shared}: an interval needs at least {fewest}")
-    sign = claim.expect.sign
-    oriented = {seed: sign * value + 0.0 for seed, value in effect.values.items()}
-    distinct = {cell.directory: cell for cell in effect.cells}
-    cells = tuple(distinct.values())
-    return replace(effect, values=oriented, cells=cells, beyond=sign * effect.beyond)
 
 
 def _estimated(asked: _Asked) -> rules.Effect:
@@ -316,15 +287,11 @@ def _outcome(asked: _Asked, judged: rules.Judgement | None) -> tuple[Outcome, st
         reasons.append(f"{seeds} have the same effect: no spread, so neither interval nor p")
     if effect.beyond:
         side = "larger" if effect.beyond > 0 else "smaller"
-        reasons.append(f"the true effect may be {side}: {_cause(asked.claim)}")
+        cause = "an error was not reached in the epochs trained"
+        if asked.claim.target is None:
+            cause = "the grid of learning rates ends where they are still good, or best"
+        reasons.append(f"the true effect may be {side}: {cause}")
     return judged.outcome, "; ".join(reasons)
-
-
-def _cause(claim: Claim) -> str:
-    """Why some numbers are bounds only."""
-    if claim.target is not None:
-        return "an error was not reached in the epochs trained"
-    return "the grid of learning rates ends where they are still good, or best"
 
 
 def _said(value: Any, key: str) -> str:

@@ -15,21 +15,16 @@ def remarks(frames: Frames) -> tuple[str, ...]:
     if not ledger.claims and not late_changes(ledger):
         return ()
     experiment = ledger.experiment or {}
+    commit, modified = experiment.get("commit"), experiment.get("modified")
+    state = f"commit {commit[:12]}" if commit else "no commit that is known"
+    if commit and modified is not False:
+        # Older ledgers do not know whether the file was as that commit has it.
+        state += " with uncommitted changes" if modified else " (perhaps with uncommitted changes)"
     return (
         f"Claims are those of conf/experiment/{experiment.get('name', '?')}.yaml as it was "
-        f"launched, at {_state(experiment)}, sha256 {str(experiment.get('sha256'))[:12]}.",
+        f"launched, at {state}, sha256 {str(experiment.get('sha256'))[:12]}.",
         *late_changes(ledger),
     )
-
-
-def _state(experiment: Mapping[str, Any]) -> str:
-    """The commit, and whether the file was as that commit has it; older ledgers do not know."""
-    commit, modified = experiment.get("commit"), experiment.get("modified")
-    if not commit:
-        return "no commit that is known"
-    if modified is None:
-        return f"commit {commit[:12]} (perhaps with uncommitted changes)"
-    return f"commit {commit[:12]}{' with uncommitted changes' if modified else ''}"
 
 
 def late_changes(ledger: Ledger) -> tuple[str, ...]:

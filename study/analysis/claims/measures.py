@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from study.analysis.claims import contrasts
 from study.analysis.claims.cells import RATE
 from study.analysis.claims.partners import check_partner, check_reference
-from study.analysis.claims.quantity import Quantity
 from study.analysis.claims.question import Effect, Question
 from study.analysis.claims.schema import PREFLIGHT, Claim, check_unit
 from study.errors import InputError, unknown
@@ -62,14 +61,6 @@ def check_claim(claim: Claim) -> None:
         raise unknown("measure", claim.measure, MEASURES)
     measure = MEASURES[claim.measure]
     quantity = claim.quantity
-    _check_keys(claim, measure)
-    _check_levels(claim)
-    _check_sense(claim, quantity)
-    check_unit(claim.expect, *(measure.unit(unit) for unit in quantity.units))
-
-
-def _check_keys(claim: Claim, measure: Measure) -> None:
-    """Of the keys that only some measures take."""
     taken = {*measure.needs, *measure.takes, *measure.one_of}
     for key in claim.special:
         if key not in taken:
@@ -81,6 +72,30 @@ def _check_keys(claim: Claim, measure: Measure) -> None:
     if measure.one_of and sum(key in claim.special for key in measure.one_of) != 1:
         names = " or ".join(measure.one_of)
         raise InputError(f"measure {claim.measure!r} takes either {names}: write one of them")
+    _check_levels(claim)
+    never_negative = claim.measure == "range over levels" and claim.against is None
+    if never_negative and claim.expect.words not in ("at least as low within", "same within"):
+        raise InputError(
+            f"expect: noise alone puts a range above 0, so {claim.expect.words!r} shows nothing; "
+            "write at least as low within D"
+        )
+    is_loss = quantity.metric is not None and quantity.metric.direction == "lower"
+    if claim.measure == "largest learning rate" and not is_loss:
+        raise InputError(f"of: learning rates are judged by an error or a loss, not by {claim.of}")
+    if claim.measure == "largest learning rate" and any(RATE in where for where in claim.wheres):
+        raise InputError(
+            f"lr: measure {claim.measure!r} takes no learning rate: it judges all of them"
+        )
+    if claim.predicted == PREFLIGHT and quantity.predicted_by is None:
+        raise InputError(
+            "predicted: the pre-flight predicts probes at the start, such as "
+            f"activation_variance@start, not {claim.of}"
+        )
+    if isinstance(claim.predicted, str) and claim.predicted != PREFLIGHT:
+        check_reference(claim.predicted, quantity)
+    if claim.partner is not None:
+        check_partner(claim.partner)
+    check_unit(claim.expect, *(measure.unit(unit) for unit in quantity.units))
 
 
 def _check_levels(claim: Claim) -> None:
@@ -96,32 +111,3 @@ def _check_levels(claim: Claim) -> None:
     if twice or (claim.over and claim.over in {name for w in claim.wheres[1:] for name in w}):
         name = min(twice) if twice else claim.over
         raise InputError(f"{name} stands in two of against, elsewhere and over: drop one")
-
-
-def _check_sense(claim: Claim, quantity: Quantity) -> None:
-    """What cannot be claimed of a measure, or not of such a quantity."""
-    never_negative = claim.measure == "range over levels" and claim.against is None
-    if never_negative and claim.expect.words not in ("at least as low within", "same within"):
-        raise InputError(
-            f"expect: noise alone puts a range above 0, so {claim.expect.words!r} shows nothing; "
-            "write at least as low within D"
-        )
-    if claim.measure == "largest learning rate" and not _is_loss(quantity):
-        raise InputError(f"of: learning rates are judged by an error or a loss, not by {claim.of}")
-    if claim.measure == "largest learning rate" and any(RATE in where for where in claim.wheres):
-        raise InputError(
-            f"lr: measure {claim.measure!r} takes no learning rate: it judges all of them"
-        )
-    if claim.predicted == PREFLIGHT and quantity.predicted_by is None:
-        raise InputError(
-            "predicted: the pre-flight predicts probes at the start, such as "
-            f"activation_variance@start, not {claim.of}"
-        )
-    if isinstance(claim.predicted, str) and claim.predicted != PREFLIGHT:
-        check_reference(claim.predicted, quantity)
-    if claim.partner is not None:
-        check_partner(claim.partner)
-
-
-def _is_loss(quantity: Quantity) -> bool:
-    return quantity.metric is not None and quantity.metric.direction == "lower"

@@ -92,7 +92,16 @@ def epochs_to(name: str, target: float | None) -> Quantity:
     error = EPOCHS_TO[name]
 
     def read(frames: Frames, cells: Sequence[CellRecord], lr: float | None) -> Numbers:
-        return _read_epochs(frames, cells, lr, error, target)
+        values: dict[str, dict[int, float]] = {}
+        missed = set()
+        for cell in cells:
+            scale = 100.0 if cell.finished.task == CLASSIFICATION else 1.0
+            for seed, curve in _curves(frames, cell, lr, error).items():
+                reached = [epoch for epoch, value in curve.items() if value * scale <= target]
+                values.setdefault(cell.directory, {})[seed] = min(reached, default=max(curve) + 1)
+                if not reached:
+                    missed.add(cell.directory)
+        return Numbers(values, at_least=frozenset(missed))
 
     row = QUANTITIES[name]
     return Quantity(
@@ -104,22 +113,6 @@ def epoch_seconds() -> Quantity:
     """The mean seconds of an epoch, of seeds that were trained one by one."""
     row = QUANTITIES[EPOCH_SECONDS]
     return Quantity(EPOCH_SECONDS, row.label, row.unit, _read_seconds)
-
-
-def _read_epochs(
-    frames: Frames, cells: Sequence[CellRecord], lr: float | None, error: str, target: float
-) -> Numbers:
-    """The first epoch whose error is at most the target; one more than all epochs for a miss."""
-    values: dict[str, dict[int, float]] = {}
-    missed = set()
-    for cell in cells:
-        scale = 100.0 if cell.finished.task == CLASSIFICATION else 1.0
-        for seed, curve in _curves(frames, cell, lr, error).items():
-            reached = [epoch for epoch, value in curve.items() if value * scale <= target]
-            values.setdefault(cell.directory, {})[seed] = min(reached, default=max(curve) + 1)
-            if not reached:
-                missed.add(cell.directory)
-    return Numbers(values, at_least=frozenset(missed))
 
 
 def _read_seconds(frames: Frames, cells: Sequence[CellRecord], lr: float | None) -> Numbers:
@@ -216,16 +209,6 @@ def _of_cell(
     replicas = replicas_of(cell, lr)
     require_trained(cell, replicas)
     found = {}
-    for seed, line in _lines(frames, cell, replicas[0].lr).items():
-        value = OF_PAIRS[name](line)
-        if not math.isfinite(value):
-            raise NotDecidableError(f"{name} is not finite in {cell.directory}, seed {seed}")
-        found[seed] = value * scale
-    return found
-
-
-def _lines(frames: Frames, cell: CellRecord, rate: float) -> dict[int, list[Row]]:
-    """The lines of a cell by their first seed."""
     if PAIRS_FILE not in cell.finished.files:
         raise NotDecidableError(
             f"{cell.directory} has no {PAIRS_FILE}: "
@@ -237,11 +220,17 @@ def _lines(frames: Frames, cell: CellRecord, rate: float) -> dict[int, list[Row]
             f"{cell.directory}/{PAIRS_FILE} is not the file that result.json names"
         )
     lines = by_pair(parsed(content.decode("utf-8")))
+    rate = replicas[0].lr
     if any(row["lr"] != rate for line in lines.values() for row in line):
         raise NotDecidableError(
             f"{cell.directory}/{PAIRS_FILE} is of the chosen learning rate, not of {rate:g}"
         )
-    return lines
+    for seed, line in lines.items():
+        value = OF_PAIRS[name](line)
+        if not math.isfinite(value):
+            raise NotDecidableError(f"{name} is not finite in {cell.directory}, seed {seed}")
+        found[seed] = value * scale
+    return found
 
 
 def check_name(name: str, layer: str | None) -> None:
@@ -273,7 +262,13 @@ def find_quantity(name: str, *, layer: str | None = None, target: float | None =
     if target is not None:
         raise InputError(f"target: {name} has none; it is for {' and '.join(EPOCHS_TO)}")
     if MINUS in name:
-        return _between(name, layer)
+        first, second = (find_quantity(part.strip(), layer=layer) for part in name.rsplit(MINUS, 1))
+        if first.units != second.units:
+            raise InputError(
+                f"of: {first.name} is in {first.unit or 'a bare number'} and {second.name} in "
+                f"{second.unit or 'a bare number'}: a difference needs one unit"
+            )
+        return _minus(name, first, second)
     if base in PROBES and moment in OVER_TRAINING:
         return over_training(name, layer, lambda each: _of_metric(_metric(each, layer)))
     if name in OF_PAIRS:
@@ -323,17 +318,6 @@ def _of_metric(metric: Metric) -> Quantity:
         probe if probe and probe.moment == "start" else None,
         {task: _of_metric(each) for task, each in special.items() if each and each != metric},
     )
-
-
-def _between(name: str, layer: str | None) -> Quantity:
-    """`A - B`: of each network the first minus the second, as its test and training error."""
-    first, second = (find_quantity(part.strip(), layer=layer) for part in name.rsplit(MINUS, 1))
-    if first.units != second.units:
-        raise InputError(
-            f"of: {first.name} is in {first.unit or 'a bare number'} and {second.name} in "
-            f"{second.unit or 'a bare number'}: a difference needs one unit"
-        )
-    return _minus(name, first, second)
 
 
 def _minus(name: str, first: Quantity, second: Quantity) -> Quantity:

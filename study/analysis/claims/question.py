@@ -131,18 +131,14 @@ def contrast(question: Question, transform: Transform, *changes: Where | None) -
     others = transformed(others, transform)
     values = minus(of_side(first, numbers), of_side(second, others))
     cells = (*first.all, *second.all)
-    return Effect(values, cells, largest_of(numbers, others), _beyond(numbers, others))
-
-
-def _beyond(first: Numbers, second: Numbers) -> int:
-    """In which direction the true effect may lie beyond the numbers."""
-    larger, smaller = first.at_least | second.at_most, first.at_most | second.at_least
+    larger, smaller = numbers.at_least | others.at_most, numbers.at_most | others.at_least
     if larger and smaller:
         raise NotDecidableError(
             f"some numbers of {min(larger)} and of {min(smaller)} are bounds only, so that the "
             "effect may be larger or smaller"
         )
-    return int(bool(larger)) - int(bool(smaller))
+    beyond = int(bool(larger)) - int(bool(smaller))
+    return Effect(values, cells, largest_of(numbers, others), beyond)
 
 
 def require_exact(*numbers: Numbers) -> None:

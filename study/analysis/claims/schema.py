@@ -59,21 +59,16 @@ def parse_expectation(value: object) -> Expectation:
             "smallest difference that matters with its unit, as in lower by 5 points"
         )
     words, size, unit = found.groups()
-    smallest = _positive(size)
-    if smallest is None:
+    try:
+        smallest = float(size)
+    except ValueError:
+        smallest = math.nan
+    if not 0 < smallest < math.inf:
         raise InputError(
             f"expect: {shown(value)!r}: {size} is no number above 0, the smallest difference that "
             "matters"
         )
     return Expectation(words, smallest, plural(unit or ""))
-
-
-def _positive(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) and number > 0 else None
 
 
 def check_unit(expectation: Expectation, unit: str, *others: str) -> None:
@@ -177,7 +172,17 @@ def parse_claim(value: Any, place: int = 1) -> Claim:
         raise InputError(f"{name}: {shown(value)!r} is no claim: a claim has the keys "
                          f"{', '.join(REQUIRED)}")  # fmt: skip
     try:
-        return _parsed(value)
+        keys = (*REQUIRED, *OPTIONAL, *SPECIAL)
+        for key in value:
+            if key not in keys:
+                raise unknown("key", key, keys)
+        missing = [key for key in REQUIRED if value.get(key) is None]
+        if missing:
+            raise InputError(f"it has no {missing[0]}: a claim has the keys {', '.join(REQUIRED)}")
+        given = {key: each for key, each in value.items() if each is not None}
+        return Claim(
+            **{_field(key): _READ.get(key, _text)(key, each) for key, each in given.items()}
+        )
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
 
@@ -186,18 +191,6 @@ def claim_name(value: Any, place: int) -> str:
     """`claim ID`, or the claim's place in the file where it has no id."""
     name = value.get("id") if isinstance(value, Mapping) else None
     return f"claim {name if isinstance(name, str) and _ID.fullmatch(name) else place}"
-
-
-def _parsed(value: Mapping[str, Any]) -> Claim:
-    keys = (*REQUIRED, *OPTIONAL, *SPECIAL)
-    for key in value:
-        if key not in keys:
-            raise unknown("key", key, keys)
-    missing = [key for key in REQUIRED if value.get(key) is None]
-    if missing:
-        raise InputError(f"it has no {missing[0]}: a claim has the keys {', '.join(REQUIRED)}")
-    given = {key: each for key, each in value.items() if each is not None}
-    return Claim(**{_field(key): _READ.get(key, _text)(key, each) for key, each in given.items()})
 
 
 def _field(key: str) -> str:
@@ -219,18 +212,16 @@ def _id(key: str, value: Any) -> str:
 def _where(key: str, value: Any) -> Where:
     if not isinstance(value, Mapping) or not value:
         raise InputError(f"{key}: {shown(value)!r}: write such as {{norm: batch, init: normal}}")
-    where = {str(factor): _levels(str(factor), levels) for factor, levels in value.items()}
+    where = {}
+    for factor, levels in value.items():
+        several = isinstance(levels, list | tuple) and not _is_value(str(factor), levels)
+        if several and not levels:
+            raise InputError(f"{factor}: [] names no level")
+        each = levels if several else [levels]
+        where[str(factor)] = tuple(shown_level(str(factor), plain(level)) for level in each)
     if len(where.get("lr", ())) > 1:
         raise InputError(f"{key}: a claim is about one learning rate at a time, or the chosen one")
     return where
-
-
-def _levels(factor: str, levels: Any) -> tuple[str, ...]:
-    """One level or several, as factors show them."""
-    several = isinstance(levels, list | tuple) and not _is_value(factor, levels)
-    if several and not levels:
-        raise InputError(f"{factor}: [] names no level")
-    return tuple(shown_level(factor, plain(level)) for level in (levels if several else [levels]))
 
 
 def _is_value(factor: str, levels: Any) -> bool:
@@ -258,19 +249,11 @@ def _prediction(key: str, value: Any) -> float | str:
         raise InputError(f"{error}, and not {words}") from None
 
 
-def _layer(key: str, value: Any) -> str:
-    return str(value)
-
-
-def _expect(key: str, value: Any) -> Expectation:
-    return parse_expectation(value)
-
-
 _READ: dict[str, Callable[[str, Any], Any]] = {
     **dict.fromkeys(("cells", "against", "elsewhere"), _where),
     **dict.fromkeys(("within", "target"), _number),
     "id": _id,
     "predicted": _prediction,
-    "layer": _layer,
-    "expect": _expect,
+    "layer": lambda key, value: str(value),
+    "expect": lambda key, value: parse_expectation(value),
 }

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from study.analysis.parts import Sheet
 from study.analysis.sheets.scores import SHOWN, Score, Scores, left_out, score_of, unit_words
-from study.analysis.statistics.sensitivity import GoodRegion, good_region
+from study.analysis.statistics.sensitivity import good_region
 from study.outputs.records import CellRecord
 
 TOLERANCE = 0.1
@@ -19,7 +19,11 @@ def learning_rates(scores: Scores, suffix: str = "") -> Sheet | None:
     if len(rates) < 2:
         return None
     validation = scores.by("val_error")
-    curves = {score.words: _curve(score.cell, validation) for score in scores.ranked[:SHOWN]}
+    curves = {
+        score.words: {r: score_of(score.cell, "", validation.metric, r) for r in own.rates}
+        for score in scores.ranked[:SHOWN]
+        if (own := score.cell.finished)
+    }
     shown = rates if len(rates) <= MOST_RATES else []
     return Sheet(
         name=f"learning-rates{suffix}",
@@ -47,10 +51,6 @@ def rates_of(cells: Sequence[CellRecord]) -> list[float]:
     return sorted({rate for cell in cells if cell.result for rate in cell.result.rates})
 
 
-def _curve(cell: CellRecord, validation: Scores) -> dict[float, Score]:
-    return {rate: score_of(cell, "", validation.metric, rate) for rate in rates_of([cell])}
-
-
 def _mean(curve: Mapping[float, Score], rate: float, validation: Scores) -> str:
     if rate not in curve:
         return "–"
@@ -60,9 +60,7 @@ def _mean(curve: Mapping[float, Score], rate: float, validation: Scores) -> str:
 def _region(curve: Mapping[float, Score]) -> tuple[str, str]:
     means = {rate: score.mean for rate, score in curve.items()}
     best = min(means.values())
-    region: GoodRegion | None = None
-    if math.isfinite(best):
-        region = good_region(means, TOLERANCE * best)
+    region = good_region(means, TOLERANCE * best) if math.isfinite(best) else None
     if region is None:
         return "–", "–"
     below, above = "<" if region.open_below else "", ">" if region.open_above else ""

@@ -17,7 +17,6 @@ from study.analysis.sheets.scores import (
     sentence,
     unit_words,
 )
-from study.analysis.statistics.effects import Effects
 from study.analysis.statistics.effects import effects as effects_of
 from study.analysis.statistics.intervals import t_interval
 
@@ -79,8 +78,15 @@ def _row(scores: Scores, own: Sequence[Score]) -> tuple[str, ...]:
 def effects(scores: Scores, suffix: str = "") -> Sheet | None:
     """Main effects and two-factor interactions, the largest first; None where nothing varies."""
     factors = varying_factors(scores.cells)
-    found = _found(scores, factors)
-    if found is None or not factors:
+    # Over the seeds that every cell has.
+    seeds = set.intersection(*(set(score.all_values) for score in scores.scores))
+    if not seeds or not factors:
+        return None
+    found = effects_of(
+        {factor: [cell_level(cell, factor) for cell in scores.cells] for factor in factors},
+        [[score.values.get(seed, math.nan) for seed in sorted(seeds)] for score in scores.scores],
+    )
+    if found is None:
         return None
     rows = [
         (
@@ -97,6 +103,14 @@ def effects(scores: Scores, suffix: str = "") -> Sheet | None:
         ("seed, in all cells alike", found.seeds),
         ("seed, in one cell (noise)", found.noise),
     )
+    notes = [*left_out(len(rows), "terms"), *diverged_note(found.num_left_out)]
+    if found.num_missing:
+        notes.append(
+            f"{found.num_missing} combinations of levels have no cell that counts: terms overlap, "
+            "each is what it adds to all others (type II), and the shares need not sum to 100 %."
+        )
+    if any(not term.degrees for term in found.terms):
+        notes.append("0 degrees of freedom: the cells cannot tell this term from the others.")
     return Sheet(
         name=f"effects{suffix}",
         title=f"Which choice matters most{scores.where}",
@@ -105,33 +119,9 @@ def effects(scores: Scores, suffix: str = "") -> Sheet | None:
         "cell's chosen learning rate.",
         columns=("factor", "share of variance", "degrees of freedom", "F", "p"),
         rows=(*rows[:SHOWN], *((name, percent(share), "–", "–", "–") for name, share in rest)),
-        notes=tuple(_notes(found, len(rows))),
+        notes=(
+            *notes,
+            "F and p: against the noise, seeds being blocks; uncorrected. A share belongs to the "
+            "levels that were chosen: one very bad level makes its factor matter.",
+        ),
     )
-
-
-def _found(scores: Scores, factors: list[str]) -> Effects | None:
-    """The analysis over the seeds that every cell has."""
-    seeds = set.intersection(*(set(score.all_values) for score in scores.scores))
-    if not seeds:
-        return None
-    levels = {factor: [cell_level(cell, factor) for cell in scores.cells] for factor in factors}
-    values = [
-        [score.values.get(seed, math.nan) for seed in sorted(seeds)] for score in scores.scores
-    ]
-    return effects_of(levels, values)
-
-
-def _notes(found: Effects, total: int) -> list[str]:
-    notes = [*left_out(total, "terms"), *diverged_note(found.num_left_out)]
-    if found.num_missing:
-        notes.append(
-            f"{found.num_missing} combinations of levels have no cell that counts: terms overlap, "
-            "each is what it adds to all others (type II), and the shares need not sum to 100 %."
-        )
-    if any(not term.degrees for term in found.terms):
-        notes.append("0 degrees of freedom: the cells cannot tell this term from the others.")
-    return [
-        *notes,
-        "F and p: against the noise, seeds being blocks; uncorrected. A share belongs to the "
-        "levels that were chosen: one very bad level makes its factor matter.",
-    ]

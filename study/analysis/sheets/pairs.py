@@ -1,7 +1,7 @@
 """Pairs of cells that differ in one factor alone."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from study.analysis.factors import cell_level, varying_factors
@@ -75,26 +75,18 @@ def pairs_of(scores: Scores) -> list[Pair]:
     """
     factors = varying_factors(scores.cells)
     levels = {factor: [cell_level(cell, factor) for cell in scores.cells] for factor in factors}
-    return [pair for factor in factors for pair in _pairs_along(scores, factor, factors, levels)]
-
-
-def _pairs_along(
-    scores: Scores, factor: str, factors: list[str], levels: dict[str, list[str]]
-) -> Iterator[Pair]:
-    short = short_levels(levels[factor])
-    first: dict[tuple[str, ...], tuple[str, Score]] = {}
-    for place, score in enumerate(scores.scores):
-        surroundings = tuple(levels[other][place] for other in factors if other != factor)
-        level, base = first.setdefault(surroundings, (short[place], score))
-        values = _shared(base, score)
-        if base is not score and len(values[0]) >= 2:
-            yield Pair(factor, (level, short[place]), base, score, values)
-
-
-def _shared(first: Score, second: Score) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """The values of both at the seeds that both have."""
-    seeds = [seed for seed in first.values if seed in second.values]
-    return tuple(first.values[s] for s in seeds), tuple(second.values[s] for s in seeds)
+    found = []
+    for factor in factors:
+        short = short_levels(levels[factor])
+        first: dict[tuple[str, ...], tuple[str, Score]] = {}
+        for place, score in enumerate(scores.scores):
+            surroundings = tuple(levels[other][place] for other in factors if other != factor)
+            level, base = first.setdefault(surroundings, (short[place], score))
+            seeds = [seed for seed in base.values if seed in score.values]
+            values = tuple(base.values[s] for s in seeds), tuple(score.values[s] for s in seeds)
+            if base is not score and len(seeds) >= 2:
+                found.append(Pair(factor, (level, short[place]), base, score, values))
+    return found
 
 
 def pairs(scores: Scores, suffix: str = "") -> Sheet | None:

@@ -22,6 +22,15 @@ from study.analysis.statistics.intervals import has_spread, median, paired_p, t_
 COLUMNS = ("error", "seeds", "behind the best", "95 % interval", "p (Holm)", "learning rate")
 
 
+_NOTES = (
+    "p (Holm): of no difference to the first cell, corrected over all cells that are compared with "
+    "it. The first cell is first partly by luck, so its lead is overstated.",
+    "lr↑, lr↓: the chosen learning rate is the highest, the lowest of its grid, so a better one "
+    "may lie beyond.",
+    "A cell with diverged replicas has a median, no interval, and no rank.",
+)
+
+
 class _Behind(NamedTuple):
     """For each common seed how far a cell lies behind the best, whether the seeds differ, and p."""
 
@@ -36,12 +45,17 @@ def ranking(scores: Scores, suffix: str = "") -> Sheet:
     others = [score for score in scores.scores if not score.values]
     others.sort(key=lambda score: median(score.all_values.values()))
     behind = _behind_best(ranked)
-    adjusted = _adjusted(behind)
+    adjusted = dict(zip(behind, holm_known([each.p for each in behind.values()]), strict=True))
     rows = [
         (str(place + 1), score.words, *_row(scores, score, behind, adjusted))
         for place, score in enumerate(ranked[:SHOWN])
     ]
     rows += [("–", score.words, *_diverged_row(scores, score)) for score in others]
+    notes = left_out(len(scores.scores), "cells")
+    if any(len(score.values) < 2 for score in ranked):
+        notes.append("A cell with fewer than 2 seeds has no interval and is not tested.")
+    if any(len(each.differences) > 1 and not each.has_spread for each in behind.values()):
+        notes.append("Where all seeds are equally far behind, there is neither interval nor p.")
     return Sheet(
         name=f"ranking{suffix}",
         title=f"Cells by {scores.metric.label}{scores.where}",
@@ -50,7 +64,7 @@ def ranking(scores: Scores, suffix: str = "") -> Sheet:
         "the difference to the first cell is paired by seed.",
         columns=("rank", scores.corner, *COLUMNS),
         rows=tuple(rows[:SHOWN]),
-        notes=tuple(_notes(scores, len(scores.scores))),
+        notes=(*notes, *_NOTES),
     )
 
 
@@ -66,11 +80,6 @@ def _behind_best(ranked: Sequence[Score]) -> dict[str, _Behind]:
                 differences, has_spread(own, best), paired_p(own, best)
             )
     return found
-
-
-def _adjusted(behind: Mapping[str, _Behind]) -> dict[str, float | None]:
-    """Holm's adjusted p by directory, over all comparisons with the best."""
-    return dict(zip(behind, holm_known([each.p for each in behind.values()]), strict=True))
 
 
 def _row(
@@ -106,20 +115,3 @@ def _rate(score: Score) -> str:
     result = score.cell.finished
     edge = result.edge
     return f"{result.chosen_lr:g}" + (f" {EDGE_MARKS[edge]}" if edge else "")
-
-
-def _notes(scores: Scores, total: int) -> list[str]:
-    notes = left_out(total, "cells")
-    if any(len(score.values) < 2 for score in scores.ranked):
-        notes.append("A cell with fewer than 2 seeds has no interval and is not tested.")
-    others = _behind_best(scores.ranked).values()
-    if any(len(each.differences) > 1 and not each.has_spread for each in others):
-        notes.append("Where all seeds are equally far behind, there is neither interval nor p.")
-    return [
-        *notes,
-        "p (Holm): of no difference to the first cell, corrected over all cells that are compared "
-        "with it. The first cell is first partly by luck, so its lead is overstated.",
-        "lr↑, lr↓: the chosen learning rate is the highest, the lowest of its grid, so a better "
-        "one may lie beyond.",
-        "A cell with diverged replicas has a median, no interval, and no rank.",
-    ]

@@ -130,16 +130,10 @@ def _time(score: Score, curves: dict[int, Curve], target: float) -> TimeToTarget
 
 
 def _row(time: TimeToTarget) -> tuple[str, ...]:
-    updates = "–" if math.isnan(time.updates) else count_text(time.updates)
+    seconds = "∞" if math.isinf(time.seconds) else f"{time.seconds:.1f}"
     return (
         f"{time.epochs:g}" if math.isfinite(time.epochs) else "∞",
-        updates,
-        _seconds_text(time.seconds),
+        "–" if math.isnan(time.updates) else count_text(time.updates),
+        "–" if math.isnan(time.seconds) else seconds,
         f"{time.num_reached}/{time.num}",
     )
-
-
-def _seconds_text(seconds: float) -> str:
-    if math.isnan(seconds):
-        return "–"
-    return "∞" if math.isinf(seconds) else f"{seconds:.1f}"

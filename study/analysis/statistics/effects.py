@@ -78,6 +78,7 @@ def effects(levels: Mapping[str, Sequence[str]], values: "ArrayLike") -> Effects
     varying = {name: names for name, names in present.items() if len(set(names)) > 1}
     design = _Design(varying, table.mean(axis=1) - table.mean())
     terms = [_term(design, factors, split) for factors in design.terms]
+    possible = math.prod(len(set(names)) for names in varying.values())
     return Effects(
         terms=tuple(sorted(terms, key=lambda term: -term.share)),
         higher=max(0.0, split.cells / split.total - split.share(design.fit(design.terms).squares)),
@@ -86,7 +87,7 @@ def effects(levels: Mapping[str, Sequence[str]], values: "ArrayLike") -> Effects
         num_cells=len(table),
         num_seeds=split.num_seeds,
         num_left_out=int(len(kept) - kept.sum()),
-        num_missing=_num_missing(varying),
+        num_missing=possible - max(1, len(set(zip(*varying.values(), strict=True)))),
     )
 
 
@@ -194,8 +195,3 @@ def _codes(levels: Mapping[str, Sequence[str]], factors: Factors, num: int) -> A
     combinations = list(zip(*(levels[factor] for factor in factors), strict=True)) or [()] * num
     numbers = {found: place for place, found in enumerate(dict.fromkeys(combinations))}
     return np.array([numbers[found] for found in combinations])
-
-
-def _num_missing(levels: Mapping[str, Sequence[str]]) -> int:
-    possible = math.prod(len(set(names)) for names in levels.values())
-    return possible - max(1, len(set(zip(*levels.values(), strict=True))))
