@@ -14,7 +14,7 @@ from study.analysis.parts import Drawn
 from study.files import write_arrays, write_csv
 from study.outputs.schema import CURVE_COLUMNS, seal
 from study.report.figures import figures
-from tests.synthetic import FACTORS, change_result, make_probes, make_study, write_probes
+from tests.synthetic import FACTORS, change_result, configure, make_probes, make_study, write_probes
 
 
 def make_full_study(
@@ -53,7 +53,10 @@ def add_filters(path: Path, shape: tuple[int, ...] = (64, 1, 9, 9)) -> None:
 
 
 def name_file(path: Path, name: str) -> None:
-    """Makes a file one that its cell's record names."""
+    """Makes a file one that its cell's record names; a configuration stands in it, too."""
+    if name == "config.yaml":
+        configure(path, (path / name).read_text(encoding="utf-8"))
+        return
     digest = hashlib.sha256((path / name).read_bytes()).hexdigest()
     change_result(path, lambda result: result["files"].update({name: digest}))
 

@@ -24,7 +24,9 @@ from study.files import write_json
 from study.launch.progress import SweepProgress
 from study.launch.sharing import Sharing
 from study.outputs.failures import Failure
+from study.outputs.results import Result, parse_result
 from study.outputs.schema import seal
+from tests.made_records import PROVENANCE
 
 HERE = Path(__file__)
 
@@ -50,11 +52,11 @@ def cell(number: int, **options: Any) -> Cell:
     return Cell(name, digest, factors, f"number={number}", config, **options)
 
 
-def finish(cell: Cell, directory: Path) -> dict[str, Any]:
+def finish(cell: Cell, directory: Path) -> Result:
     """A cell's result.json, written, whoever owns its directory; the record."""
     record = record_of(cell)
     (directory / "result.json").write_text(json.dumps(record), encoding="utf-8")
-    return record
+    return parse_result(record)
 
 
 def record_of(cell: Cell) -> dict[str, Any]:
@@ -76,7 +78,18 @@ def record_of(cell: Cell) -> dict[str, Any]:
         "chosen_lr": 0.1,
         "task": "classification",
         "wall_seconds": 0.1,
-        "provenance": {"packing": []},
+        "provenance": PROVENANCE,
+        "family": cell.signature,
+        "config": {},
+        "num_train": 1,
+        "num_val": 1,
+        "num_test": 1,
+        "updates_per_epoch": 1,
+        "updates": 1,
+        "pretraining_seconds": 0.0,
+        "pretraining_updates": 0,
+        "chosen_lr_at_edge": None,
+        "probes": {},
     }
     return seal(record)
 
@@ -129,7 +142,7 @@ def share(study: Path, num_cells: int, seconds: float, host: str | None) -> None
     if host is not None:
         _move_to(host)
 
-    def train(cell: Any, directory: Path, tick: Callable[[int], None]) -> dict[str, Any]:
+    def train(cell: Any, directory: Path, tick: Callable[[int], None]) -> Result:
         note(study, "start", cell.label)
         tick(1)
         deadline = time.monotonic() + seconds
@@ -138,7 +151,7 @@ def share(study: Path, num_cells: int, seconds: float, host: str | None) -> None
         record = record_of(cell)
         write_json(directory / "result.json", record)
         note(study, "end", cell.label)
-        return record
+        return parse_result(record)
 
     progress = Watched(num_cells, num_cells)
     cells: list[Any] = [cell(number) for number in range(num_cells)]

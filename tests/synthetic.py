@@ -10,10 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from study.analysis.pivot import Request
 from study.analysis.table import render
 from study.outputs.metrics import METRIC_KEYS, PROBES, ROW
 from study.outputs.schema import seal
+from tests.made_records import PROVENANCE
 
 Change = Callable[[dict[str, Any]], None]
 ProbeRow = dict[str, Any]
@@ -92,8 +95,32 @@ def make_result(cell: Mapping[str, Any], seeds: int, rates: Sequence[float]) -> 
         "wall_seconds": round(draw.uniform(5, 9), 3),
         "pretraining_seconds": 0.0,
         "files": {"curves.csv": hashlib.sha256(cell["signature"].encode()).hexdigest()},
-        "provenance": {"python": "3.11.7", "threads": 2, "engine": "stacked"},
+        "provenance": dict(PROVENANCE),
+        "family": cell["signature"],
+        "pretraining_updates": 0,
+        "config": {},
+        "num_train": 55_000,
+        "num_val": 5_000,
+        "num_test": 10_000,
+        "updates_per_epoch": 429,
+        "updates": 429 * 10,
     }
+
+
+def configure(path: Path, text: str) -> None:
+    """Gives a cell the configuration that some YAML holds, and its record the counts of it."""
+    config = yaml.safe_load(text)
+    (path / "config.yaml").write_text(text, encoding="utf-8")
+    digest = hashlib.sha256(text.encode()).hexdigest()
+
+    def change(result: dict[str, Any]) -> None:
+        result["files"]["config.yaml"] = digest
+        result["config"] = config
+        result["num_train"] = config.get("data", {}).get("train_size") or 55_000
+        result["updates_per_epoch"] = result["num_train"] // config.get("batch_size", 128)
+        result["updates"] = result["updates_per_epoch"] * 10
+
+    change_result(path, change)
 
 
 def write_result(directory: Path, cell: Mapping[str, Any], result: Mapping[str, Any]) -> Path:

@@ -15,7 +15,7 @@ import yaml
 
 from study.outputs.metrics import PROBES
 from study.outputs.schema import CURVE_COLUMNS
-from tests.synthetic import change_result, make_study
+from tests.synthetic import change_result, configure, make_study
 
 
 def make_whole_study(
@@ -47,7 +47,7 @@ def fill(path: Path, *, epochs: int, depth: int, filters: tuple[int, int, int, i
         "batch_size": 128,
         "outputs_dir": "/secret/place",
     }
-    (path / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    configure(path, yaml.safe_dump(config))
     noise = np.random.default_rng(draw.getrandbits(32))
     images = np.clip(noise.normal(128, 40, filters), 0, 255).astype(np.uint8)
     np.savez_compressed(path / "filters.npz", filters=images)

@@ -9,14 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from study.analysis.factors import level_text
-from study.analysis.origins import (
-    TEST_IMAGES,
-    TRAINING_IMAGES,
-    data_settings,
-    settings_of_cell,
-    test_images,
-    training_images,
-)
+from study.analysis.origins import data_settings
 from study.analysis.parts import Sheet
 from study.analysis.sheets.scores import Score, Scores, all_scores, signed
 from study.analysis.statistics.intervals import mean_and_error
@@ -27,13 +20,17 @@ from study.outputs.results import Result
 # How a cell was trained, in the words of a paper's table of settings.
 
 
+TEST_IMAGES = 10_000
+"""The test images of a paper that says nothing else."""
+
+
 def protocol_of(cell: CellRecord) -> dict[str, str]:
     """{network, training images, optimizer, batch, ..., seeds}: what a cell's record says.
 
     The names are those of `protocol` in published.yaml.
     """
-    config = settings_of_cell(cell)
-    return dict(_known(config, cell)) if config else {}
+    config = cell.finished.config
+    return dict(_known(config, cell.finished)) if config else {}
 
 
 def protocol_differences(theirs: Mapping[str, str], ours: Mapping[str, str]) -> list[str]:
@@ -55,19 +52,18 @@ def protocol_differences(theirs: Mapping[str, str], ours: Mapping[str, str]) -> 
     return lines or ["nothing"]
 
 
-def _known(config: Mapping[str, Any], cell: CellRecord) -> Iterator[tuple[str, str]]:
+def _known(config: Mapping[str, Any], result: Result) -> Iterator[tuple[str, str]]:
     data, optimizer = config["data"], config["optimizer"]
     yield "network", network_words(config["model"])
-    for name, size in (("training", training_images(data)), ("test", test_images(data))):
-        if size is not None:
-            yield f"{name} images", f"{size:,}"
+    yield "training images", f"{result.num_train:,}"
+    yield "test images", f"{result.num_test:,}"
     if data.get("test_shift", "none") != "none":
         yield "test shift", shift_words(data)
     yield "optimizer", str(optimizer["name"])
     yield "batch", str(config["batch_size"])
-    yield "length", _length(config, cell.finished)
+    yield "length", _length(config, result)
     yield "regularization", ", ".join(_regularizers(config)) or "none"
-    yield "seeds", str(len(cell.finished.seeds))
+    yield "seeds", str(len(result.seeds))
 
 
 def shift_words(data: Mapping[str, Any]) -> str:
@@ -99,12 +95,10 @@ def widths_words(widths: Sequence[int]) -> str:
 
 def _length(config: Mapping[str, Any], result: Result) -> str:
     epochs = config["trainer"]["max_epochs"]
-    steps = result.probes.end.step if result.probes.end else None
     words = f"{epochs} epochs" if epochs != 1 else "1 epoch"
-    updates = f" ({steps:,} updates)" if steps is not None else ""
     layers = config.get("pretraining", {}).get("epochs")
     before = f"pretraining {layers} epochs a layer, then " if layers else ""
-    return f"{before}{words}{updates}"
+    return f"{before}{words} ({result.updates:,} updates)"
 
 
 def _regularizers(config: Mapping[str, Any]) -> Iterator[str]:
@@ -252,12 +246,11 @@ def _is_alike(number: Published, cell: CellRecord) -> bool:
     """The same of what its configuration holds: the keys of `data`, and the number of layers."""
     wanted = {key.partition(".")[2]: level for key, level in number.of.items() if "." in key}
     is_of_data = wanted.items() <= data_settings(cell).items()
-    # Last, since it takes the whole file.
     return is_of_data and (number.layers is None or number.layers == _layers(cell))
 
 
 def _layers(cell: CellRecord) -> str:
-    widths = settings_of_cell(cell).get("model", {}).get("widths", ())
+    widths = cell.finished.config.get("model", {}).get("widths", ())
     return {0: "", 1: "one"}.get(len(widths), "several")
 
 
@@ -270,7 +263,7 @@ def standard_errors(number: Published, score: Score, scale: float) -> float | No
     mean, error = mean_and_error(list(score.values.values()))
     if error is None or number.task != CLASSIFICATION:
         return None
-    ours = test_images(data_settings(score.cell)) or number.num_images
+    ours = score.cell.finished.num_test
     shares = ((mean, ours), (number.error / scale, number.num_images))
     chance = sum(share * (1 - share) / images for share, images in shares)
     variance = error**2 + chance
@@ -298,9 +291,8 @@ def _pca_row(number: Published, scores: Scores) -> Iterator[tuple[str, ...]]:
         pca = cell.finished.references.pca
         if pca and pca.components == number.components and matches(number, cell):
             ours = {name: t for name, t in protocol_of(cell).items() if name in number.protocol}
-            data = data_settings(cell)
-            if not data["train_size"] and data["name"] in TRAINING_IMAGES:
-                ours["training images"] = f"{TRAINING_IMAGES[data['name']]:,}"
+            if not data_settings(cell)["train_size"]:
+                ours["training images"] = f"{cell.finished.num_train + cell.finished.num_val:,}"
             words = f"PCA-{number.components} of the training and validation images"
             yield _compared(number, scores, words, pca.test_error, None, ours)
             return

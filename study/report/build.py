@@ -8,7 +8,7 @@ from dataclasses import replace
 from study.analysis.caption import coverage
 from study.analysis.frames import Advance, Frames, quiet
 from study.analysis.joined import FACTOR, JoinedFrames, join, origin_remarks
-from study.analysis.origins import CONFIG, by_origin, data_settings
+from study.analysis.origins import by_origin
 from study.analysis.parts import Drawn, Report, Verdict
 from study.analysis.pivot import Pivot
 from study.analysis.published import published_sheets
@@ -79,9 +79,6 @@ def _problems(frames: Frames) -> list[str]:
 
 def _unsound(frames: Frames) -> list[str]:
     """Every other file that was asked for and is not used."""
-    for cell in frames.finished:
-        if not data_settings(cell):
-            frames.sound(cell, CONFIG)
     lines = [f"{place} is not used: {reason}" for place, reason in sorted(frames.unsound.items())]
     what = "file beside result.json is" if len(lines) == 1 else "files beside result.json are"
     return _listed(f"{what} not used:", lines)

@@ -22,7 +22,7 @@ from study.errors import InputError
 from study.outputs.records import read_ledger
 from study.report.build import build_report, header, read_studies
 from tests import synthetic
-from tests.figure_studies import make_full_study, name_file
+from tests.figure_studies import make_full_study
 
 TWO = {"activation": ["relu", "tanh"], "norm": ["none", "batch"]}
 
@@ -33,14 +33,10 @@ def from_data(path: Path, fingerprint: str, split_seed: int = 0) -> None:
         "batch_size: 128\ndata:\n  name: mnist\n  val_size: 5000\n  test_size: null\n"
         f"  split_seed: {split_seed}\nmodel:\n  name: mlp\n"
     )
-    (path / "config.yaml").write_text(content, encoding="utf-8")
-    digest = hashlib.sha256(content.encode()).hexdigest()
-
-    def change(result: dict[str, Any]) -> None:
-        result["provenance"]["data_fingerprint"] = fingerprint
-        result["files"]["config.yaml"] = digest
-
-    synthetic.change_result(path, change)
+    synthetic.configure(path, content)
+    synthetic.change_result(
+        path, lambda result: result["provenance"].update(data_fingerprint=fingerprint)
+    )
 
 
 def write_experiment(directory: Path, text: str) -> None:
@@ -164,15 +160,6 @@ def test_what_studies_share_is_compared_and_the_rest_kept_apart(tmp_path: Path) 
     assert any("neither pooled nor compared" in line for line in header(joined))
 
 
-def test_a_configuration_that_was_altered_says_nothing_of_the_split(tmp_path: Path) -> None:
-    (path,) = synthetic.make_study(tmp_path / "s", {"activation": ["relu"]})
-    from_data(path, "aaaa")
-    text = (path / "config.yaml").read_text().replace("split_seed: 0", "split_seed: 1")
-    (path / "config.yaml").write_text(text)
-    (origin,) = by_origin(Frames.read(tmp_path / "s").cells)
-    assert origin.split == ()
-
-
 def test_the_header_names_and_counts_what_is_not_used(tmp_path: Path) -> None:
     cut, foreign, *_ = synthetic.make_study(tmp_path / "s", TWO, seeds=1)
     (cut / "result.json").write_text((cut / "result.json").read_text()[:300])
@@ -207,13 +194,11 @@ def test_curves_are_those_of_the_chosen_learning_rate(tmp_path: Path) -> None:
     assert chosen_curves(Frames.read(tmp_path / "s"), cell) == {}
 
 
-@pytest.mark.parametrize("name", ["curves.csv", "config.yaml", "preflight.json"])
+@pytest.mark.parametrize("name", ["curves.csv", "preflight.json"])
 def test_a_file_that_is_not_the_recorded_one_is_named_in_the_header(
     tmp_path: Path, name: str
 ) -> None:
-    for path in make_full_study(tmp_path / "s", {"norm": ["none", "batch"]}):
-        (path / "config.yaml").write_text("{}\n")
-        name_file(path, "config.yaml")
+    path, *_ = make_full_study(tmp_path / "s", {"norm": ["none", "batch"]})
     path = tmp_path / "s" / name if name == "preflight.json" else path / name
     assert not any(name in line for line in build_report(Frames.read(tmp_path / "s")).remarks)
     path.write_bytes(b"b")

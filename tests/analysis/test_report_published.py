@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from study.analysis.frames import Frames
-from study.analysis.origins import TRAINING_IMAGES, training_images
 from study.analysis.published import (
     Published,
     matches,
@@ -21,7 +20,6 @@ from study.analysis.published import (
 )
 from study.analysis.sheets.scores import all_scores
 from tests import synthetic
-from tests.figure_studies import name_file
 
 CONFIG = """\
 data:
@@ -44,8 +42,7 @@ def configured(
 ) -> None:
     """Gives a cell a configuration that its record names."""
     text = CONFIG.format(train_size=train_size, normalize=normalize, widths=widths)
-    (path / "config.yaml").write_text(text, encoding="utf-8")
-    name_file(path, "config.yaml")
+    synthetic.configure(path, text)
 
 
 def number_of(paper: str, error: float) -> Published:
@@ -71,19 +68,6 @@ def test_what_one_side_does_not_state_is_no_difference_but_said() -> None:
     ]
     assert protocol_differences({}, theirs) == ["the source's protocol is not recorded"]
     assert protocol_differences(theirs, theirs) == ["nothing"]
-
-
-@pytest.mark.parametrize("val_size", [1, 5000, 0.1, 0.99999])
-@pytest.mark.parametrize("name", ["mnist", "cifar10"])
-def test_what_validation_leaves_is_trained_on(name: str, val_size: float) -> None:
-    data = {"name": name, "val_size": val_size, "train_size": None}
-    left = training_images(data)
-    assert left is not None
-    total = TRAINING_IMAGES[name]
-    held_out = val_size if val_size >= 1 else val_size * total
-    assert abs(left + held_out - total) <= 0.5
-    assert training_images({**data, "train_size": 100}) == 100
-    assert training_images({**data, "name": "image_folder"}) is None
 
 
 def test_published_numbers_say_where_they_were_read() -> None:
@@ -198,15 +182,6 @@ def test_the_number_of_layers_tells_a_shallow_net_from_deep_ones(tmp_path: Path)
         assert found == [error]
 
 
-def test_a_cell_without_a_sound_configuration_has_none_of_its_settings(tmp_path: Path) -> None:
-    factors = {"activation": ["sigmoid"], "norm": ["none"], "pretraining": ["none"]}
-    synthetic.make_study(tmp_path, factors)
-    (cell,) = Frames.read(tmp_path).cells
-    assert not matches(number_of("Erhan", 1.80), cell)
-    assert not matches(number_of("Bengio", 2.4), cell)
-    assert matches(number_of("Hinton", 1.6), cell)
-
-
 def test_shifted_test_images_have_nothing_published_beside_them(tmp_path: Path) -> None:
     factors = {
         "activation": ["sigmoid"],
@@ -219,7 +194,6 @@ def test_shifted_test_images_have_nothing_published_beside_them(tmp_path: Path) 
         configured(path)
         text = (path / "config.yaml").read_text(encoding="utf-8")
         shifted = text.replace("  test_size: null\n", f"  test_size: null\n  test_shift: {shift}\n")
-        (path / "config.yaml").write_text(shifted, encoding="utf-8")
-        name_file(path, "config.yaml")
+        synthetic.configure(path, shifted)
     (sheet,) = published_sheets(Frames.read(tmp_path).cells)
     assert {row[3] for row in sheet.rows} == {clean.name}

@@ -171,7 +171,7 @@ def test_a_target_that_is_missed_takes_forever(tmp_path: Path) -> None:
     config = "batch_size: 100\ndata:\n  train_size: 1000\n"
     for path, error in ((relu, 0.04), (tanh, 0.06)):
         synthetic.change_result(path, synthetic.set_metric([error] * 3, "val_error"))
-        keep(path, "config.yaml", config.encode())
+        synthetic.configure(path, config)
     curves(relu, [[0.04, 0.5, 0.04], [0.9, 0.04, 0.2], [0.9, 0.9, 0.03]])
     curves(tanh, [[0.9, 0.5, 0.04], [0.9, 0.4, 0.2], [0.9, 0.9, 0.3]])
     frames = Frames.read(tmp_path / "s")

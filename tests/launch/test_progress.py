@@ -2,19 +2,27 @@
 
 import errno
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from study.launch.progress import SweepProgress, error_words, packing_words
+from study.outputs.results import Provenance, Result
+from study.outputs.schema import reader
+from tests.fabricated import entry
+from tests.made_records import PROVENANCE
+from tests.synthetic import make_result
 
 if TYPE_CHECKING:
     from study.config.sweep import Cell
 
 
-def provenance(packing: list[int], threads: int = 2) -> dict[str, object]:
+def provenance(packing: list[int], threads: int = 2) -> Provenance:
     engine = "stacked" if max(packing) > 1 else "sequential"
-    return {"packing": packing, "threads": threads, "engine": engine}
+    told = {"packing": packing, "threads": threads, "engine": engine}
+    made: Provenance = reader(Provenance)(PROVENANCE | told)
+    return made
 
 
 @pytest.mark.parametrize(
@@ -29,14 +37,16 @@ def test_the_packing_is_said_in_words(packing: list[int], words: str) -> None:
     assert words in packing_words("auto", provenance(packing))
 
 
-def record(*errors: float | None, **keys: Any) -> dict[str, Any]:
+def record(*errors: float | None, **keys: Any) -> Result:
     """A cell's; a replica whose error is 0.902, a guess's, or None has diverged."""
     replicas = [
-        {"lr": 0.1, "test_error": e, "status": "diverged" if e in (0.902, None) else "trained"}
-        for e in errors
+        entry(seed, 0.1, error, status="diverged" if error in (0.902, None) else "trained")
+        for seed, error in enumerate(errors)
     ]
-    other = {"lr": 1.0, "test_error": 9.0, "status": "diverged"}
-    return {"replicas": [*replicas, other], "chosen_lr": 0.1, "task": "classification", **keys}
+    other = entry(0, 1.0, 9.0, status="diverged")
+    content = make_result({"signature": "a" * 64, "factors": {}}, 1, [0.1])
+    result: Result = reader(Result)(content | {"probes": {}} | keys)
+    return replace(result, replicas=(*replicas, other), chosen_lr=0.1)
 
 
 def test_an_error_is_said_as_its_task_has_it() -> None:

@@ -19,10 +19,11 @@ from study.locks import OWNER, Owner, Ownership, owned
 from study.outputs.cell import write_error
 from study.outputs.failures import Failure
 from study.outputs.records import LedgerCell, read_cell
+from study.outputs.results import Result
 from tests.many_processes import Cell, await_that, cell, ended, finish, launched, notes
 from tests.test_locks import of_another_host, taken_over
 
-Train = Callable[[Cell, Path, Callable[[int], None]], dict[str, Any]]
+Train = Callable[[Cell, Path, Callable[[int], None]], Result]
 
 
 def share(study: Path, cells: list[Cell], train: Train) -> list[Failure | None]:
@@ -32,7 +33,7 @@ def share(study: Path, cells: list[Cell], train: Train) -> list[Failure | None]:
     return list(Sharing(study, SweepProgress(len(cells), len(cells)), given).each(asked))
 
 
-def trained(what: Cell, directory: Path, tick: Callable[[int], None]) -> dict[str, Any]:
+def trained(what: Cell, directory: Path, tick: Callable[[int], None]) -> Result:
     tick(1)
     return finish(what, directory)
 
@@ -106,7 +107,7 @@ def test_what_another_finished_on_the_way_to_its_lock_is_not_trained_again(
         finish(late, directory)
         return owned(directory, **how)
 
-    def train(*_: object) -> dict[str, Any]:
+    def train(*_: object) -> Result:
         raise AssertionError("it was finished already")
 
     monkeypatch.setattr(sharing, "owned", owned_late)
@@ -136,7 +137,7 @@ def test_what_another_process_failed_at_meanwhile_is_not_tried_again(
     old.mkdir()
     (old / "error.txt").write_text("Traceback\nValueError: long ago\n")
 
-    def train(what: Cell, directory: Path, tick: Callable[[int], None]) -> dict[str, Any]:
+    def train(what: Cell, directory: Path, tick: Callable[[int], None]) -> Result:
         tried.append(what.label)
         other = tmp_path / fails_now.directory
         other.mkdir(exist_ok=True)
@@ -157,13 +158,13 @@ def test_a_full_disk_hides_no_error_and_stops_no_cell(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "somewhere")
 
-    def train(what: Cell, directory: Path, tick: Callable[[int], None]) -> dict[str, Any]:
+    def train(what: Cell, directory: Path, tick: Callable[[int], None]) -> Result:
         if what.label == "number=0":
             monkeypatch.setattr("study.launch.sharing.write_error", full)
             raise RuntimeError("the first error")
         monkeypatch.undo()
         full()
-        return {}
+        raise AssertionError
 
     ends = share(tmp_path, [cell(0), cell(1)], train)
     assert [failure.words for failure in ends if failure] == [
@@ -195,7 +196,7 @@ def test_a_cell_lost_to_another_host_is_left_to_it(
     goes_on: Callable[[Path, Callable[[int], None]], None],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def train(what: Cell, directory: Path, tick: Callable[[int], None]) -> dict[str, Any]:
+    def train(what: Cell, directory: Path, tick: Callable[[int], None]) -> Result:
         tick(1)
         with taken_over(directory):
             finish(what, directory)
@@ -215,7 +216,7 @@ def test_a_cell_that_its_new_owner_left_unfinished_is_trained_again(
 ) -> None:
     attempts: list[str] = []
 
-    def train(what: Cell, directory: Path, tick: Callable[[int], None]) -> dict[str, Any]:
+    def train(what: Cell, directory: Path, tick: Callable[[int], None]) -> Result:
         attempts.append(what.label)
         if len(attempts) == 1:
             with taken_over(directory):
@@ -235,7 +236,7 @@ def test_an_owner_that_cannot_be_read_for_a_moment_stops_no_training(
     def unreadable(path: Path) -> bytes:
         raise OSError(errno.EIO, "Input/output error")
 
-    def train(what: Cell, directory: Path, tick: Callable[[int], None]) -> dict[str, Any]:
+    def train(what: Cell, directory: Path, tick: Callable[[int], None]) -> Result:
         with monkeypatch.context() as disk:
             disk.setattr(Path, "read_bytes", unreadable)
             tick(1)
@@ -256,7 +257,7 @@ def test_cells_of_a_pretraining_at_work_come_last(tmp_path: Path) -> None:
     of_another_host(owner, silent=0)
     order: list[str] = []
 
-    def train(what: Cell, directory: Path, tick: Callable[[int], None]) -> dict[str, Any]:
+    def train(what: Cell, directory: Path, tick: Callable[[int], None]) -> Result:
         order.append(what.label)
         if what.label == "number=4":
             (tmp_path / weights[0]).parent.mkdir(parents=True)
@@ -274,7 +275,7 @@ def test_a_pretraining_that_is_owned_is_waited_for(tmp_path: Path) -> None:
     order: list[str] = []
     given = cell(0, pretraining=(weights.relative_to(tmp_path),))
 
-    def train(what: Cell, directory: Path, tick: Callable[[int], None]) -> dict[str, Any]:
+    def train(what: Cell, directory: Path, tick: Callable[[int], None]) -> Result:
         order.append(what.label)
         return finish(what, directory)
 

@@ -23,6 +23,7 @@ from study import locks
 from study.files import write_json, write_text
 from study.launch import sharing
 from study.locks import HEARTBEAT_SECONDS, STALE_SECONDS, owned
+from study.outputs.results import Result, parse_result
 from tests.many_processes import cell, record_of
 
 NUM_SEEDS = 40
@@ -182,14 +183,14 @@ class World:
     def share(self, process: Process, num_cells: int) -> None:
         """Starts a process that trains cells with the others."""
 
-        def train(cell: Any, directory: Path, tick: Callable[[int], None]) -> Any:
+        def train(cell: Any, directory: Path, tick: Callable[[int], None]) -> Result:
             self.begun.append((self.clock, cell.directory, process))
             for epoch in range(3):
                 self.sleep(self.draw.uniform(10.0, 60.0))
                 tick(1)
                 write_text(directory / "checkpoint.safetensors", f"{process.pid} {epoch}")
             write_json(directory / "result.json", record := record_of(cell))
-            return record
+            return parse_result(record)
 
         progress: Any = SimpleNamespace(
             **dict.fromkeys(("say", "passed", "finished"), lambda *_: None),

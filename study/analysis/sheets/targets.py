@@ -5,7 +5,6 @@ import math
 from dataclasses import dataclass
 
 from study.analysis.frames import Frames
-from study.analysis.origins import batch_size, data_settings, training_images
 from study.analysis.parts import Sheet
 from study.analysis.sheets.scores import SHOWN, Score, Scores, count_text, left_out
 from study.analysis.statistics.intervals import median
@@ -51,15 +50,6 @@ def chosen_curves(frames: Frames, cell: CellRecord) -> dict[int, Curve]:
     return {
         own: Curve(*map(tuple, zip(*points, strict=True))) for own, points in sorted(found.items())
     }
-
-
-def updates_per_epoch(cell: CellRecord, num_epochs: int) -> float | None:
-    """Optimizer steps in an epoch: from the last probe's, or the number of training images."""
-    last = cell.finished.probes.end
-    if last and num_epochs:
-        return last.step / num_epochs
-    size, batch = training_images(data_settings(cell)), batch_size(cell)
-    return max(1, size // batch) if size and batch else None
 
 
 def time_to_target(scores: Scores, suffix: str = "", *, frames: Frames) -> Sheet | None:
@@ -115,7 +105,7 @@ def _time(score: Score, curves: dict[int, Curve], target: float) -> TimeToTarget
     epochs = [epoch for epoch in longest.epochs if epoch]
     if not epochs:
         return None
-    per_epoch = updates_per_epoch(score.cell, epochs[-1])
+    per_epoch = score.cell.finished.updates_per_epoch
     errors = []
     for curve in curves.values():
         by_epoch = dict(zip(curve.epochs, curve.errors, strict=True))
@@ -124,7 +114,7 @@ def _time(score: Score, curves: dict[int, Curve], target: float) -> TimeToTarget
     return time_of(
         errors,
         target,
-        updates=[math.nan if per_epoch is None else per_epoch * epoch for epoch in epochs],
+        updates=[float(per_epoch * epoch) for epoch in epochs],
         seconds=[seconds[epoch] for epoch in epochs],
     )
 

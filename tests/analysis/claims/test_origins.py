@@ -11,9 +11,8 @@ from study.analysis.parts import Verdict
 from study.config.compose import hydra_ready
 from study.config.sweep import plan
 from study.errors import InputError
-from study.files import sha256
 from tests.claim_studies import at_every_rate, claim, verdict, write_curves
-from tests.synthetic import change_result, make_probes, make_study, write_probes
+from tests.synthetic import change_result, configure, make_probes, make_study, write_probes
 
 LEVELS = {"data": ["mnist", "fashion"], "norm": ["none", "batch"]}
 ERRORS = {
@@ -30,10 +29,8 @@ ACROSS: dict[str, Any] = {
 
 
 def write_config(path: Path, **data: Any) -> None:
-    """The `data` keys of a cell's config.yaml, which its record then names."""
-    (path / "config.yaml").write_text(yaml.safe_dump({"data": data}), encoding="utf-8")
-    digest = sha256(path / "config.yaml")
-    change_result(path, lambda result: result["files"].update({"config.yaml": digest}))
+    """The `data` keys of a cell's configuration."""
+    configure(path, yaml.safe_dump({"data": data}))
 
 
 @pytest.fixture
