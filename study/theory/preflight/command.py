@@ -34,7 +34,11 @@ the probe batch, and judged by rules that the page prints. docs/preflight.md has
 def main(arguments: Sequence[str]) -> int:
     """Prints the page, writes preflight.json into the study's directory; returns 0."""
     check_flags(arguments)
-    options = _parser().parse_intermixed_args(list(arguments))
+    parser = Parser("study preflight", DESCRIPTION)
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="Hydra overrides")
+    parser.add_argument("-m", "--multirun", action="store_true", help="sweep over KEY=A,B,C")
+    parser.add_argument("--layers", action="store_true", help="a table of layers for each cell")
+    options = parser.parse_intermixed_args(list(arguments))
 
     from study.config.compose import hydra_ready
     from study.config.sweep import plan
@@ -59,14 +63,6 @@ def main(arguments: Sequence[str]) -> int:
     show("\n".join(page(study, cells, checks, layers=options.layers or len(cells) == 1)))
     show(f"saved: {path}")
     return 0
-
-
-def _parser() -> Parser:
-    parser = Parser("study preflight", DESCRIPTION)
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="Hydra overrides")
-    parser.add_argument("-m", "--multirun", action="store_true", help="sweep over KEY=A,B,C")
-    parser.add_argument("--layers", action="store_true", help="a table of layers for each cell")
-    return parser
 
 
 def _watched(cells: Sequence[Cell]) -> Iterator[SignalCheck]:

@@ -13,7 +13,6 @@ from study.console import padded
 from study.theory.preflight.rules import RULES
 
 if TYPE_CHECKING:
-    from study.theory.preflight.shapes import LayerShape
     from study.theory.preflight.signal_check import SignalCheck
 
 ENDS = {"activation_variance": "activation variance", "gradient_variance": "gradient variance"}
@@ -36,13 +35,12 @@ Column = tuple[Sequence[str], list[str]]
 
 def overview(cells: Sequence[Factors], checks: Sequence[SignalCheck]) -> list[str]:
     """A line a cell: the levels that vary, variances in the first and last layer, flags."""
-    columns: list[Column] = [
-        (
-            ("", "", name),
-            [_short(shown_level(name, cell.get(name, DEFAULT_LEVEL))) for cell in cells],
-        )
-        for name in varying(cells)
-    ]
+    columns: list[Column] = []
+    for name in varying(cells):
+        levels = [shown_level(name, cell.get(name, DEFAULT_LEVEL)) for cell in cells]
+        cut = LONGEST_LEVEL - 2
+        texts = [f"{each[:cut]}.." if len(each) > LONGEST_LEVEL else each for each in levels]
+        columns.append((("", "", name), texts))
     num_left = len(columns)
     for probe, title in ENDS.items():
         for layer, end in ((0, "first"), (-1, "last")):
@@ -58,7 +56,11 @@ def overview(cells: Sequence[Factors], checks: Sequence[SignalCheck]) -> list[st
 def by_layer(check: SignalCheck) -> list[str]:
     """A line a layer: every variance predicted and measured, dead units, distinct units."""
     places = range(len(check.layers))
-    names = [f"{place + 1} {_shape(check.layers[place])}" for place in places]
+    names = [
+        f"{number} {layer.inputs}-{layer.units}"
+        + (f" {layer.kernel}x{layer.kernel}" if layer.convolves else "")
+        for number, layer in enumerate(check.layers, 1)
+    ]
     columns: list[Column] = [(("", "", "layer"), names)]
     for probe, title in BY_LAYER.items():
         columns += [
@@ -132,11 +134,6 @@ def varying(cells: Sequence[Factors]) -> list[str]:
     return [name for name in names if len({str(cell.get(name)) for cell in cells}) > 1]
 
 
-def _shape(shape: LayerShape) -> str:
-    kind = f" {shape.kernel}x{shape.kernel}" if shape.convolves else ""
-    return f"{shape.inputs}-{shape.units}{kind}"
-
-
 def _predicted(check: SignalCheck, probe: str, layer: int) -> str:
     return number(check.predicted[probe][layer]) if check.layers else UNKNOWN
 
@@ -197,10 +194,6 @@ def number(value: float) -> str:
     return f"{mantissa}e{power}"
 
 
-def _short(level: str) -> str:
-    return level if len(level) <= LONGEST_LEVEL else f"{level[: LONGEST_LEVEL - 2]}.."
-
-
 def _table(columns: Sequence[Column], left: Sequence[int], last: list[str] | None) -> list[str]:
     """Columns under headings of three lines; a group's title may run over those of its columns."""
     grid = [[heading[-1] for heading, _ in columns]]
@@ -210,15 +203,10 @@ def _table(columns: Sequence[Column], left: Sequence[int], last: list[str] | Non
     starts = [sum(widths[:place]) + 2 * place for place in range(len(widths))]
     lines = []
     for row in range(2):
-        titles = {starts[place]: heading[row] for place, (heading, _) in enumerate(columns)}
-        lines.append(_at(titles))
+        line = ""
+        for start, (heading, _) in zip(starts, columns, strict=True):
+            line = line.ljust(start) + heading[row] if heading[row] else line
+        lines.append(line.rstrip())
     ends = ["flags", *last] if last is not None else [""] * len(rows)
     lines += ["  ".join([*row, end]).rstrip() for row, end in zip(rows, ends, strict=True)]
     return [line for line in lines if line]
-
-
-def _at(titles: Mapping[int, str]) -> str:
-    line = ""
-    for start, title in titles.items():
-        line = line.ljust(start) + title if title else line
-    return line.rstrip()

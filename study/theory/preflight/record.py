@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,6 @@ from study.theory.preflight.rules import RULES
 
 if TYPE_CHECKING:
     from study.config.sweep import Cell
-    from study.theory.preflight.shapes import LayerShape
     from study.theory.preflight.signal_check import SignalCheck
 
 FILE = "preflight.json"
@@ -31,7 +31,10 @@ def write_checks(
     path = directory / FILE
 
     def record() -> None:
-        kept = {} if replace else _recorded(path)
+        kept = {}
+        if not replace:
+            with contextlib.suppress(OSError, ValueError):
+                kept = {cell["signature"]: cell for cell in read_checks(path)}
         for cell, check in zip(cells, checks, strict=True):
             kept[cell.signature] = entry(cell, check)
         content = {"schema": SCHEMA, "rules": _rules(), "cells": list(kept.values())}
@@ -47,13 +50,6 @@ def read_checks(path: Path) -> list[dict[str, Any]]:
     if content["rules"] != _rules():
         raise ValueError("its flags come from other rules than this version's")
     return list(content["cells"])
-
-
-def _recorded(path: Path) -> dict[str, dict[str, Any]]:
-    try:
-        return {cell["signature"]: cell for cell in read_checks(path)}
-    except (OSError, ValueError):
-        return {}
 
 
 def _rules() -> list[dict[str, str]]:
@@ -73,7 +69,15 @@ def entry(cell: Cell, check: SignalCheck) -> dict[str, Any]:
         "pretrained": cell.config.pretraining.name != "none",
         "num_examples": check.num_examples,
         "inputs": check.inputs,
-        "layers": [_layer(shape) for shape in check.layers],
+        "layers": [
+            {
+                "kind": "convolution" if shape.convolves else "dense",
+                "fan_in": shape.fan_in,
+                "fan_out": shape.fan_out,
+                "units": shape.units,
+            }
+            for shape in check.layers
+        ],
         "predicted": _finite(check.predicted),
         "measured": [
             {"seed": seed, "probes": _finite(numbers)} for seed, numbers in check.measured.items()
@@ -86,15 +90,6 @@ def entry(cell: Cell, check: SignalCheck) -> dict[str, Any]:
             ],
         },
         "error": check.error,
-    }
-
-
-def _layer(shape: LayerShape) -> dict[str, Any]:
-    return {
-        "kind": "convolution" if shape.convolves else "dense",
-        "fan_in": shape.fan_in,
-        "fan_out": shape.fan_out,
-        "units": shape.units,
     }
 
 
