@@ -108,7 +108,7 @@ def test_check_is_format_lint_types_and_documents(project: Project) -> None:
     *_, formatting, lint, types, documents = project.make("-n", "check").stdout.splitlines()
     assert formatting.endswith("ruff format --check .")
     assert (lint.split("/")[-1], types.split("/")[-1]) == ("ruff check .", "mypy")
-    assert documents.endswith("-m docs.refresh --check")
+    assert documents.endswith("-m docs --check")
 
 
 def test_everything_comes_from_locks_with_hashes_or_from_here(project: Project) -> None:
