@@ -81,7 +81,7 @@ def test_weights_that_are_gone_are_compared_by_their_hash(cell: Path, capsys: Ou
 def test_what_an_older_version_did_not_record_is_not_compared(cell: Path, capsys: Output) -> None:
     """Keys that were added since: to the configuration, to the record, to its files."""
     config = yaml.safe_load((cell / "config.yaml").read_text(encoding="utf-8"))
-    del config.report, config.trainer.threads, config.population.compile
+    del config["report"], config["trainer"]["threads"], config["population"]["compile"]
     rewritten(cell, "config.yaml", yaml.safe_dump(config))
 
     def change(record: dict[str, Any]) -> None:
@@ -249,9 +249,9 @@ def test_an_older_cell_trains_again_what_it_trained(
     trained: list[Replica] = []
     build = study.launch.attempt.build_population
 
-    def spy(config: Any, data: Any, replicas: Any, *rest: Any) -> Population:
+    def spy(config: Any, data: Any, replicas: Any, *rest: Any, **more: Any) -> Population:
         trained.extend(replicas)
-        return build(config, data, replicas, *rest)
+        return build(config, data, replicas, *rest, **more)
 
     monkeypatch.setattr(study.launch.attempt, "build_population", spy)
     capsys.readouterr()

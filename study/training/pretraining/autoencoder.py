@@ -145,7 +145,7 @@ class LayerAutoencoder(GradientTrainee):
         def shown(fed: Tensor) -> Tensor:
             return self.reconstruction.shown(self._outputs(fed))
 
-        return in_evaluation(self.block, self._fed(inputs)).view(inputs.shape)
+        return in_evaluation(self.block, self._fed(inputs), shown).view(inputs.shape)
 
     def _fed(self, inputs: Tensor) -> Tensor:
         return inputs.flatten(1) if isinstance(self.block.layer, nn.Linear) else inputs
