@@ -79,7 +79,7 @@ def _dispatch(arguments: list[str]) -> int:
         return 0
     try:
         if name in ("-sc", "--shell-completion"):
-            from study.config.completion import answer
+            from study.config.pages import answer
 
             return answer(rest)
         if name not in COMMANDS:

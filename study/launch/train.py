@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from study.analysis.claims import check_claims
 from study.analysis.requests import parse_tables
-from study.config.completion import asks_for_page
 from study.config.configuration import CONF
 from study.config.labels import counted
+from study.config.pages import asks_for_page
 from study.config.refused import check_flags
 from study.console import Parser, command, importing, run_as_command
 from study.files import writable_directory
@@ -50,8 +50,6 @@ EPILOG = """Hydra's own pages, for one cell:
 def main(arguments: Sequence[str]) -> int:
     """Runs the command; returns its exit status: 0, or 1 if a cell failed."""
     if asks_for_page(arguments) and not {"-h", "--help"} & set(arguments):
-        from study.config.compose import hydra_page
-
         return hydra_page(arguments)
     check_flags(arguments)
     options = _parser().parse_intermixed_args(list(arguments))

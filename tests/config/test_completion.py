@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from study.__main__ import COMMANDS, main
-from study.config.completion import SHELLS, SWITCHES, completions
 from study.config.compose import hydra_ready, parse_overrides
 from study.config.configuration import CONF, levels
 from study.config.keys import GROUPS, KEYS
+from study.config.pages import SHELLS, SWITCHES, completions
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,8 @@ import sys
 import pytest
 
 from study.__main__ import main
-from study.config.completion import asks_for_page
-from study.config.compose import hydra_page
 from study.config.configuration import CONF
+from study.config.pages import asks_for_page, hydra_page
 from study.config.refused import FLAGS
 from study.errors import InputError
 

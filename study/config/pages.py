@@ -1,9 +1,11 @@
-"""Completion by TAB: Hydra's plugins make the scripts and complete the overrides.
+"""What else of Hydra's command line works: its pages about one cell, and completion by TAB.
 
 `study -sc install=bash` prints what a shell evaluates once; from then on it asks
-`study -sc query=bash` with the line typed so far in COMP_LINE. Neither needs PyTorch.
+`study -sc query=bash` with the line typed so far in COMP_LINE. Neither needs PyTorch, and Hydra
+itself is imported where it answers.
 """
 
+import argparse
 import contextlib
 import importlib
 import io
@@ -13,15 +15,14 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from study.config.configuration import levels
+from study.config.configuration import CONF, levels
 from study.config.keys import GROUPS, KEYS, PLACES
 from study.config.refused import is_hydras
-from study.console import command
+from study.console import Parser, command, show
 from study.errors import InputError, shown
 
-FLAGS = ("-sc", "--shell-completion")
 PAGES = ("--cfg", "-c", "--info", "-i", "--hydra-help")
-"""Flags of `study train` that ask for one of Hydra's pages."""
+COMPLETION = ("-sc", "--shell-completion")
 SHELLS = ("bash", "zsh", "fish")
 ACTIONS = ("install", "uninstall", "query")
 SWITCHES = (*GROUPS, "trainer", "experiment", "hydra/launcher")
@@ -31,10 +32,107 @@ _ZSH = "autoload -Uz compinit bashcompinit && compinit -u && bashcompinit"
 _PLAIN = re.compile(r"[\w./=,+:@~\[\]-]+")
 """What a shell takes as it is: bash expands the words that it is offered."""
 
+_GRAMMAR = """Of Hydra's grammar:
+
+  GROUP=LEVEL KEY=VALUE                       as activation=relu 'optimizer.lr=[0.01,0.1]'
+  GROUP='LEVEL KEY=VALUE'                     a level with a key of it, quoted twice in a shell
+  -m KEY=A,B,C                                a sweep; also choice() range() glob() sort() shuffle()
+  hydra/launcher=NAME hydra.launcher.KEY=...  cells handed to a launcher, as {launchers}
+
+No other key of Hydra's has an effect, and each is refused with what to write instead.
+
+Completion by TAB, for this shell (in its start-up file, for every one):
+
+{completion}"""
+
 
 def asks_for_page(arguments: Sequence[str]) -> bool:
     """Whether a command line of `study train` asks for one of Hydra's pages."""
-    return any(argument.split("=")[0] in (*PAGES, *FLAGS) for argument in arguments)
+    return any(argument.split("=")[0] in (*PAGES, *COMPLETION) for argument in arguments)
+
+
+def hydra_page(arguments: Sequence[str]) -> int:
+    """Prints Hydra's page; returns the exit status.
+
+    Flags and overrides are checked first: of a bad one Hydra makes a page or a traceback. Raises
+    `InputError` for them, and for a sweep, since a page is about one cell.
+    """
+    if arguments[0] in COMPLETION:
+        return answer(arguments[1:])
+    from study.config.compose import compose_cell, hydra_ready, parse_overrides
+
+    parser = _parser()
+    options = parser.parse_intermixed_args(list(arguments))
+    if options.hydra_help and len(arguments) > 1:
+        raise InputError("--hydra-help stands alone")
+    if options.hydra_help:
+        show(parser.format_help())
+        return 0
+    if (options.resolve or options.package) and not options.cfg:
+        raise InputError("no such page of Hydra's: --resolve and --package belong to --cfg")
+
+    if options.multirun:
+        raise InputError("Hydra's pages are about one cell: leave out -m")
+    with hydra_ready():
+        axes = parse_overrides(options.overrides)
+        for axis in axes:
+            if len(axis.values) > 1:
+                raise InputError(f"Hydra's pages are about one cell: give {axis.name} one value")
+        compose_cell([text for axis in axes for text in axis.values[0]])
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            _print_page(arguments)
+    except SystemExit as stopped:
+        if stopped.code:
+            raise InputError(_no_page(options.package, said.getvalue())) from None
+    except ValueError as error:
+        raise InputError(f"no such page of Hydra's: {error}") from None
+    finally:
+        sys.stdout.flush()
+    return 0
+
+
+def _print_page(arguments: Sequence[str]) -> None:
+    """Hydra's own command line, which prints a page here and runs no job."""
+    import hydra
+    from hydra.core.global_hydra import GlobalHydra
+
+    def no_job(config: Any) -> None:
+        raise AssertionError("a page runs no job")
+
+    GlobalHydra.instance().clear()
+    given, sys.argv = sys.argv, [command("train"), *arguments]
+    try:
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(no_job)()
+    finally:
+        sys.argv = given
+
+
+def _no_page(package: str | None, said: str) -> str:
+    if package is not None:
+        return f"--package {package}: the configuration has no such part; leave it out for all"
+    return f"no such page of Hydra's: {said}"
+
+
+def _parser() -> Parser:
+    """The flags of Hydra's pages, so that a wrong one is refused in one line."""
+    completion = "\n".join(f"  {install_line(shell)}" for shell in SHELLS)
+    launchers = ", ".join(level for level in levels("hydra/launcher") if "_" not in level)
+    epilog = _GRAMMAR.format(launchers=launchers, completion=completion)
+    parser = Parser("study train", "What of Hydra works here: its pages, for one cell.", epilog)
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of the cell")
+    parser.add_argument("-m", "--multirun", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--resolve", action="store_true", help="with --cfg: ${...} resolved")
+    parser.add_argument("-p", "--package", help="with --cfg: a part of it, as optimizer")
+    page = parser.add_mutually_exclusive_group(required=True)
+    kinds: Sequence[str] = ("job", "hydra", "all")
+    page.add_argument("-c", "--cfg", choices=kinds, help="the composed configuration")
+    kinds = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
+    what = "where it comes from"
+    page.add_argument("-i", "--info", nargs="?", const="all", choices=kinds, help=what)
+    page.add_argument("--hydra-help", action="store_true", help="this page")
+    return parser
 
 
 def install_line(shell: str) -> str:
