@@ -63,8 +63,6 @@ def identity_problems(cell: CellRecord, config: Mapping[str, Any]) -> Iterator[t
         yield "config.yaml", f"it has a key that this version has not: {unknown[0]}"
         return
     yield from _replica_problems(result, config)
-    if result.config != own_config(config):
-        yield "result.json", "its config is not that of config.yaml"
     if result.provenance.recipe == RECIPE:
         yield from _signature_problems(cell, result, dict(config))
 
@@ -106,6 +104,8 @@ def _signature_problems(
     if signed() != result.signature:
         yield "config.yaml", "its signature is not the one of result.json"
         return
+    if result.config != own_config(config):
+        yield "result.json", "its config is not that of config.yaml"
     if signed(without_seeds=True) != result.family:
         yield "result.json", "its family is not its signature without seeds"
     named = result.factors
