@@ -28,7 +28,7 @@ from tests import tiny
 CONF = Path(__file__).parents[1] / "conf"
 SHAPE = (2, 5, 5)
 BATCH = 8
-NUM_STATES = 50
+NUM_STATES = 16
 Case = dict[str, Any]
 Variants = dict[str, dict[str, Any]]
 
@@ -156,7 +156,7 @@ def all_pairs() -> Iterator[Pair]:
 
 
 def config_of(case: Case) -> Config:
-    """The configuration of a case: 50 epochs of one batch.
+    """The configuration of a case: so many epochs of one batch.
 
     An autoencoder has neither the inputs nor the loss that its task excludes.
     """

@@ -31,7 +31,7 @@ READERS = (
 )
 
 bounded = settings(
-    max_examples=120,
+    max_examples=60,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

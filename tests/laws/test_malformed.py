@@ -116,7 +116,7 @@ def test_no_damage_makes_a_reader_stumble_or_write(
     assert [contents(cell) for cell in cells_of(study)] == before
 
 
-@settings(bounded, max_examples=40)
+@settings(bounded, max_examples=16)
 @given(places, damages)
 def test_a_launch_after_any_damage_trains_what_is_damaged_and_nothing_else(
     capsys: Output, trained: Path, scratch: Path, place: tuple[str, str], change: Damage

@@ -47,8 +47,9 @@ CELLS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("every", [1, 2])
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize(
+    ("name", "every"), [*((name, 1) for name in CELLS), ("adam, stacked", 2), ("in parts", 2)]
+)
 def test_stopped_after_any_epoch_it_ends_the_same(
     root: Path, tmp_path: Path, name: str, every: int
 ) -> None:

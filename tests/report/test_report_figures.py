@@ -12,6 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from study.analysis.frames import Frames
+from study.analysis.parts import Drawn
 from study.outputs.cell import read_curves
 from study.outputs.records import read_cells
 from study.report.figures import curves, heat_map
@@ -46,8 +47,14 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def test_every_figure_is_drawn_and_shows_cells_of_the_study(full: Path) -> None:
-    figures = drawn(full)
+@pytest.fixture(scope="module")
+def figures(full: Path) -> dict[str, Drawn]:
+    return drawn(full)
+
+
+def test_every_figure_is_drawn_and_shows_cells_of_the_study(
+    full: Path, figures: dict[str, Drawn]
+) -> None:
     assert set(figures) == ALL
     directories = {path.name for path in full.iterdir() if path.is_dir()}
     for figure in figures.values():
@@ -59,27 +66,28 @@ def test_every_figure_is_drawn_and_shows_cells_of_the_study(full: Path) -> None:
 
 
 def test_the_same_bytes_in_another_directory(
-    full: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    full: Path, figures: dict[str, Drawn], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     elsewhere = tmp_path / "elsewhere" / "study"
     shutil.copytree(full, elsewhere)
-    first = drawn(full)
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
     monkeypatch.chdir(tmp_path)
-    assert drawn(Path("elsewhere/study")) == first
+    assert drawn(Path("elsewhere/study")) == figures
 
 
-def test_no_identifier_is_of_two_figures(full: Path) -> None:
+def test_no_identifier_is_of_two_figures(figures: dict[str, Drawn]) -> None:
     """But those of glyphs, which are the same shapes."""
     known: set[bytes] = set()
-    for figure in drawn(full).values():
+    for figure in figures.values():
         own = set(re.findall(rb'<clipPath id="([^"]*)"', figure.svg))
         assert not own & known
         known |= own
 
 
-def test_every_caption_says_over_how_many_seeds_and_what_the_interval_is(full: Path) -> None:
-    for name, figure in drawn(full).items():
+def test_every_caption_says_over_how_many_seeds_and_what_the_interval_is(
+    figures: dict[str, Drawn],
+) -> None:
+    for name, figure in figures.items():
         if name == "filters":
             assert "n = 1" in figure.caption
             assert "no interval" in figure.caption
