@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +24,9 @@ ADDITIONS = (
 
 
 @pytest.fixture(scope="module")
-def copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
-    return copied(tmp_path_factory.mktemp("tree"), PAGE)
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
+    with copied(tmp_path_factory.mktemp("tree"), PAGE) as copy:
+        yield copy
 
 
 def test_every_block_of_the_page_is_applied_or_is_a_command() -> None:

@@ -1,6 +1,7 @@
 """docs/tutorial.md, followed: what it adds is added, and what it runs runs."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,9 @@ RUN = [line for block in blocks(TEXT) if block.language == "bash" for line in co
 
 
 @pytest.fixture(scope="module")
-def copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
-    return copied(tmp_path_factory.mktemp("tree"), TEXT)
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
+    with copied(tmp_path_factory.mktemp("tree"), TEXT) as copy:
+        yield copy
 
 
 def shown_after(command: str) -> str:
