@@ -17,7 +17,7 @@ from study.analysis.claims import check_claims
 from study.analysis.requests import parse_tables
 from study.config.configuration import CONF
 from study.config.labels import counted
-from study.config.pages import asks_for_page
+from study.config.pages import asks_for_page, hydra_page
 from study.config.refused import check_flags
 from study.console import Parser, command, importing, run_as_command
 from study.files import writable_directory

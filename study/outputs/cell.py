@@ -1,6 +1,5 @@
 """A cell's directory: everything a cell leaves behind, result.json last."""
 
-import csv
 import logging
 import re
 from collections.abc import Mapping, Sequence
@@ -258,19 +257,6 @@ def read_predictions(directory: Path) -> tuple[float, dict[int, Any]]:
     none = stored == np.iinfo(stored.dtype).max
     predictions = np.where(none, NO_CLASS, stored.astype(np.int64))
     return lr, dict(zip(seeds.tolist(), predictions, strict=True))
-
-
-def read_curves(directory: Path) -> list[dict[str, Any]]:
-    """The rows of curves.csv; an empty field is NaN."""
-    whole = ("seed", "epoch")
-    with (directory / "curves.csv").open(encoding="utf-8", newline="") as file:
-        return [
-            {
-                name: int(text) if name in whole else float(text or "nan")
-                for name, text in row.items()
-            }
-            for row in csv.DictReader(file)
-        ]
 
 
 def read_result(directory: Path) -> dict[str, Any]:

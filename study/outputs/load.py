@@ -26,10 +26,10 @@ from study.data import Normalize
 from study.errors import InputError, listed, unknown
 from study.files import read_json
 from study.networks import Network, build_network
-from study.outputs.cell import by_replica, read_curves, replica_name
+from study.outputs.cell import by_replica, replica_name
 from study.outputs.records import CellRecord, factor_names, read_ledger
 from study.outputs.results import Result, parse_result
-from study.outputs.series import parsed_yaml, verified
+from study.outputs.series import parsed_yaml, read_curves, verified
 
 WHEN = ("best", "last")
 """The epochs of a replica whose weights are kept."""

@@ -179,7 +179,7 @@ def frame(study_dir: str | os.PathLike[str]) -> "pandas.DataFrame":
     ledger = read_ledger(study_dir)
     names = factor_names(ledger.cells)
     records = require_finished(ledger, read_cells(ledger))
-    rows = [row for record in records if record.result for row in _rows(record, names)]
+    rows = [row for record in records if record.result for row in replica_rows(record, names)]
     columns = ["cell", *names, "seed", "lr", "status", "chosen", "best_epoch", *METRIC_KEYS]
     table = pandas.DataFrame(rows, columns=[*columns, "wall_seconds", "task"])
     numbers = ["lr", "best_epoch", *METRIC_KEYS, "wall_seconds"]
@@ -213,7 +213,8 @@ def count_statuses(records: Iterable[CellRecord]) -> dict[str, int]:
     return {status: found.count(status) for status in STATUSES}
 
 
-def _rows(record: CellRecord, names: list[str]) -> Iterable[dict[str, Any]]:
+def replica_rows(record: CellRecord, names: Iterable[str]) -> Iterable[dict[str, Any]]:
+    """A row for each replica of a finished cell, with the levels of these factors."""
     shared = {"cell": record.directory, **{name: record.factors.get(name) for name in names}}
     result = record.finished
     for replica in result.replicas:

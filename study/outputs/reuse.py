@@ -11,12 +11,11 @@ from study.outputs.cell import (
     best_name,
     by_replica,
     is_set_aside,
-    read_curves,
     read_predictions,
     replica_name,
 )
 from study.outputs.results import Result, TrainedReplica, parse_result
-from study.outputs.series import read_probes
+from study.outputs.series import read_curves, read_probes
 
 
 def finished_replicas(

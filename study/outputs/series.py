@@ -30,10 +30,46 @@ RETIRED = ("compare", "margin", "targets")
 if TYPE_CHECKING:
     import pandas
 
+CURVES_FILE = "curves.csv"
+_WHOLE = ("seed", "other_seed", "step", "epoch", "layer")
+Row = Mapping[str, Any]
+
+
+def parsed_rows(name: str, content: bytes) -> list[dict[str, Any]]:
+    """The rows of a curves.csv, probes.csv or pairs.csv, as `name` is called, with this content.
+
+    An empty field is NaN, of probes.csv None: it was not measured, or is not finite.
+    """
+    empty = None if name == PROBES_FILE else math.nan
+    header, *lines = csv.reader(content.decode("utf-8").splitlines())
+    kinds = [int if column in _WHOLE else float for column in header]
+    return [
+        {
+            column: kind(text) if text else empty
+            for column, kind, text in zip(header, kinds, line, strict=True)
+        }
+        for line in lines
+    ]
+
+
+def read_curves(directory: Path) -> list[dict[str, Any]]:
+    """The rows of curves.csv, a replica's epoch each."""
+    return parsed_rows(CURVES_FILE, (directory / CURVES_FILE).read_bytes())
+
+
+def read_probes(directory: Path) -> list[dict[str, Any]]:
+    """The rows of probes.csv, a replica's layer at a moment each; none without the file."""
+    path = directory / PROBES_FILE
+    return parsed_rows(PROBES_FILE, path.read_bytes()) if path.exists() else []
+
+
+def read_pairs(directory: Path) -> list[dict[str, Any]]:
+    """The rows of pairs.csv, a point of a line each; none without the file."""
+    path = directory / PAIRS_FILE
+    return parsed_rows(PAIRS_FILE, path.read_bytes()) if path.exists() else []
+
+
 # probes.csv: what was measured inside the networks of a cell.
-
-
-_WHOLE = ("seed", "step", "epoch", "layer")
 
 
 def write_probes(directory: Path, results: Iterable[TrainedReplica]) -> None:
@@ -46,26 +82,6 @@ def write_probes(directory: Path, results: Iterable[TrainedReplica]) -> None:
     ]
     if rows:
         write_csv(directory / PROBES_FILE, (*ROW, *PROBES), rows)
-
-
-def read_probes(directory: Path) -> list[dict[str, Any]]:
-    """The rows of probes.csv; an empty field is None. Without the file there are none."""
-    path = directory / PROBES_FILE
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return [parsed_row(row) for row in csv.DictReader(file)]
-
-
-def parsed_row(row: Mapping[str, str]) -> dict[str, Any]:
-    """The values of a row of probes.csv; an empty field is None."""
-    return {name: _value(name, text) for name, text in row.items()}
-
-
-def _value(name: str, text: str) -> int | float | None:
-    if not text:
-        return None
-    return int(text) if name in _WHOLE else float(text)
 
 
 def summary(chosen: Sequence[TrainedReplica]) -> Moments:
@@ -213,7 +229,7 @@ class Reading:
 def read_probe(record: CellRecord, probe: str) -> Reading:
     """What probes.csv of a cell holds of one probe. Never raises for what the file is or holds."""
     try:
-        content = _content(record)
+        content = sound_content(record, PROBES_FILE)
         return Reading(None if content is None else _column(content, probe))
     except ValueError as reason:
         return Reading(None, _problem(record, reason))
@@ -236,7 +252,7 @@ def probe_frame(study_dir: str | os.PathLike[str]) -> "pandas.DataFrame":
     parts = []
     for record in require_finished(ledger, read_cells(ledger)):
         try:
-            content = _content(record)
+            content = sound_content(record, PROBES_FILE)
         except ValueError as reason:
             warnings.warn(_problem(record, reason), stacklevel=2)
             continue
@@ -282,7 +298,9 @@ def _column(content: bytes, probe: str) -> dict[Place, float | None]:
         return {}
     seed, lr, step, layer, own = map(header.index, ("seed", "lr", "step", "layer", probe))
     return {
-        (int(row[seed]), float(row[lr]), int(row[step]), int(row[layer])): _number(row[own])
+        (int(row[seed]), float(row[lr]), int(row[step]), int(row[layer])): (
+            float(row[own]) if row[own] else None
+        )
         for row in rows
     }
 
@@ -291,20 +309,7 @@ def _problem(record: CellRecord, reason: ValueError) -> str:
     return f"{record.directory}/{PROBES_FILE} is not used: {reason}"
 
 
-def _number(text: str) -> float | None:
-    return float(text) if text else None
-
-
-def _content(record: CellRecord) -> bytes | None:
-    """What a cell's probes.csv holds, None if it has none; ValueError if it is not sound."""
-    return sound_content(record, PROBES_FILE)
-
-
 # pairs.csv: the straight line between the trained networks of neighbouring seeds.
-
-
-_PAIRS_WHOLE = ("seed", "other_seed")
-Row = Mapping[str, Any]
 
 
 def num_points(config: Mapping[str, Any]) -> int:
@@ -323,24 +328,6 @@ def write_pairs(directory: Path, rows: Sequence[Row]) -> None:
     """The rows, if there are any; a number that is not finite is left empty."""
     if rows:
         write_csv(directory / PAIRS_FILE, PAIRS_COLUMNS, rows)
-
-
-def read_pairs(directory: Path) -> list[dict[str, Any]]:
-    """The rows of pairs.csv; an empty field is NaN. Without the file there are none."""
-    path = directory / PAIRS_FILE
-    return parsed(path.read_text(encoding="utf-8")) if path.exists() else []
-
-
-def parsed(text: str) -> list[dict[str, Any]]:
-    """The rows of a pairs.csv with this text."""
-    return [
-        {name: _pairs_value(name, field) for name, field in row.items()}
-        for row in csv.DictReader(text.splitlines())
-    ]
-
-
-def _pairs_value(name: str, text: str) -> int | float:
-    return int(text) if name in _PAIRS_WHOLE else float(text or "nan")
 
 
 def by_pair(rows: Iterable[Row]) -> dict[int, list[Row]]:

@@ -45,9 +45,8 @@ from study.outputs.series import (
     contents,
     neighbours,
     num_points,
-    parsed,
     parsed_config,
-    parsed_row,
+    parsed_rows,
     summary,
 )
 
@@ -131,10 +130,10 @@ EXACT = ("32-true", "64-true")
 
 
 def pair_problems(
-    text: str, chosen: Sequence[ReplicaResult], config: Mapping[str, Any]
+    content: bytes, chosen: Sequence[ReplicaResult], config: Mapping[str, Any]
 ) -> Iterator[str]:
-    """What is wrong with a pairs.csv of this text; `chosen` are the replicas that it is about."""
-    lines = by_pair(parsed(text))
+    """What is wrong with a pairs.csv that holds this; `chosen` are the replicas it is about."""
+    lines = by_pair(parsed_rows(PAIRS, content))
     entries = {entry.seed: entry for entry in chosen}
     rates = {row["lr"] for line in lines.values() for row in line}
     found = [(seed, line[0]["other_seed"]) for seed, line in lines.items()]
@@ -309,12 +308,11 @@ def _predictions(files: Files) -> Iterator[Problem]:
 
 def _probes(files: Files) -> Iterator[Problem]:
     """The means at the first and the last moment that the record quotes."""
-    rows = csv.DictReader(io.StringIO(files.sound[PROBES_FILE].decode("utf-8"), newline=""))
     best = {entry.seed: TrainedReplica(entry, []) for entry in files.result.chosen}
     lr = files.result.chosen_lr
-    for row in rows:
-        if float(row["lr"]) == lr:
-            best[int(row["seed"])].probes.append(parsed_row(row))
+    for row in parsed_rows(PROBES_FILE, files.sound[PROBES_FILE]):
+        if row["lr"] == lr:
+            best[row["seed"]].probes.append(dict(row))
     means = summary([best[seed] for seed in sorted(best)])
     if _with_numbers(means) != _with_numbers(files.result.probes):
         yield PROBES_FILE, "its means are not the probes that result.json says"
@@ -334,8 +332,7 @@ def _pairs(files: Files) -> Iterator[Problem]:
     if "config.yaml" not in files.sound:
         return
     config = parsed_config(files.sound["config.yaml"])
-    text = files.sound[PAIRS].decode("utf-8")
-    for what in pair_problems(text, files.result.chosen, config):
+    for what in pair_problems(files.sound[PAIRS], files.result.chosen, config):
         yield PAIRS, what
 
 

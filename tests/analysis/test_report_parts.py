@@ -17,7 +17,6 @@ from study.analysis.origins import by_origin
 from study.analysis.parts import Sheet
 from study.analysis.requests import make_pivots, parse_tables, pivot_names, tables_of
 from study.analysis.sheets.scores import all_scores
-from study.analysis.sheets.targets import chosen_curves
 from study.errors import InputError
 from study.outputs.records import read_ledger
 from study.report.build import build_report, header, read_studies
@@ -186,12 +185,13 @@ def test_curves_are_those_of_the_chosen_learning_rate(tmp_path: Path) -> None:
     synthetic.change_result(path, lambda result: result["files"].update({"curves.csv": digest}))
     (cell,) = Frames.read(tmp_path / "s").cells
     frames = Frames.read(tmp_path / "s")
-    curves = chosen_curves(frames, cell)
-    assert [curves[seed].errors for seed in (0, 1)] == [(chosen, math.inf), (chosen + 1, math.inf)]
-    assert curves[1].epochs == (0, 1)
-    assert curves[1].seconds == (0.5, 1.5)
+    curves = frames.curve(cell, "val_error")
+    assert {seed: curve[0] for seed, curve in curves.items()} == {0: chosen, 1: chosen + 1}
+    assert all(math.isnan(curve[1]) for curve in curves.values())
+    assert frames.curve(cell, "seconds")[1] == {0: 0.5, 1: 1.5}
+    assert frames.curve(cell, "val_error", 1.0)[1][0] == 2.0
     (path / "curves.csv").write_text(content + "0,0.1,2,,,1,0.0,2.0\n")
-    assert chosen_curves(Frames.read(tmp_path / "s"), cell) == {}
+    assert Frames.read(tmp_path / "s").curve(cell, "val_error") == {}
 
 
 @pytest.mark.parametrize("name", ["curves.csv", "preflight.json"])

@@ -16,13 +16,13 @@ from study.files import sha256
 from study.outputs.cell import (
     _write_predictions,
     by_replica,
-    read_curves,
     read_predictions,
 )
 from study.outputs.checkpoint import tensors_sha256
 from study.outputs.metrics import METRIC_KEYS
 from study.outputs.results import TrainedReplica, parse_result
 from study.outputs.schema import CURVE_COLUMNS, check_seal
+from study.outputs.series import read_curves
 from tests import tiny
 from tests.fabricated import entry
 

@@ -14,8 +14,9 @@ from tensorboard.summary.writer import event_file_writer
 
 from study.launch.reproduce.comparable import comparable, comparable_pretraining
 from study.launch.reproduce.comparison import differing_circumstances
-from study.outputs.cell import read_curves, read_result
+from study.outputs.cell import read_result
 from study.outputs.checkpoint import CHECKPOINT, UNFIT, read_checkpoint, write_checkpoint
+from study.outputs.series import read_curves
 from tests import tiny
 from tests.interrupted import EVERY_EPOCH, NEVER, Killed, killed_at, train_with_kills
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 import study.launch.attempt
 from study.outputs import reuse
-from study.outputs.cell import read_curves
+from study.outputs.series import read_curves
 from study.training import Population, Replica
 from tests import tiny
 from tests.synthetic import without_best_weights

@@ -13,12 +13,12 @@ from matplotlib.figure import Figure
 
 from study.analysis.frames import Frames
 from study.analysis.parts import Drawn
-from study.outputs.cell import read_curves
 from study.outputs.records import read_cells
+from study.outputs.series import read_curves
 from study.report.figures import curves, heat_map
 from study.report.figures.heat_map import heat_axes
 from study.report.figures.panels import style
-from study.report.figures.shown import Shown, chosen_lr
+from study.report.figures.shown import Shown
 from tests.figure_studies import add_filters, drawn, make_full_study, write_preflight
 from tests.synthetic import (
     change_probes,
@@ -306,7 +306,7 @@ def test_a_line_is_the_mean_over_seeds_and_its_band_the_interval(
                 for cell in shown.cells
                 if (cell.factors["activation"], cell.factors["norm"]) == (activation, norm)
             )
-            rows = [row for row in read_curves(cell.path) if row["lr"] == chosen_lr(cell)]
+            rows = [row for row in read_curves(cell.path) if row["lr"] == cell.finished.chosen_lr]
             for epoch, height in enumerate(np.asarray(line.get_ydata())):
                 values = [100 * row["val_error"] for row in rows if row["epoch"] == epoch]
                 assert height == pytest.approx(sum(values) / 3)

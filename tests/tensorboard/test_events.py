@@ -9,7 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.custom_scalar import layout_pb2
 
 import study.launch.cell
-from study.outputs.cell import read_curves
+from study.outputs.series import read_curves
 from tests import tiny
 
 RATES = (0.01, 0.05)

@@ -169,11 +169,11 @@ def _by_rate(quantity: Quantity, cell: CellRecord) -> dict[int, dict[float, floa
     """{seed: {learning rate: number}}, infinite where a replica diverged."""
     assert quantity.metric is not None
     by_seed: dict[int, dict[float, float]] = {}
-    for replica in cell.finished.replicas:
-        value = quantity.metric.value(replica)
-        lost = value is None or replica.diverged
-        number = math.inf if lost or value is None else value * quantity.metric.scale
-        by_seed.setdefault(replica.seed, {})[replica.lr] = number
+    for rate in cell.finished.rates:
+        for replica in cell.finished.at(rate):
+            value = None if replica.diverged else quantity.metric.value(replica)
+            number = math.inf if value is None else value * quantity.metric.scale
+            by_seed.setdefault(replica.seed, {})[rate] = number
     if any(len(by_rate) < 2 for by_rate in by_seed.values()):
         raise NotDecidableError(f"{cell.directory} has a single learning rate")
     if any(min(by_rate.values()) == math.inf for by_rate in by_seed.values()):

@@ -15,11 +15,10 @@ from study.analysis.frames import Frames
 from study.analysis.lookup import ProbeMetric, find_metric, with_probe
 from study.config.configuration import CLASSIFICATION, RECONSTRUCTION
 from study.errors import InputError, unknown
-from study.outputs.cell import read_curves
 from study.outputs.metrics import METRICS, OF_TASK, PAIRS, POINTS, PROBES, QUANTITIES, Metric
 from study.outputs.records import CellRecord
 from study.outputs.schema import PAIRS_FILE
-from study.outputs.series import Row, barrier, by_pair, parsed, read_probe
+from study.outputs.series import CURVES_FILE, Row, barrier, by_pair, read_probe
 
 # A probe summed up over training: its mean, or its range, over the moments it was taken at.
 
@@ -82,7 +81,6 @@ def _steps(cell: CellRecord, probe: str) -> list[int]:
 EPOCHS_TO = {f"epochs_to_{error}": error for error in ("train_error", "val_error")}
 """By name the column of curves.csv of which a target can be reached."""
 EPOCH_SECONDS = "epoch_seconds"
-FILE = "curves.csv"
 
 
 def epochs_to(name: str, target: float | None) -> Quantity:
@@ -116,31 +114,23 @@ def epoch_seconds() -> Quantity:
 
 
 def _read_seconds(frames: Frames, cells: Sequence[CellRecord], lr: float | None) -> Numbers:
-    values = {}
+    values: dict[str, dict[int, float]] = {}
     for cell in cells:
-        clocks = _curves(frames, cell, lr, "seconds")
-        _require_own_clocks(cell, clocks)
-        values[cell.directory] = {seed: _per_epoch(cell, each) for seed, each in clocks.items()}
+        # Seeds of one clock were trained together: a time of all is no sample of each.
+        seen: dict[tuple[float, ...], int] = {}
+        numbers = values[cell.directory] = {}
+        for seed, clock in _curves(frames, cell, lr, "seconds").items():
+            other = seen.setdefault(tuple(clock.values()), seed)
+            if other != seed:
+                raise NotDecidableError(
+                    f"seeds {other} and {seed} of {cell.directory} were trained together and have "
+                    "one time: train them one by one, with population.max_replicas=1"
+                )
+            first, last = min(clock), max(clock)
+            if first == last:
+                raise NotDecidableError(f"{cell.directory} was trained for no epoch")
+            numbers[seed] = (clock[last] - clock[first]) / (last - first)
     return Numbers(values)
-
-
-def _require_own_clocks(cell: CellRecord, clocks: Mapping[int, Mapping[int, float]]) -> None:
-    """NotDecidableError where seeds have one clock: a time of all is no sample of each."""
-    seen: dict[tuple[float, ...], int] = {}
-    for seed, clock in clocks.items():
-        other = seen.setdefault(tuple(clock.values()), seed)
-        if other != seed:
-            raise NotDecidableError(
-                f"seeds {other} and {seed} of {cell.directory} were trained together and have one "
-                "time: train them one by one, with population.max_replicas=1"
-            )
-
-
-def _per_epoch(cell: CellRecord, clock: Mapping[int, float]) -> float:
-    first, last = min(clock), max(clock)
-    if first == last:
-        raise NotDecidableError(f"{cell.directory} was trained for no epoch")
-    return (clock[last] - clock[first]) / (last - first)
 
 
 def _curves(
@@ -148,14 +138,15 @@ def _curves(
 ) -> dict[int, dict[int, float]]:
     """{seed: {epoch: number}} of a cell's replicas at a learning rate, or at the chosen one."""
     rate = replicas_of(cell, lr)[0].lr
-    if not frames.sound(cell, FILE):
-        raise NotDecidableError(f"{cell.directory}/{FILE} is not the file that result.json names")
-    curves: dict[int, dict[int, float]] = {}
-    for row in read_curves(cell.path):
-        if row["lr"] == rate:
-            curves.setdefault(int(row["seed"]), {})[int(row["epoch"])] = row[column]
+    if not frames.sound(cell, CURVES_FILE):
+        raise NotDecidableError(
+            f"{cell.directory}/{CURVES_FILE} is not the file that result.json names"
+        )
+    curves = frames.curve(cell, column, rate)
     if not curves:
-        raise NotDecidableError(f"{cell.directory}/{FILE} has no epoch at learning rate {rate:g}")
+        raise NotDecidableError(
+            f"{cell.directory}/{CURVES_FILE} has no epoch at learning rate {rate:g}"
+        )
     return curves
 
 
@@ -214,12 +205,11 @@ def _of_cell(
             f"{cell.directory} has no {PAIRS_FILE}: "
             "train it with pairs.points=11 and two seeds or more"
         )
-    content = frames.content(cell, PAIRS_FILE)
-    if content is None:
+    lines = by_pair(frames.rows(cell, PAIRS_FILE))
+    if not frames.sound(cell, PAIRS_FILE):
         raise NotDecidableError(
             f"{cell.directory}/{PAIRS_FILE} is not the file that result.json names"
         )
-    lines = by_pair(parsed(content.decode("utf-8")))
     rate = replicas[0].lr
     if any(row["lr"] != rate for line in lines.values() for row in line):
         raise NotDecidableError(

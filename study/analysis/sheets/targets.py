@@ -1,8 +1,6 @@
 """Time to target: how soon a cell's validation error is as low as that."""
 
-import csv
 import math
-from dataclasses import dataclass
 
 from study.analysis.frames import Frames
 from study.analysis.parts import Sheet
@@ -10,46 +8,6 @@ from study.analysis.sheets.scores import SHOWN, Score, Scores, count_text, left_
 from study.analysis.statistics.intervals import median
 from study.analysis.statistics.sensitivity import TimeToTarget
 from study.analysis.statistics.sensitivity import time_to_target as time_of
-from study.outputs.records import CellRecord
-
-# Learning curves of a cell at its chosen learning rate, from the file that its record names.
-
-
-FILE = "curves.csv"
-
-
-@dataclass(frozen=True)
-class Curve:
-    """One replica epoch by epoch, 0 being before training: validation errors and seconds so far.
-
-    The seconds are the whole population's: what it took to train all replicas of the cell.
-    """
-
-    epochs: tuple[int, ...]
-    errors: tuple[float, ...]
-    seconds: tuple[float, ...]
-
-
-def chosen_curves(frames: Frames, cell: CellRecord) -> dict[int, Curve]:
-    """By seed the curves at the chosen learning rate; none if curves.csv is not sound.
-
-    An error that is not finite is infinite.
-    """
-    content = frames.content(cell, FILE)
-    if content is None:
-        return {}
-    header, *rows = csv.reader(content.decode("utf-8").splitlines())
-    places = [header.index(name) for name in ("seed", "lr", "epoch", "val_error", "seconds")]
-    seed, lr, epoch, error, seconds = places
-    rate = cell.finished.chosen_lr
-    found: dict[int, list[tuple[int, float, float]]] = {}
-    for row in rows:
-        if float(row[lr]) == rate:
-            point = int(row[epoch]), float(row[error] or math.inf), float(row[seconds] or "nan")
-            found.setdefault(int(row[seed]), []).append(point)
-    return {
-        own: Curve(*map(tuple, zip(*points, strict=True))) for own, points in sorted(found.items())
-    }
 
 
 def time_to_target(scores: Scores, suffix: str = "", *, frames: Frames) -> Sheet | None:
@@ -58,11 +16,7 @@ def time_to_target(scores: Scores, suffix: str = "", *, frames: Frames) -> Sheet
     target = target_of(validation)
     if target is None:
         return None
-    found = [
-        (score, time)
-        for score in validation.scores
-        if (curves := chosen_curves(frames, score.cell)) and (time := _time(score, curves, target))
-    ]
+    found = [(score, time) for score in validation.scores if (time := _time(frames, score, target))]
     if not found:
         return None
     found.sort(key=lambda row: row[1].epochs)
@@ -99,20 +53,17 @@ def target_of(validation: Scores) -> float | None:
     return float(f"{math.ceil(middle / step - 1e-9) * step:.2g}")
 
 
-def _time(score: Score, curves: dict[int, Curve], target: float) -> TimeToTarget | None:
-    """The time of a cell; None for a curve of no epoch."""
-    longest = max(curves.values(), key=lambda curve: len(curve.epochs))
-    epochs = [epoch for epoch in longest.epochs if epoch]
+def _time(frames: Frames, score: Score, target: float) -> TimeToTarget | None:
+    """The time of a cell; None without curves, or for those of no epoch."""
+    errors = frames.curve(score.cell, "val_error")
+    longest = max(errors, key=lambda seed: len(errors[seed]), default=0)
+    epochs = [epoch for epoch in errors.get(longest, ()) if epoch]
     if not epochs:
         return None
     per_epoch = score.cell.finished.updates_per_epoch
-    errors = []
-    for curve in curves.values():
-        by_epoch = dict(zip(curve.epochs, curve.errors, strict=True))
-        errors.append([by_epoch.get(epoch, math.nan) for epoch in epochs])
-    seconds = dict(zip(longest.epochs, longest.seconds, strict=True))
+    seconds = frames.curve(score.cell, "seconds")[longest]
     return time_of(
-        errors,
+        [[curve.get(epoch, math.nan) for epoch in epochs] for curve in errors.values()],
         target,
         updates=[float(per_epoch * epoch) for epoch in epochs],
         seconds=[seconds[epoch] for epoch in epochs],

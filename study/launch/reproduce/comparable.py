@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from study.files import finite
-from study.outputs.cell import read_curves, read_result, replica_name
+from study.outputs.cell import read_result, replica_name
 from study.outputs.results import CELL_SECONDS
-from study.outputs.series import read_pairs, read_probes
+from study.outputs.series import read_curves, read_pairs, read_probes
 
 TIMES = (*CELL_SECONDS, "seconds")
 """Measured times, wherever they stand: in a record, in curves.csv, in a pretraining's curves."""

@@ -79,7 +79,7 @@ def _draw(shown: Shown, layout: Layout, probe: str) -> list[Drawn]:
 
 def _start(shown: Shown, cell: CellRecord, probe: str) -> dict[int, Point]:
     """{layer: the probe at initialization}."""
-    layers = shown.probe(cell, probe)
+    layers = shown.frames.probe(cell, probe)
     return {
         layer: point(list(steps[0].values()), decades=True)
         for layer, steps in layers.items()

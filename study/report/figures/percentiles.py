@@ -80,9 +80,9 @@ def panel_factors(cells: Sequence[CellRecord]) -> list[str]:
 
 def _curves(shown: Shown, cell: CellRecord) -> Curves:
     lost = cell.status == "diverged"
-    found = {}
+    found: dict[str, Mapping[float, Point]] = {}
     for name in PERCENTILES:
-        layers = shown.probe(cell, name)
+        layers = shown.frames.probe(cell, name)
         if layers:
             last = layers[max(layers)]
             found[name] = {s: point(list(seeds.values()), lost=lost) for s, seeds in last.items()}

@@ -14,7 +14,6 @@ from study.report.figures.panels import ErrorAxis, band, draw_panels, finished, 
 from study.report.figures.shown import (
     Shown,
     caption,
-    chosen_lr,
     error_point,
     interval_words,
     of_errors,
@@ -44,7 +43,7 @@ def draw(shown: Shown) -> list[Drawn]:
     def fill(axes: Axes, cell: CellRecord, line: dict[str, Any]) -> None:
         points = {rate: axis.shown(p, metric) for rate, p in found[cell.directory].items()}
         band(axes, list(points), list(points.values()), line)
-        chosen = chosen_lr(cell)
+        chosen = cell.finished.chosen_lr
         ring = {"color": line["color"], "marker": "o", "linestyle": "none"}
         at = [points[chosen].center]
         axes.plot([chosen], at, markersize=7.5, fillstyle="none", zorder=4, **ring)
@@ -75,9 +74,8 @@ def draw(shown: Shown) -> list[Drawn]:
 
 def by_rate(cell: CellRecord) -> Mapping[float, tuple[list[float | None], bool]]:
     """{learning rate: (validation errors of the seeds, whether one of them diverged)}."""
-    found: dict[float, tuple[list[float | None], bool]] = {}
-    for replica in sorted(cell.finished.replicas, key=lambda each: each.lr):
-        values, lost = found.get(replica.lr, ([], False))
-        diverged = lost or replica.diverged
-        found[replica.lr] = [*values, replica.val_error], diverged
-    return found
+    groups = {rate: cell.finished.at(rate) for rate in cell.finished.rates}
+    return {
+        rate: ([each.val_error for each in group], any(each.diverged for each in group))
+        for rate, group in groups.items()
+    }

@@ -7,6 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from study.analysis.factors import activation_of
+from study.analysis.frames import Curve
 from study.analysis.parts import Drawn
 from study.outputs.metrics import FLAT, OFF, OFF_OR_SATURATED, PROBES, SATURATED, label_among
 from study.outputs.records import CellRecord
@@ -16,7 +17,6 @@ from study.report.figures.shown import (
     AT_CHOSEN,
     CUT,
     UPDATES,
-    Curve,
     Point,
     Shown,
     caption,
@@ -36,7 +36,7 @@ def draw(shown: Shown) -> list[Drawn]:
 
 def _draw(shown: Shown, layout: Layout, probe: str) -> list[Drawn]:
     curves = {
-        cell.directory: over_layers(shown.probe(cell, probe).values())
+        cell.directory: over_layers(shown.frames.probe(cell, probe).values())
         for cell in layout.cells.values()
     }
     layout = layout.without({n for n, curve in curves.items() if _values(curve) == {0}}, "Always 0")

@@ -2,34 +2,26 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
-from study.analysis.frames import Frames
+from study.analysis.frames import Curve, Frames
 from study.analysis.origins import Origin, by_origin, origin_of
 from study.analysis.parts import Drawn
 from study.analysis.statistics.intervals import median, t_interval
 from study.config.labels import counted
-from study.outputs.cell import read_curves
 from study.outputs.metrics import Metric
 from study.outputs.records import CellRecord
 from study.outputs.schema import PROBES_FILE
-from study.outputs.series import Reading, read_probe
 from study.report.figures.layout import Layout, arrange, counted_cells, line_axes
-
-Curve = Mapping[float, Mapping[int, float]]
-"""{epoch or updates: {seed: number}} of one cell at its chosen learning rate."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A study as its figures see it; each file is read once, and only when a figure shows it."""
+    """A study as its figures see it."""
 
     frames: Frames
-    _curves: dict[str, list[dict[str, Any]]] = field(default_factory=dict, repr=False)
-    _probes: dict[tuple[str, str], Reading] = field(default_factory=dict, repr=False)
 
     @cached_property
     def _origin(self) -> Origin:
@@ -82,31 +74,11 @@ class Shown:
 
     def curve(self, cell: CellRecord, quantity: str) -> Curve:
         """A column of curves.csv by epoch and seed; nothing where the file is not sound."""
-        if cell.directory not in self._curves:
-            sound = self.frames.sound(cell, "curves.csv")
-            self._curves[cell.directory] = read_curves(cell.path) if sound else []
-        chosen = chosen_lr(cell)
         by_epoch: dict[float, dict[int, float]] = defaultdict(dict)
-        for row in self._curves[cell.directory]:
-            if row["lr"] == chosen:
-                by_epoch[row["epoch"]][row["seed"]] = row[quantity]
+        for seed, curve in self.frames.curve(cell, quantity).items():
+            for epoch, number in curve.items():
+                by_epoch[epoch][seed] = number
         return dict(sorted(by_epoch.items()))
-
-    def probe(self, cell: CellRecord, name: str) -> dict[int, Curve]:
-        """{layer: {updates: {seed: number}}}, NaN where it is not finite or was not taken."""
-        key = cell.directory, name
-        if key not in self._probes:
-            self._probes[key] = read_probe(cell, name)
-        chosen = chosen_lr(cell)
-        layers: dict[int, dict[float, dict[int, float]]] = {}
-        for (seed, lr, step, layer), number in (self._probes[key].numbers or {}).items():
-            if lr == chosen:
-                at = layers.setdefault(layer, {}).setdefault(step, {})
-                at[seed] = float("nan") if number is None else number
-        return {
-            layer: dict(sorted(found.items(), key=lambda item: item[0]))
-            for layer, found in sorted(layers.items())
-        }
 
 
 def of_probes(
@@ -115,11 +87,6 @@ def of_probes(
     """What `draw` makes of each of the probes; nothing where no cell has probes."""
     layout = shown.probed_layout
     return [] if layout is None else [each for name in probes for each in draw(shown, layout, name)]
-
-
-def chosen_lr(cell: CellRecord) -> float:
-    """The learning rate that validation chose in a finished cell."""
-    return float(cell.finished.chosen_lr)
 
 
 def num_seeds(cells: Sequence[CellRecord]) -> list[int]:

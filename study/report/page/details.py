@@ -15,12 +15,11 @@ from study.analysis.frames import Frames
 from study.analysis.parts import Report
 from study.analysis.statistics.intervals import median
 from study.config.labels import level_words
-from study.outputs.cell import read_curves
 from study.outputs.metrics import METRICS, OF_TASK, PROBES, Metric, label_among
 from study.outputs.records import CellRecord
 from study.outputs.results import Result
 from study.outputs.schema import PROBES_FILE
-from study.outputs.series import read_probes
+from study.outputs.series import CURVES_FILE
 from study.report.figures.shown import Point, error_point
 from study.report.page.packing import rounded
 
@@ -131,7 +130,8 @@ def _replicas(result: Result, own: Mapping[str, Metric]) -> list[list[Any]]:
             ABSENT_MARK if replica.best_epoch is None else str(replica.best_epoch),
             *(_text(metric, metric.value(replica)) for metric in metrics),
         ]
-        for replica in sorted(result.replicas, key=lambda r: (r.lr, r.seed))
+        for rate in result.rates
+        for replica in sorted(result.at(rate), key=lambda each: each.seed)
     ]
 
 
@@ -179,23 +179,22 @@ def _columns(points: Iterable[Point]) -> list[list[Any]]:
 
 def _curves(frames: Frames, cell: CellRecord) -> dict[str, Any] | None:
     """The curves at the chosen learning rate; none if curves.csv is not what the record names."""
-    if not frames.sound(cell, "curves.csv"):
+    if not frames.sound(cell, CURVES_FILE):
         return None
-    error, chosen = _error(cell.finished), cell.finished.chosen_lr
-    by_epoch: dict[int, list[dict[str, Any]]] = {}
-    for row in read_curves(cell.path):
-        if row["lr"] == chosen:
-            by_epoch.setdefault(row["epoch"], []).append(row)
-    epochs = thinned(sorted(by_epoch), POINTS)
+    error = _error(cell.finished)
+    curves = {key: list(frames.curve(cell, key).values()) for key in CURVES}
+    every = curves["val_error"]
+    epochs = thinned(sorted({epoch for curve in every for epoch in curve}), POINTS)
     metrics = {key: error if key.endswith("error") else METRICS["test_loss"] for key in CURVES}
     lost = bool(cell.num_diverged)
     return {
         "epochs": epochs,
-        "seeds": max((len(rows) for rows in by_epoch.values()), default=0),
+        "seeds": len(every),
         "diverged": cell.num_diverged,
         **{
             key: _columns(
-                _cut([row[key] for row in by_epoch[epoch]], metric, lost=lost) for epoch in epochs
+                _cut([curve[at] for curve in curves[key] if at in curve], metric, lost=lost)
+                for at in epochs
             )
             for key, metric in metrics.items()
         },
@@ -231,7 +230,7 @@ def _probes(frames: Frames, cell: CellRecord) -> dict[str, Any] | None:
 
 def _medians(frames: Frames, cell: CellRecord, step: int) -> Mapping[str, Sequence[float | None]]:
     """What a record sums up of its last probes, with medians over seeds in place of means."""
-    rows = read_probes(cell.path) if frames.sound(cell, PROBES_FILE) else []
+    rows = frames.rows(cell, PROBES_FILE)
     last = [r for r in rows if r["step"] == step and r["lr"] == cell.finished.chosen_lr]
     layers = sorted({row["layer"] for row in last})
 

@@ -299,11 +299,12 @@ def question(frames: Frames) -> str:
 def extent(frames: Frames) -> list[tuple[str, str]]:
     """How large the study is: numbers and what they count."""
     finished, total = len(frames.finished), len(frames.cells)
-    replicas = [replica for cell in frames.finished for replica in cell.finished.replicas]
-    seeds = {replica.seed for replica in replicas}
-    rates = {replica.lr for replica in replicas}
+    results = [cell.finished for cell in frames.finished]
+    seeds = {seed for result in results for seed in result.seeds}
+    rates = {rate for result in results for rate in result.rates}
+    networks = sum(len(result.replicas) for result in results)
     share = f"{finished}" if finished == total else f"{finished} of {total}"
-    nouns = {"seed": len(seeds), "learning rate": len(rates), "network": len(replicas)}
+    nouns = {"seed": len(seeds), "learning rate": len(rates), "network": networks}
     texts = [counted(number, noun).partition(" ") for noun, number in nouns.items()]
     return [
         (share, "cell" if total == 1 else "cells"),
