@@ -117,7 +117,7 @@ def configure(path: Path, text: str) -> None:
         result["files"]["config.yaml"] = digest
         result["config"] = config
         result["num_train"] = config.get("data", {}).get("train_size") or 55_000
-        result["updates_per_epoch"] = result["num_train"] // config.get("batch_size", 128)
+        result["updates_per_epoch"] = max(1, result["num_train"] // config.get("batch_size", 128))
         result["updates"] = result["updates_per_epoch"] * 10
 
     change_result(path, change)
