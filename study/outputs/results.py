@@ -35,7 +35,9 @@ CHOSEN: Literal["chosen"] = "chosen"
 FileName = Annotated[
     str, Check("name of a file", lambda name: bool(re.fullmatch(r"\w[^/\\]*", name)))
 ]
-Digest = Annotated[str, Check("sha256", lambda text: bool(re.fullmatch("[0-9a-f]{64}", text)))]
+Digest = Annotated[
+    str, Check("sha256", lambda it: isinstance(it, str) and bool(re.fullmatch("[0-9a-f]{64}", it)))
+]
 
 
 @dataclass(frozen=True)
