@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 EDIT = re.compile(
     r"^(?:A new file `(?P<new>[^`]+)`"
@@ -19,27 +21,31 @@ EDIT = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 """A block that a page says to put into a file."""
-COMMANDS = """
-import importlib, json, os, sys
-from study.__main__ import COMMANDS, main
-for name in (*(module for module, _ in COMMANDS.values()), "lightning", "study.launch.cell"):
-    importlib.import_module(name)
+FORKS = """
+import json, os, runpy, sys, traceback
+import lightning, study.analysis.table, study.launch.cell, study.launch.train, study.report.command
+sys.modules.pop("study.__main__", None)
 for line in sys.stdin:
-    arguments, log = json.loads(line)
+    (flag, what, *arguments), log = json.loads(line)
     if not (child := os.fork()):
         out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(out, 1), os.dup2(out, 2)
-        sys.argv[1:], status = arguments, 1
+        sys.argv[1:], status = arguments, 0
         try:
-            status = main(arguments)
+            if flag == "-m":
+                runpy.run_module(what, run_name="__main__", alter_sys=True)
+            else:
+                exec(what, {"__name__": "__main__"})
         except SystemExit as stop:
-            status = stop.code
+            status = stop.code or 0
+        except BaseException:
+            status = traceback.print_exc() or 1
         finally:
             sys.stdout.flush(), sys.stderr.flush()
             os._exit(status)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
-"""Runs each command in a fork of a Python that has imported PyTorch, which takes seconds."""
+"""Is what `python -m` or `python -c` is, in forks of a Python that has imported PyTorch before."""
 TINY = (
     "data.train_size=300",
     "data.test_size=200",
@@ -54,30 +60,24 @@ TINY = (
 
 @dataclass(frozen=True)
 class Copy:
-    """A copy of the tree, with the page's blocks in it; `commands` runs those of `study` there."""
+    """A copy of the tree, with the page's blocks in it, and a Python there that forks."""
 
     root: Path
-    commands: "subprocess.Popen[str]"
+    python: "subprocess.Popen[str]"
 
     def study(self, *arguments: str, status: int = 0) -> str:
         """What `study ARGUMENTS` prints there."""
-        if not hasattr(os, "fork"):
-            return self.run("-m", "study", *arguments, status=status)
-        log, (asked, answered) = self.root / "log", (self.commands.stdin, self.commands.stdout)
+        return self.run("-m", "study", *arguments, status=status)
+
+    def run(self, *arguments: str, status: int = 0) -> str:
+        """What Python prints there, given these arguments."""
+        log, (asked, answered) = self.root / "log", (self.python.stdin, self.python.stdout)
         assert asked
         assert answered
         print(json.dumps([arguments, str(log)]), file=asked, flush=True)
         ended, printed = answered.readline(), log.read_text(encoding="utf-8")
         assert ended == f"{status}\n", printed
         return printed
-
-    def run(self, *arguments: str, status: int = 0) -> str:
-        """What Python prints there, given these arguments."""
-        environment = {**os.environ, "PYTHONPATH": str(self.root)}
-        line = [sys.executable, *arguments]
-        done = subprocess.run(line, cwd=self.root, env=environment, capture_output=True, text=True)
-        assert done.returncode == status, done.stdout + done.stderr
-        return done.stdout + done.stderr
 
 
 def apply(edit: re.Match[str], root: Path) -> None:
@@ -99,6 +99,8 @@ def apply(edit: re.Match[str], root: Path) -> None:
 @contextlib.contextmanager
 def copied(root: Path, page: str) -> Iterator[Copy]:
     """A copy of the tree below `root`, with the blocks of a page in it."""
+    if not hasattr(os, "fork"):
+        pytest.skip("what a page says to run is run in forks, which this system has not")
     for folder in ("study", "conf", "data/MNIST/raw"):
         skip = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / folder, root / folder, ignore=skip)
@@ -106,8 +108,8 @@ def copied(root: Path, page: str) -> Iterator[Copy]:
     for edit in EDIT.finditer(page):
         apply(edit, root)
     environment = {**os.environ, "PYTHONPATH": str(root)}
-    line, pipe = [sys.executable, "-c", COMMANDS], subprocess.PIPE
+    line, pipe = [sys.executable, "-c", FORKS], subprocess.PIPE
     with subprocess.Popen(
         line, cwd=root, env=environment, stdin=pipe, stdout=pipe, text=True
-    ) as commands:
-        yield Copy(root, commands)
+    ) as python:
+        yield Copy(root, python)
