@@ -5,7 +5,7 @@ from typing import Any
 from study.config.configuration import RECIPE
 
 PROVENANCE: dict[str, Any] = {
-    **dict.fromkeys(("git_commit", "git_diff_sha256", "gpu", "slurm_job")),
+    **dict.fromkeys(("git_commit", "git_diff_sha256", "gpu", "alone", "slurm_job")),
     **dict.fromkeys(("command", "data_fingerprint", "platform", "processor"), ""),
     "packages": {},
     "python": "3.11.7",
@@ -14,4 +14,6 @@ PROVENANCE: dict[str, Any] = {
     "threads": 2,
     "engine": "stacked",
     "packing": [],
+    "populations": [],
+    "resumed": [],
 }

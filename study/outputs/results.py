@@ -59,7 +59,8 @@ class Resumed:
 class Provenance:
     """Where a result comes from: code, versions, machine, and how it was trained.
 
-    `packing`: the sizes of the groups that were trained as one; `populations` names their replicas.
+    `packing`: the sizes of the groups that were trained as one; `populations` names their replicas
+    (none: by the stated rule).
     `signature`: of the record that a replica was copied from; a cell's own stands in its record.
     """
 
@@ -77,12 +78,12 @@ class Provenance:
     threads: CountFromOne
     engine: str
     packing: tuple[CountFromOne, ...]
+    populations: tuple[tuple[tuple[str, ...], ...], ...]
+    alone: str | None
     slurm_job: str | None
+    resumed: tuple[Resumed, ...]
     processor_model: str | None = None
     levels: Mapping[str, CountFromOne | str] = field(default_factory=dict)
-    populations: tuple[tuple[tuple[str, ...], ...], ...] = ()
-    alone: str | None = None
-    resumed: tuple[Resumed, ...] = ()
     signature: str | None = None
 
 
