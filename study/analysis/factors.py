@@ -67,7 +67,8 @@ def in_order(levels: Iterable[str]) -> list[str]:
     """Distinct levels: numerically if all are numbers (`(default)` first), else as they came."""
     distinct = list(dict.fromkeys(levels))
     try:
-        return sorted(distinct, key=lambda text: (text != DEFAULT_LEVEL, _number(text)))
+        numbers = {text: 0.0 if text == DEFAULT_LEVEL else float(text) for text in distinct}
+        return sorted(distinct, key=lambda text: (text != DEFAULT_LEVEL, numbers[text]))
     except ValueError:
         return distinct
 
@@ -146,7 +147,3 @@ def _match(factor: str, text: str, levels: list[str]) -> str:
     if same not in levels:
         raise unknown(f"level of {factor}", text, levels)
     return same
-
-
-def _number(text: str) -> float:
-    return 0.0 if text == DEFAULT_LEVEL else float(text)

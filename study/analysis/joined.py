@@ -57,7 +57,15 @@ def join(parts: Sequence[Frames]) -> JoinedFrames:
     ledger = Ledger(Path(), title, None, None, [], entries, [])
     unlisted = [each for part in parts for each in part.unlisted]
     joined = JoinedFrames(ledger, cells, unlisted, parts=tuple(parts), names=tuple(names))
-    _check_comparable(joined)
+    shared = [
+        {cell.factors[FACTOR] for cell in cells} for cells in by_origin(joined.cells).values()
+    ]
+    if all(len(studies) < 2 for studies in shared):
+        lines = [line.removesuffix(".") for line in origin_remarks(joined)[1:]]
+        raise InputError(
+            "these studies have no data and split in common, so their cells cannot be compared "
+            f"({'; '.join(lines)}); report each by itself"
+        )
     return joined
 
 
@@ -79,19 +87,6 @@ def origin_remarks(frames: Frames) -> list[str]:
         whose = f" of {', '.join(names)}" if names else ""
         lines.append(f"{counted(len(cells), 'cell')}{whose}: {origin.words}.")
     return lines
-
-
-def _check_comparable(frames: JoinedFrames) -> None:
-    """InputError if no two studies have an origin in common: nothing can be compared."""
-    shared = [
-        {cell.factors[FACTOR] for cell in cells} for cells in by_origin(frames.cells).values()
-    ]
-    if all(len(studies) < 2 for studies in shared):
-        lines = [line.removesuffix(".") for line in origin_remarks(frames)[1:]]
-        raise InputError(
-            "these studies have no data and split in common, so their cells cannot be compared "
-            f"({'; '.join(lines)}); report each by itself"
-        )
 
 
 def _named(cell: CellRecord, name: str) -> CellRecord:

@@ -18,7 +18,7 @@ from study.outputs.metrics import (
     label_among,
 )
 from study.outputs.records import CellRecord, factor_names
-from study.outputs.results import References, ReplicaResult
+from study.outputs.results import ReplicaResult
 from study.outputs.series import NONE_TAKEN, Place, Reading, read_probe
 
 SUMMARIES = {
@@ -98,10 +98,11 @@ def _probe_metric(name: str, moment: str, layer: str | None) -> ProbeMetric:
         unit = "decades a layer"
         row = {**row, "unit": unit, "help": row["help"] + _SLOPE_HELP, "decimals": None, "scale": 1}
     words = "" if layer is None else f", {SUMMARIES.get(layer, f'layer {layer}')}"
+    updates = f"after {moment} {'update' if moment == '1' else 'updates'}"
     row = {
         **row,
         "name": f"{name}@{moment}",
-        "label": f"{row['label']} {_moment_words(moment)}{words}",
+        "label": f"{row['label']} {_MOMENTS.get(moment, updates)}{words}",
         "per": "replica",
         "fixed": {} if layer is None else {"layer": layer},
     }
@@ -118,11 +119,6 @@ def _moment(name: str, moment: str) -> str:
             f"as {name.partition('@')[0]}@end"
         )
     return str(int(moment)) if int(moment) else "start"
-
-
-def _moment_words(moment: str) -> str:
-    updates = "update" if moment == "1" else "updates"
-    return _MOMENTS.get(moment, f"after {moment} {updates}")
 
 
 def _layer(layer: str | None, by_layer: bool) -> str | None:
@@ -185,33 +181,27 @@ def reference_lines(metric: Metric, cells: Sequence[CellRecord]) -> list[str]:
     found: dict[str, list[CellRecord]] = {}
     for cell in cells:
         if cell.result and cell.result.references.pca:
-            found.setdefault(_line(metric, cell.result.references), []).append(cell)
+            pca, mean = cell.result.references.pca, cell.result.references.mean_image
+            assert pca, "a record that has none has no line"
+            assert mean, "a record has both or none"
+            errors = (pca.test_error, pca.train_error, mean.test_error)
+            first, second, third = map(metric.text, errors)
+            line = f"PCA-{pca.components} {first} on test ({second} on train)"
+            found.setdefault(f"{line}, mean image {third} on test", []).append(cell)
     if len(found) < 2:
         return [f"{line}." for line in found]
-    apart = [factor for factor in varying_factors(cells) if _tells_apart(factor, found)]
-    return [f"{line}, for {_levels(apart, found[line])}." for line in found]
-
-
-def _line(metric: Metric, references: References) -> str:
-    """Such as `PCA-30 13.87 on test (14.21 on train), mean image 52.90 on test`."""
-    pca, mean = references.pca, references.mean_image
-    assert pca, "a record that has none has no line"
-    assert mean, "a record has both or none"
-    first, second, third = (
-        metric.text(error) for error in (pca.test_error, pca.train_error, mean.test_error)
-    )
-    return f"PCA-{pca.components} {first} on test ({second} on train), mean image {third} on test"
-
-
-def _tells_apart(factor: str, found: Mapping[str, Sequence[CellRecord]]) -> bool:
-    """Whether the cells of each line have one level of the factor, and not all the same."""
-    levels = [{cell_level(cell, factor) for cell in cells} for cells in found.values()]
-    return all(len(level) == 1 for level in levels) and len(set.union(*levels)) > 1
-
-
-def _levels(factors: Sequence[str], cells: Sequence[CellRecord]) -> str:
-    shown = [f"{factor} = {cell_level(cells[0], factor)}" for factor in factors]
-    return ", ".join(shown) or "some of the cells"
+    # The factors of which the cells of each line have one level, and not all the same.
+    apart = []
+    for factor in varying_factors(cells):
+        levels = [{cell_level(cell, factor) for cell in own} for own in found.values()]
+        if all(len(level) == 1 for level in levels) and len(set.union(*levels)) > 1:
+            apart.append(factor)
+    return [
+        f"{line}, for {', '.join(f'{f} = {cell_level(own[0], f)}' for f in apart)}."
+        if apart
+        else f"{line}, for some of the cells."
+        for line, own in found.items()
+    ]
 
 
 # Cell records whose replicas carry a probe's numbers, read from each cell's probes.csv.
@@ -238,7 +228,26 @@ def with_probe(records: Sequence[CellRecord], metric: ProbeMetric) -> list[CellR
         for record in records
         if record.result
     }
-    _require_layers(metric, readings.values(), taken.values())
+    depths = [max(found) for found in taken.values() if found]
+    if not depths:
+        steps = sorted(
+            {
+                place[2]
+                for reading in readings.values()
+                for place, number in (reading.numbers or {}).items()
+                if number is not None
+            }
+        )
+        name, moment = metric.name.split("@")
+        where = f", but at {', '.join(map(str, steps))} updates" if steps else " in any cell"
+        at = f" @{moment}" if steps else ""
+        about = "; ".join(filter(None, (PROBES[name].help, metric.lacking)))
+        raise InputError(f"{name} was not measured{at}{where} ({about})")
+    deepest = max(depths)
+    if metric.layer and metric.layer.isdecimal() and int(metric.layer) > deepest:
+        raise InputError(f"--layer {metric.layer}: no net has it; layers are 1 to {deepest}")
+    if metric.layer == "slope" and deepest < 2:
+        raise InputError("--layer slope: every net has a single layer, and no depth to speak of")
     layers = sorted({layer for found in taken.values() for layer in found})
     return [
         _carrying(record, readings[record.directory], taken[record.directory], metric, layers)
@@ -274,7 +283,8 @@ def _finite(number: float) -> float | None:
 
 def _at_moment(record: CellRecord, numbers: Numbers, metric: ProbeMetric) -> Layers:
     """The numbers of a cell at the moment, of the layers in which they were taken."""
-    step = _step(metric, numbers)
+    step = {"start": 0, "end": max((place[2] for place in numbers), default=0)}.get(metric.moment)
+    step = int(metric.moment) if step is None else step
     layers: Layers = {}
     for (seed, lr, at, layer), number in numbers.items():
         if at == step:
@@ -288,18 +298,14 @@ def _at_moment(record: CellRecord, numbers: Numbers, metric: ProbeMetric) -> Lay
     }
 
 
-def _step(metric: ProbeMetric, numbers: Numbers) -> int:
-    if metric.moment == "end":
-        return max((step for _, _, step, _ in numbers), default=0)
-    return 0 if metric.moment == "start" else int(metric.moment)
-
-
 def _carrying(
     record: CellRecord, reading: Reading, taken: Layers, metric: ProbeMetric, layers: list[int]
 ) -> CellRecord:
     replicas: list[ReplicaResult] = []
     for replica in record.finished.replicas:
-        values = _of_replica(replica, taken)
+        key, lost = (replica.seed, replica.lr), replica.diverged
+        # Those that a diverged one lacks are not finite.
+        values = {at: found.get(key) for at, found in taken.items() if lost or key in found}
         for layer in [None] if metric.layer is not None else layers:
             if layer is None:
                 number = _summary(metric, values)
@@ -326,14 +332,6 @@ def _state(
     return {"status": "trained"} if passing and number.get(metric.name) is not None else {}
 
 
-def _of_replica(replica: ReplicaResult, taken: Layers) -> dict[int, float | None]:
-    """One replica's numbers; those that a diverged one lacks are not finite."""
-    key = replica.seed, replica.lr
-    return {
-        layer: found.get(key) for layer, found in taken.items() if replica.diverged or key in found
-    }
-
-
 def _summary(metric: ProbeMetric, values: Mapping[int, float | None]) -> dict[str, float | None]:
     assert metric.layer is not None
     fewest = 2 if metric.layer == "slope" else 1
@@ -351,29 +349,3 @@ def _require_probes(metric: ProbeMetric, readings: Iterable[Reading]) -> None:
     steps = {place[2] for reading in readings for place in reading.numbers or ()}
     if metric.moment.isdecimal() and steps and int(metric.moment) not in steps:
         raise unknown(f"step of {metric.probe}", metric.moment, sorted(steps))
-
-
-def _require_layers(
-    metric: ProbeMetric, readings: Iterable[Reading], taken: Iterable[Layers]
-) -> None:
-    """InputError unless some cell has the probe at the moment, in the layer."""
-    depths = [max(found) for found in taken if found]
-    if not depths:
-        steps = sorted(
-            {
-                place[2]
-                for reading in readings
-                for place, number in (reading.numbers or {}).items()
-                if number is not None
-            }
-        )
-        name, moment = metric.name.split("@")
-        where = f", but at {', '.join(map(str, steps))} updates" if steps else " in any cell"
-        at = f" @{moment}" if steps else ""
-        about = "; ".join(filter(None, (PROBES[name].help, metric.lacking)))
-        raise InputError(f"{name} was not measured{at}{where} ({about})")
-    deepest = max(depths)
-    if metric.layer and metric.layer.isdecimal() and int(metric.layer) > deepest:
-        raise InputError(f"--layer {metric.layer}: no net has it; layers are 1 to {deepest}")
-    if metric.layer == "slope" and deepest < 2:
-        raise InputError("--layer slope: every net has a single layer, and no depth to speak of")

@@ -2,10 +2,9 @@
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
 from study.analysis import factors
 from study.analysis.factors import INNER, all_levels, cell_level, inner_texts
@@ -80,24 +79,36 @@ def make_entry(sources: Sequence[Source], expected: set[tuple[str, ...]], metric
     Only seeds that every combination has count. The entry is incomplete unless there is one
     finished cell for each of the `expected` combinations.
     """
-    finished = [taken for source in sources if (taken := _taken(source, metric)).replicas]
+    taken = [
+        replace(source, replicas=tuple(filter(metric.is_measured, source.replicas)))
+        for source in sources
+    ]
+    finished = [source for source in taken if source.replicas]
     if not finished:
         found = {NOT_MEASURED if source.replicas else source.cell.status for source in sources}
         named = (status for status in (*UNFINISHED, NOT_MEASURED) if status in found)
         return Entry(next(named, "absent"))
     replicas = [replica for source in finished for replica in source.replicas]
-    values = _average([_values(source, metric) for source in finished])
+    parts = [_values(source, metric) for source in finished]
+    shared = [seed for seed in parts[0] if all(seed in part for part in parts)]
+    values = {seed: math.fsum(part[seed] for part in parts) / len(parts) for seed in shared}
+    results = [source.cell.finished for source in finished]
+    at_chosen = [
+        {replica.lr for replica in source.replicas} == {source.cell.finished.chosen_lr}
+        for source in finished
+    ]
+    edges = {r.edge for r, at in zip(results, at_chosen, strict=True) if at and r.edge}
     entry = Entry(
         status="done",
         values=values,
         num_replicas=len(replicas),
         num_combinations=len(finished),
         num_expected=len(expected),
-        origins=_origins(finished, metric),
-        **_learning_rates(finished),
+        origins=frozenset(origin_of(r.cell) for r in finished if metric.is_of_data),
+        chosen_lrs=tuple(sorted({result.chosen_lr for result in results})),
+        edges=tuple(sorted(edges, reverse=True)) if metric.follows_training else (),
+        chosen=all(at_chosen),
     )
-    if not metric.follows_training:
-        entry = replace(entry, edges=())
     complete = {source.combination for source in finished} == expected
     return _summarize(entry, replicas, metric, complete)
 
@@ -143,17 +154,6 @@ def _mark(entry: Entry, best: Entry) -> Entry:
     return replace(entry, best="tied" if distinguishable(first, second) is False else "")
 
 
-def _taken(source: Source, metric: Metric) -> Source:
-    """The source with those of its replicas of which the metric was measured."""
-    return replace(source, replicas=tuple(filter(metric.is_measured, source.replicas)))
-
-
-def _origins(finished: Sequence[Source], metric: Metric) -> frozenset[Origin]:
-    if not metric.is_of_data:
-        return frozenset()
-    return frozenset(origin_of(source.cell) for source in finished)
-
-
 def _values(source: Source, metric: Metric) -> dict[int | None, float]:
     if metric.per_cell:
         return {None: _finite(metric, source.cell.finished)}
@@ -171,29 +171,13 @@ def _finite(metric: Metric, owner: object) -> float:
     return metric.worst if value is None else value
 
 
-def _average(parts: Sequence[Mapping[int | None, float]]) -> dict[int | None, float]:
-    shared = [seed for seed in parts[0] if all(seed in part for part in parts)]
-    return {seed: math.fsum(part[seed] for part in parts) / len(parts) for seed in shared}
-
-
-def _learning_rates(finished: Sequence[Source]) -> dict[str, Any]:
-    results = [source.cell.finished for source in finished]
-    at_chosen = [
-        {replica.lr for replica in source.replicas} == {result.chosen_lr}
-        for source, result in zip(finished, results, strict=True)
-    ]
-    edges = {r.edge for r, at in zip(results, at_chosen, strict=True) if at and r.edge}
-    return {
-        "chosen_lrs": tuple(sorted({result.chosen_lr for result in results})),
-        "edges": tuple(sorted(edges, reverse=True)),
-        "chosen": all(at_chosen),
-    }
-
-
 def _summarize(
     entry: Entry, replicas: list[ReplicaResult], metric: Metric, complete: bool
 ) -> Entry:
-    diverged, infinite = (0, 0) if metric.per_cell else _count_lost(replicas, metric)
+    diverged = infinite = 0
+    if not metric.per_cell:
+        diverged = sum(replica.diverged for replica in replicas)
+        infinite = sum(not r.diverged and metric.value(r) is None for r in replicas)
     numbers = [value for value in entry.values.values() if not math.isnan(value)]
     if diverged or infinite:
         entry = replace(entry, num_diverged=diverged, num_not_finite=infinite)
@@ -204,13 +188,6 @@ def _summarize(
         return replace(entry, status=status if metric.per_cell else "incomplete")
     interval = t_interval(numbers)
     return replace(entry, status=status, mean=interval.mean, low=interval.low, high=interval.high)
-
-
-def _count_lost(replicas: list[ReplicaResult], metric: Metric) -> tuple[int, int]:
-    diverged = [replica.diverged for replica in replicas]
-    infinite = [metric.value(replica) is None for replica in replicas]
-    num_infinite = sum(i and not d for i, d in zip(infinite, diverged, strict=True))
-    return sum(diverged), num_infinite
 
 
 @dataclass(frozen=True)
@@ -243,7 +220,7 @@ class Table:
     levels: Mapping[str, str]
     row_levels: Sequence[str]
     column_levels: Sequence[str]
-    entries: Mapping[tuple[str, str], Entry]
+    entries: dict[tuple[str, str], Entry]
 
 
 @dataclass(frozen=True)
@@ -308,10 +285,13 @@ def make_pivot(records: Sequence[CellRecord], request: Request) -> Pivot:
         factors.check_factor(records, axis)
     rows, columns = _axes(cells, request, over)
     _check(metric, rows, columns, where, over)
+    _refuse_doubles(cells)
     axes = [axis for axis in (rows, columns) if axis]
     split = [f for f in factors.varying_factors(cells) if f not in (*axes, *over)]
-    _refuse_doubles(cells)
-    levels = {factor: _levels(cells, factor, where) for factor in (*split, *axes, *over)}
+    levels = {
+        factor: [each for each in all_levels(cells, factor) if each in where.get(factor, [each])]
+        for factor in (*split, *axes, *over)
+    }
     grouped = _group(cells, [*split, *axes], levels, where, over)
     expected = _expected(cells, over, levels)
     entries = {key: make_entry(found, expected, metric) for key, found in grouped.items()}
@@ -320,7 +300,12 @@ def make_pivot(records: Sequence[CellRecord], request: Request) -> Pivot:
     if not tables:
         raise InputError(f"no finished cell has {factors.where_text(where)}; leave out a --where")
     pivot = Pivot(metric, rows, columns, where, {f: levels[f] for f in over}, tables, cells)
-    return replace(pivot, tables=[_pivot_mark(pivot, table) for table in tables])
+    for table in tables:
+        # The best of each line is marked.
+        for line in _lines(pivot, table):
+            marked = mark_best([table.entries[at] for at in line], metric.direction)
+            table.entries.update(zip(line, marked, strict=True))
+    return pivot
 
 
 def _axes(
@@ -376,11 +361,6 @@ def _refuse_doubles(cells: Sequence[CellRecord]) -> None:
             )
 
 
-def _levels(cells: Sequence[CellRecord], factor: str, where: Mapping[str, list[str]]) -> list[str]:
-    allowed = where.get(factor)
-    return [level for level in all_levels(cells, factor) if allowed is None or level in allowed]
-
-
 def _group(
     cells: Sequence[CellRecord],
     keys: Sequence[str],
@@ -393,35 +373,22 @@ def _group(
     inner = [factor for factor in INNER if factor in (*keys, *(f for f in over if f == "lr"))]
     free_lr = "lr" in (*keys, *where, *over)
     for cell in cells:
-        for at, replicas in _split(cell, inner, levels, where, free_lr):
+        parts: dict[tuple[str, ...], list[ReplicaResult]] = {}
+        if cell.result is None:
+            # An unfinished cell has every level.
+            parts = {each: [] for each in itertools.product(*(levels[f] for f in inner))}
+        else:
+            for replica in cell.result.replicas if free_lr else cell.result.chosen:
+                texts = inner_texts(replica)
+                if all(texts[f] in allowed for f, allowed in where.items() if f in INNER):
+                    parts.setdefault(tuple(texts[f] for f in inner), []).append(replica)
+        for texts_at, replicas in parts.items():
             outer = {f: cell_level(cell, f) for f in (*keys, *over) if f not in INNER}
-            place = {**outer, **at}
+            place = {**outer, **dict(zip(inner, texts_at, strict=True))}
             combination = tuple(place[factor] for factor in over if factor in place)
             key = tuple(place[factor] for factor in keys)
-            grouped.setdefault(key, []).append(Source(cell, replicas, combination))
+            grouped.setdefault(key, []).append(Source(cell, tuple(replicas), combination))
     return grouped
-
-
-def _split(
-    cell: CellRecord,
-    inner: Sequence[str],
-    levels: Mapping[str, list[str]],
-    where: Mapping[str, list[str]],
-    free_lr: bool,
-) -> Iterator[tuple[dict[str, str], tuple[ReplicaResult, ...]]]:
-    """The cell's replicas by their levels of `inner`; an unfinished cell has every level."""
-    if cell.result is None:
-        for combination in itertools.product(*(levels[factor] for factor in inner)):
-            yield dict(zip(inner, combination, strict=True)), ()
-        return
-    parts: dict[tuple[str, ...], list[ReplicaResult]] = {}
-    for replica in cell.result.replicas:
-        texts = inner_texts(replica)
-        wanted = all(texts[f] in allowed for f, allowed in where.items() if f in INNER)
-        if wanted and (free_lr or replica.lr == cell.result.chosen_lr):
-            parts.setdefault(tuple(texts[factor] for factor in inner), []).append(replica)
-    for key, replicas in parts.items():
-        yield dict(zip(inner, key, strict=True)), tuple(replicas)
 
 
 def _expected(
@@ -475,12 +442,3 @@ def _lines(pivot: Pivot, table: Table) -> list[list[tuple[str, str]]]:
         "column": [[(row, column) for row in table.row_levels] for column in table.column_levels],
     }
     return lines.get(pivot.compared, [])
-
-
-def _pivot_mark(pivot: Pivot, table: Table) -> Table:
-    """The table with the best of each line marked."""
-    entries = dict(table.entries)
-    for line in _lines(pivot, table):
-        marked = mark_best([entries[at] for at in line], pivot.metric.direction)
-        entries.update(zip(line, marked, strict=True))
-    return replace(table, entries=entries)

@@ -61,8 +61,18 @@ def _known(config: Mapping[str, Any], result: Result) -> Iterator[tuple[str, str
         yield "test shift", shift_words(data)
     yield "optimizer", str(optimizer["name"])
     yield "batch", str(config["batch_size"])
-    yield "length", _length(config, result)
-    yield "regularization", ", ".join(_regularizers(config)) or "none"
+    epochs = config["trainer"]["max_epochs"]
+    words = f"{epochs} epochs" if epochs != 1 else "1 epoch"
+    layers = config.get("pretraining", {}).get("epochs")
+    before = f"pretraining {layers} epochs a layer, then " if layers else ""
+    yield "length", f"{before}{words} ({result.updates:,} updates)"
+    sizes = {
+        "dropout": config["model"].get("dropout"),
+        "weight decay": config["optimizer"].get("weight_decay"),
+        "input noise": config.get("input_noise"),
+    }
+    named = [f"{name} {size:g}" for name, size in sizes.items() if size]
+    yield "regularization", ", ".join(named) or "none"
     yield "seeds", str(len(result.seeds))
 
 
@@ -91,25 +101,6 @@ def widths_words(widths: Sequence[int]) -> str:
     if others:
         return "-".join(map(str, widths))
     return f"{len(widths)} x {width}" if len(widths) > 1 else str(width)
-
-
-def _length(config: Mapping[str, Any], result: Result) -> str:
-    epochs = config["trainer"]["max_epochs"]
-    words = f"{epochs} epochs" if epochs != 1 else "1 epoch"
-    layers = config.get("pretraining", {}).get("epochs")
-    before = f"pretraining {layers} epochs a layer, then " if layers else ""
-    return f"{before}{words} ({result.updates:,} updates)"
-
-
-def _regularizers(config: Mapping[str, Any]) -> Iterator[str]:
-    dropout = config["model"].get("dropout")
-    decay = config["optimizer"].get("weight_decay")
-    if dropout:
-        yield f"dropout {dropout:g}"
-    if decay:
-        yield f"weight decay {decay:g}"
-    if config.get("input_noise"):
-        yield f"input noise {config['input_noise']:g}"
 
 
 FILE = Path(__file__).with_name("published.yaml")
@@ -282,7 +273,10 @@ def _rows(scores: Scores) -> Iterator[tuple[str, ...]]:
         found = [s for group in groups for s in group if _is_alike(number, s.cell)]
         if found:
             best = min(found, key=_validation_error)
-            yield _row(number, best, scores, len(found))
+            distance = standard_errors(number, best, scores.metric.scale)
+            words = best.words + (f" (of {len(found)})" if len(found) > 1 else "")
+            ours = protocol_of(best.cell)
+            yield _compared(number, scores, words, best.mean, distance, ours)
 
 
 def _pca_row(number: Published, scores: Scores) -> Iterator[tuple[str, ...]]:
@@ -306,13 +300,6 @@ def _by_levels(scores: Sequence[Score]) -> list[list[Score]]:
         key = tuple(str(_first_word(score.cell.factors.get(name))) for name in sorted(names))
         groups.setdefault(key, []).append(score)
     return list(groups.values())
-
-
-def _row(number: Published, score: Score, scores: Scores, num: int) -> tuple[str, ...]:
-    distance = standard_errors(number, score, scores.metric.scale)
-    words = score.words + (f" (of {num})" if num > 1 else "")
-    ours = protocol_of(score.cell)
-    return _compared(number, scores, words, score.mean, distance, ours)
 
 
 def _compared(

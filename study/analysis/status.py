@@ -86,7 +86,28 @@ def as_lines(
     states = [f"{number} {status}" for status, number in counts.items() if number]
     lines = [f"{ledger.study}: {counted(len(cells), 'cell')}: {', '.join(states) or 'none'}"]
     if cells:
-        lines += ["", *_map(cells), "", *_unfinished(cells), *other_versions(cells)]
+        told, missing = [], []
+        if lost := [
+            f"{cell.directory} ({cell.num_diverged} of {counted(len(result.chosen), 'replica')} "
+            f"at {result.chosen_lr:g})"
+            for cell in cells
+            if (result := cell.result) and cell.num_diverged
+        ]:
+            told.append(f"diverged: {_listed(lost)}")
+        for cell in cells:
+            facts = _facts(cell)
+            if cell.status in ("failed", "running") or facts:
+                told.append(f"{cell.status}: {cell.directory}{f'  {facts}' if facts else ''}")
+            elif cell.status == "missing":
+                missing.append(cell.directory)
+            told += [f"{cell.status}: {problem}" for problem in cell.problems]
+        failures = [Failure.recorded(cell.directory, cell.error) for cell in cells if cell.error]
+        kinds = Counter(failure.words for failure in failures)
+        if kinds.total() > 1:
+            each = (f"{count} x {words}" for words, count in kinds.most_common())
+            told.append(f"failed by kind: {'; '.join(each)}")
+        told += [f"missing: {_listed(missing)}"] if missing else []
+        lines += ["", *_map(cells), "", *told, *other_versions(cells)]
     lines += _not_listed(unlisted)
     return lines if lines[-1] else lines[:-1]
 
@@ -115,7 +136,10 @@ def _map(cells: Sequence[CellRecord]) -> list[str]:
     """Rows and columns: the two factors with most levels; a field has a glyph per other level."""
     varying = sorted(varying_factors(cells), key=lambda f: -len(all_levels(cells, f)))
     axes, inner = varying[:2], varying[2:]
-    places = _places(cells, [*axes, *inner])
+    places: dict[tuple[str, ...], list[CellRecord]] = {}
+    for cell in cells:
+        at = tuple(cell_level(cell, name) for name in (*axes, *inner))
+        places.setdefault(at, []).append(cell)
     fields = [
         fields
         for fields in itertools.product(*(all_levels(cells, factor) for factor in inner))
@@ -128,16 +152,15 @@ def _map(cells: Sequence[CellRecord]) -> list[str]:
         glyphs = (_field(places, (*row, *column), fields) for column in columns)
         grid.append(["".join(row), *glyphs])
     lines = ["  ".join(row).rstrip() for row in padded(grid)]
-    return [*lines, *_legend(grid, inner, fields)]
-
-
-def _places(
-    cells: Sequence[CellRecord], names: Sequence[str]
-) -> dict[tuple[str, ...], list[CellRecord]]:
-    places: dict[tuple[str, ...], list[CellRecord]] = {}
-    for cell in cells:
-        places.setdefault(tuple(cell_level(cell, name) for name in names), []).append(cell)
-    return places
+    used = "".join("".join(row[1:]) for row in grid[1:])
+    marks = [
+        f"{glyph} {_MEANING.get(state, state)}" for state, glyph in GLYPHS.items() if glyph in used
+    ]
+    lines += ["", "   ".join(marks)]
+    if inner:
+        order = ", ".join(" ".join(field) for field in fields)
+        lines.append(f"in each field, in this order ({' '.join(inner)}): {order}")
+    return lines
 
 
 def _field(
@@ -147,46 +170,6 @@ def _field(
 ) -> str:
     found = (places.get((*axes, *field), []) for field in fields)
     return "".join("".join(GLYPHS[c.status] for c in cells) or GLYPHS["absent"] for cells in found)
-
-
-def _legend(
-    grid: list[list[str]], inner: Sequence[str], fields: Sequence[tuple[str, ...]]
-) -> list[str]:
-    used = "".join("".join(row[1:]) for row in grid[1:])
-    marks = [
-        f"{glyph} {_MEANING.get(state, state)}" for state, glyph in GLYPHS.items() if glyph in used
-    ]
-    lines = ["", "   ".join(marks)]
-    if inner:
-        order = ", ".join(" ".join(field) for field in fields)
-        lines.append(f"in each field, in this order ({' '.join(inner)}): {order}")
-    return lines
-
-
-def _unfinished(cells: Sequence[CellRecord]) -> list[str]:
-    lines, missing = [], []
-    if lost := [f"{cell.directory} {_lost(cell)}" for cell in cells if cell.num_diverged]:
-        lines.append(f"diverged: {_listed(lost)}")
-    for cell in cells:
-        facts = _facts(cell)
-        if cell.status in ("failed", "running") or facts:
-            lines.append(f"{cell.status}: {cell.directory}{f'  {facts}' if facts else ''}")
-        elif cell.status == "missing":
-            missing.append(cell.directory)
-        lines += [f"{cell.status}: {problem}" for problem in cell.problems]
-    failures = [Failure.recorded(cell.directory, cell.error) for cell in cells if cell.error]
-    kinds = Counter(failure.words for failure in failures)
-    if kinds.total() > 1:
-        counts = (f"{count} x {words}" for words, count in kinds.most_common())
-        lines.append(f"failed by kind: {'; '.join(counts)}")
-    return [*lines, f"missing: {_listed(missing)}"] if missing else lines
-
-
-def _lost(cell: CellRecord) -> str:
-    """`(2 of 5 replicas at 0.1)`."""
-    result = cell.finished
-    number = counted(len(result.chosen), "replica")
-    return f"({cell.num_diverged} of {number} at {result.chosen_lr:g})"
 
 
 def _facts(cell: CellRecord) -> str:

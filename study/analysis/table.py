@@ -78,11 +78,19 @@ def main(arguments: list[str]) -> int:
     text = write(pivot, name, remarks)
     if write is write_csv and remarks:
         print("\n".join(remarks), file=sys.stderr)
-    if options.output is None:
+    path = options.output
+    if path is None:
         show(text.removesuffix("\n"))
     else:
-        _write_file(options.output, text)
-        show(str(options.output))
+        try:
+            if path.exists() and not path.is_file():
+                # A terminal or a pipe: it cannot be replaced.
+                path.write_text(text, encoding="utf-8", newline="\n")
+            else:
+                write_text(path, text)
+        except OSError as error:
+            raise InputError(f"--output {path} cannot be written: {error.strerror}") from None
+        show(str(path))
     return 0
 
 
@@ -151,17 +159,6 @@ def _format(options: Namespace) -> str:
         return str(options.format)
     suffix = Path(options.output or "").suffix[1:]
     return suffix if suffix in ("csv", "tex") else "md"
-
-
-def _write_file(path: Path, text: str) -> None:
-    try:
-        if path.exists() and not path.is_file():
-            # A terminal or a pipe: it cannot be replaced.
-            path.write_text(text, encoding="utf-8", newline="\n")
-        else:
-            write_text(path, text)
-    except OSError as error:
-        raise InputError(f"--output {path} cannot be written: {error.strerror}") from None
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from PIL import Image
 from study.analysis.frames import Frames
 from study.outputs.metrics import PROBES
 from study.outputs.results import TrainedReplica
+from study.outputs.schema import to_json
 from study.outputs.series import read_probes, summary
 from study.report.page import details as module
 from study.report.page.details import (
@@ -141,7 +142,7 @@ def sum_up_probes(path: Path) -> Any:
         )
         for seed in sorted({row["seed"] for row in rows})
     ]
-    return lambda result: result.update(probes=summary(replicas))
+    return lambda result: result.update(probes=to_json(summary(replicas)))
 
 
 def test_unfinished_cells_have_none(tmp_path: Path) -> None:
