@@ -219,7 +219,7 @@ def in_order(replicas: Sequence[Replica]) -> list[Replica]:
 
 def stack_of(config: Config, replicas: Sequence[Replica]) -> Stack:
     networks = [initial_network(config, data(), replica.seed).double() for replica in replicas]
-    stack = Stack(networks, replicas, Settings.of(config))
+    stack = Stack(networks, replicas, Settings.from_config(config))
     assert stack.replicas == in_order(replicas)
     stack.start()
     return stack
@@ -227,7 +227,7 @@ def stack_of(config: Config, replicas: Sequence[Replica]) -> Stack:
 
 def alone_of(config: Config, replica: Replica) -> Alone:
     network = initial_network(config, data(), replica.seed).double()
-    alone = Alone(network, replica, Settings.of(config))
+    alone = Alone(network, replica, Settings.from_config(config))
     alone.start()
     return alone
 

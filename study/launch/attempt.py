@@ -174,7 +174,7 @@ class Attempt:
         unfinished, self._unfinished = self._unfinished, None
         assert unfinished is not None, "there is one"
         with fitting():
-            population.take_up(unfinished)
+            population.load_state(unfinished)
 
     def _state(self, population: Population) -> tuple[dict[str, Any], dict[str, Any]]:
         """A checkpoint's record and state."""

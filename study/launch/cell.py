@@ -90,7 +90,8 @@ def train_cell(
             num_train=len(data.train),
             num_val=len(data.val),
             num_test=len(data.test),
-            updates_per_epoch=len(data.train) // Settings.of(config).batch_of(len(data.train)),
+            updates_per_epoch=len(data.train)
+            // Settings.from_config(config).batch_of(len(data.train)),
             references=reader(References)(recorded.get("references", {})),
             wall_seconds=round(seconds, 3),
             **attempt.starts.record(),

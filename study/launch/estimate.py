@@ -136,7 +136,7 @@ def _precision(cell: Cell, device: torch.device) -> AbstractContextManager[objec
 
 def _train(engine: Engine, cell: Cell, data: Data, num_updates: int) -> int:
     """At least `num_updates` updates of every replica, in epochs; returns how many they were."""
-    batch = Settings.of(cell.config).batch_of(len(data.train))
+    batch = Settings.from_config(cell.config).batch_of(len(data.train))
     num_examples = min(len(data.train), num_updates * batch)
     split = Split(data.train.inputs[:num_examples], data.train.labels[:num_examples])
     per_epoch = num_examples // batch
@@ -155,7 +155,7 @@ def _wait(device: torch.device) -> None:
 def _updates(cell: Cell, num_trained: int) -> float:
     """Updates of so many replicas, evaluation counted as a third of an update an example."""
     data = data_of(cell.config)
-    batch = Settings.of(cell.config).batch_of(len(data.train.labels))
+    batch = Settings.from_config(cell.config).batch_of(len(data.train.labels))
     per_epoch = len(data.train.labels) // batch + len(data.val.labels) / batch / 3
     final = 2 * (len(data.train.labels) + len(data.val.labels) + len(data.test.labels)) / batch / 3
     return num_trained * (per_epoch * cell.epochs + final)
@@ -182,7 +182,7 @@ def _pretrainings(
 def _pretraining_updates(cell: Cell) -> float:
     """Updates of one seed, an update of one layer counted as one of the whole network."""
     data = training_data(cell.config, data_of(cell.config))
-    per_epoch = len(data.train) / Settings.of(cell.config).batch_of(len(data.train))
+    per_epoch = len(data.train) / Settings.from_config(cell.config).batch_of(len(data.train))
     return cell.pretraining_epochs * per_epoch
 
 

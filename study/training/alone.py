@@ -9,7 +9,7 @@ from study.data import Split
 from study.networks import Network, set_generators
 from study.training.batches import SeedBatches, evaluation_batches
 from study.training.group import NO_PAUSES, EpochSums, Evaluation, Pauses, State, Tally
-from study.training.optimizers import is_elementwise, make_optimizer
+from study.training.optimizers import is_elementwise, make_optimizer, parameter_groups
 from study.training.settings import Replica, Settings
 from study.training.state import restore_training, training_state
 from study.training.symmetry import Symmetry
@@ -30,11 +30,12 @@ class Alone:
         self.replicas = [replica]
         self.settings = settings
         hold = is_elementwise(settings.optimizer["name"])
-        self.symmetry = Symmetry.of(network, hold=hold)
+        self.symmetry = Symmetry.from_network(network, hold=hold)
 
     def start(self) -> None:
-        lr = self.replicas[0].lr
-        self.optimizer = make_optimizer(self.network, lr, self.settings.optimizer)
+        lr, optimizer = self.replicas[0].lr, self.settings.optimizer
+        groups = parameter_groups(self.network, weight_decay=optimizer["weight_decay"])
+        self.optimizer = make_optimizer(groups, lr, optimizer)
         self.symmetry.start()
         self._forward = self.settings.prepared(self.network)
 

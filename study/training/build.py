@@ -22,20 +22,27 @@ from study.training.stack import Stack
 from study.training.stacking import unstackable
 from study.training.symmetry import Symmetry
 
-# The stated rule of which replicas are trained as one.
-#
-# It reads the network, the device, the number of replicas and of threads, never a clock, so that a
-# record says all that a repetition needs.
-
-
 Populations = Sequence[Sequence[Sequence[Replica]]]
 """Replicas that are trained side by side, in the groups that are trained as one."""
+DTYPES = {
+    "32-true": torch.float32,
+    "64-true": torch.float64,
+    "bf16-mixed": torch.float32,
+    "tf32": torch.float32,
+}
+"""The type of parameters and inputs for each `trainer.precision`."""
+SAMPLE_SIZE = 1024
+MakeRecorder = Callable[[Config, Data, Settings, Mapping[int, Network]], Recorder | None]
+"""What takes the probes of a configuration and its data; the last are the seeds' networks."""
 STACK_BYTES = 3_000_000
 """Parameters of one stack on a CPU.
 
 Measured (benchmarks/packing.py): stacking 20 MLPs of 3x32 doubles their speed, of 3x128 adds a
 fifth, of 3x256 nothing.
 """
+
+
+# The stated rule of which replicas are trained as one.
 
 
 def pack(
@@ -48,6 +55,9 @@ def pack(
     alone: str | None = None,
 ) -> list[list[Replica]]:
     """The groups of replicas that are trained as one.
+
+    The rule reads the network, the device, the number of replicas and of threads, never a clock, so
+    that a record says all that a repetition needs.
 
     `sequential` has each replica alone and `stacked` as few groups as there are workers. `auto`
     stacks on a GPU; on a CPU it stacks dense networks, up to STACK_BYTES of parameters a group,
@@ -76,7 +86,7 @@ def why_alone(networks: Iterable[nn.Module], optimizer: str) -> str | None:
         return form
     if not is_elementwise(optimizer):
         return f"optimizer={optimizer} is not declared elementwise (study/training/optimizers.py)"
-    if any(Symmetry.of(network) for network in networks):
+    if any(Symmetry.from_network(network) for network in networks):
         return "units start equal, and a stack could tell them apart by rounding"
     return None
 
@@ -111,16 +121,7 @@ def workers(device: torch.device, threads: int) -> int:
     return threads if device.type == "cpu" else 1
 
 
-DTYPES = {
-    "32-true": torch.float32,
-    "64-true": torch.float64,
-    "bf16-mixed": torch.float32,
-    "tf32": torch.float32,
-}
-"""The type of parameters and inputs for each `trainer.precision`."""
-SAMPLE_SIZE = 1024
-MakeRecorder = Callable[[Config, Data, Settings, Mapping[int, Network]], Recorder | None]
-"""What takes the probes of a configuration and its data; the last are the seeds' networks."""
+# A population, and the networks that it starts from.
 
 
 def replicas_of(config: Config) -> list[Replica]:
@@ -144,9 +145,15 @@ def build_population(
     replicas are packed by the stated rule, or as `groups` has them if they can be stacked. What
     `recorder` makes of the seeds' networks takes the probes.
     """
-    seeds = dict.fromkeys(replica.seed for replica in replicas)
-    starts = starts or {}
-    first = {seed: _first_network(config, data, seed, starts.get(seed)) for seed in seeds}
+    dtype, starts = DTYPES[config.trainer.precision], starts or {}
+    first: dict[int, Network] = {}
+    for seed in dict.fromkeys(replica.seed for replica in replicas):
+        if seed in starts:
+            network = build_network(config.network, data.input_shape, data.num_classes).to(dtype)
+            network.load_state_dict(starts[seed])
+        else:
+            network = initial_network(config, data, seed).to(dtype)
+        first[seed] = network
     device = data.train.inputs.device
     num_workers = workers(device, torch.get_num_threads())
     engine, alone = config.population.engine, why_alone(first.values(), config.optimizer.name)
@@ -160,27 +167,16 @@ def build_population(
             num_workers=num_workers,
             alone=alone,
         )
-    settings = Settings.of(config)
-    trained = Engine([_group(first, group, settings) for group in groups], num_workers=num_workers)
+    settings = Settings.from_config(config)
+    trained: list[Group] = []
+    for group in groups:
+        networks = [first[replica.seed] for replica in group]
+        if len(group) == 1:
+            trained.append(Alone(copy.deepcopy(networks[0]), group[0], settings))
+        else:
+            trained.append(Stack(networks, group, settings))
     probes = recorder(config, data, settings, first) if recorder else None
-    return Population(trained, data, config, probes, alone=alone)
-
-
-def _group(first: Mapping[int, Network], replicas: Sequence[Replica], settings: Settings) -> Group:
-    """Replicas as one: a stack, or a plain network where there is but one."""
-    if len(replicas) == 1:
-        return Alone(copy.deepcopy(first[replicas[0].seed]), replicas[0], settings)
-    return Stack([first[replica.seed] for replica in replicas], replicas, settings)
-
-
-def _first_network(config: Config, data: Data, seed: int, start: State | None) -> Network:
-    """The plain network of `seed` in the state `start`, or initialized."""
-    dtype = DTYPES[config.trainer.precision]
-    if start is None:
-        return initial_network(config, data, seed).to(dtype)
-    network = build_network(config.network, data.input_shape, data.num_classes).to(dtype)
-    network.load_state_dict(start)
-    return network
+    return Population(Engine(trained, num_workers=num_workers), data, config, probes, alone=alone)
 
 
 def initial_network(config: Config, data: Data, seed: int) -> Network:
@@ -201,7 +197,7 @@ def check_network(config: Config, input_shape: tuple[int, int, int], num_classes
     And where the configuration asks for a task that its inputs cannot have, or for stacks of what
     cannot be stacked.
     """
-    Settings.of(config)
+    Settings.from_config(config)
     network = build_network(config.network, input_shape, num_classes)
     generator = torch.Generator().manual_seed(0)
     sample = None

@@ -1,8 +1,7 @@
 """The straight line between the trained networks of neighbouring seeds."""
 
-import contextlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,7 +68,7 @@ class Line:
     """
 
     def __init__(self, config: Config, data: Data) -> None:
-        self.settings, self.test = Settings.of(config), data.test
+        self.settings, self.test = Settings.from_config(config), data.test
         indices = subset_indices(data.train.labels.cpu(), min(len(data.train), TRAIN_EXAMPLES))
         indices = indices.to(data.train.labels.device)
         self.train = Split(data.train.inputs[indices], data.train.labels[indices])
@@ -88,6 +87,8 @@ class Line:
             state = self._between(*ends.states, alpha)
             train, test = self.evaluate(state)
             start = test.predictions if start is None else start
+            here = self._vector(state)
+            distance, norms = (first - here).norm(), torch.stack([first.norm(), here.norm()])
             found.append(
                 {
                     "seed": ends.seeds[0],
@@ -99,7 +100,9 @@ class Line:
                     "test_loss": float(test.loss),
                     "test_error": float(test.error),
                     "disagreement": self._disagreement(test.predictions, start),
-                    **_apart(first, self._vector(state)),
+                    "distance": float(distance),
+                    "relative_distance": float(distance / norms.square().mean().sqrt()),
+                    "cosine": float((first @ here / norms.prod()).clamp(-1, 1)),
                 }
             )
         return found
@@ -128,16 +131,6 @@ class Line:
         return torch.cat([state[name].flatten().double() for name in self._parameters])
 
 
-def _apart(first: Tensor, second: Tensor) -> dict[str, float]:
-    """How far two vectors of parameters lie apart."""
-    distance, norms = (first - second).norm(), torch.stack([first.norm(), second.norm()])
-    return {
-        "distance": float(distance),
-        "relative_distance": float(distance / norms.square().mean().sqrt()),
-        "cosine": float((first @ second / norms.prod()).clamp(-1, 1)),
-    }
-
-
 @torch.no_grad()
 def _take_statistics(network: Network, inputs: Tensor, settings: Settings) -> None:
     """Sets the running averages of every BatchNorm to the means over batches of all inputs.
@@ -155,21 +148,15 @@ def _take_statistics(network: Network, inputs: Tensor, settings: Settings) -> No
     batches = order.to(inputs.device).split(settings.batch_of(len(inputs)))
     whole = [batch for batch in batches if len(batch) == len(batches[0])]
     network.eval()
-    with _measuring(norms):
+    before = [norm.momentum for norm in norms]
+    # Training mode is of the norms alone, and of nothing in them.
+    for norm in norms:
+        norm.training = True
+    try:
         for count, batch in enumerate(whole, 1):
             for norm in norms:
                 norm.momentum = 1 / count
             network(laid_out(network, inputs[batch]))
-
-
-@contextlib.contextmanager
-def _measuring(norms: Sequence[BatchNorm]) -> Iterator[None]:
-    """Within it these, and nothing in them, are in training mode; the momentum is put back."""
-    before = [norm.momentum for norm in norms]
-    try:
-        for norm in norms:
-            norm.training = True
-        yield
     finally:
         for norm, momentum in zip(norms, before, strict=True):
             norm.training, norm.momentum = False, momentum

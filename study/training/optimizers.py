@@ -1,4 +1,4 @@
-"""Optimizers: torch's own, with decay on weights alone."""
+"""Optimizers, torch's own with decay on weights alone, and schedules of their learning rates."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -12,6 +12,9 @@ from study.errors import unknown
 
 Groups = list[dict[str, Any]]
 Maker = Callable[[Groups, float, Mapping[str, Any]], Optimizer]
+"""(groups of parameters, learning rate, the keys of `optimizer`) -> optimizer."""
+Schedule = Callable[[float, float, Mapping[str, Any]], float]
+"""(epochs done, their number, the keys of `schedule`) -> factor on the learning rate."""
 
 
 def elementwise(make: Maker) -> Maker:
@@ -73,12 +76,7 @@ OPTIMIZERS: dict[str, Maker] = {
 }
 
 
-def make_optimizer(network: nn.Module, lr: float, config: Mapping[str, Any]) -> Optimizer:
-    """The configured optimizer over `network`'s parameters, at learning rate `lr`."""
-    return optimizer_of(parameter_groups(network, weight_decay=config["weight_decay"]), lr, config)
-
-
-def optimizer_of(groups: Groups, lr: float, config: Mapping[str, Any]) -> Optimizer:
+def make_optimizer(groups: Groups, lr: float, config: Mapping[str, Any]) -> Optimizer:
     """The configured optimizer over groups of parameters; `lr` where a group has none."""
     if config["name"] not in OPTIMIZERS:
         raise unknown("optimizer", config["name"], OPTIMIZERS)
@@ -111,14 +109,10 @@ def _fused(groups: Groups) -> bool:
     )
 
 
-# Learning-rate schedules: the factor on the learning rate at each update.
-
-
-Schedule = Callable[[float, float, Mapping[str, Any]], float]
+# Schedules: the factor on the learning rate at each update.
 
 MANY = 1e12
 """No training has more spans of a step schedule; the quotient of two epochs may overflow."""
-
 ROUNDING = 1e-9
 """A span complete but for rounding is complete: an update is far more of it than this."""
 

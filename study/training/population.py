@@ -1,4 +1,4 @@
-"""A cell's whole population as one LightningModule."""
+"""LightningModules that train a whole epoch in one `training_step`: a cell's population is one."""
 
 import math
 import time
@@ -20,7 +20,52 @@ from study.training.optimizers import learning_rate_factors
 from study.training.settings import Replica, Settings
 from study.training.state import parts_of
 
-# LightningModules that train a whole epoch in one `training_step`.
+DIVERGED_FACTOR = 1000.0
+"""A last training loss over this many times the loss before training counts as diverged."""
+
+SPLITS = ("train", "val", "test")
+CURVES = ("train_loss", "train_error", "val_loss", "val_error")
+
+
+@dataclass
+class Progress:
+    """What one replica has reached so far."""
+
+    first_loss: float = math.nan
+    best_epoch: int | None = None
+    best_key: tuple[float, float] = (math.inf, math.inf)
+    best_state: State | None = None
+    curve: list[dict[str, float]] = field(default_factory=list)
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> "Progress":
+        """From its own `vars`, in which a list may stand for a tuple."""
+        return cls(**{**state, "best_key": tuple(state["best_key"])})
+
+    def diverged(self) -> bool:
+        """Whether the last epoch's training loss is not finite, or over 1,000 times the first."""
+        last = self.curve[-1]["train_loss"]
+        return not math.isfinite(last) or last > DIVERGED_FACTOR * self.first_loss
+
+
+class Recorder(Protocol):
+    """Who measures inside the networks while they are trained (`study.probes.recorder`)."""
+
+    @property
+    def rows(self) -> Mapping[Replica, list[dict[str, Any]]]: ...
+
+    @property
+    def samples(self) -> Mapping[Replica, dict[tuple[int, int, str], Any]]: ...
+
+    def start(self, engine: Engine) -> None: ...
+
+    def pauses(self, *, first: int, updates: int) -> Pauses: ...
+
+    def watching(self, engine: Engine) -> AbstractContextManager[None]: ...
+
+    def state_of(self, replica: Replica) -> State: ...
+
+    def load_state(self, replica: Replica, state: State) -> None: ...
 
 
 class WholeEpochs(lightning.LightningModule):
@@ -56,54 +101,6 @@ class WholeEpochs(lightning.LightningModule):
         return [0]
 
 
-DIVERGED_FACTOR = 1000.0
-"""A last training loss over this many times the loss before training counts as diverged."""
-
-SPLITS = ("train", "val", "test")
-CURVES = ("train_loss", "train_error", "val_loss", "val_error")
-
-
-@dataclass
-class Progress:
-    """What one replica has reached so far."""
-
-    first_loss: float = math.nan
-    best_epoch: int | None = None
-    best_key: tuple[float, float] = (math.inf, math.inf)
-    best_state: State | None = None
-    curve: list[dict[str, float]] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, state: Mapping[str, Any]) -> "Progress":
-        """From its own `vars`, in which a list may stand for a tuple."""
-        return cls(**{**state, "best_key": tuple(state["best_key"])})
-
-    def diverged(self) -> bool:
-        """Whether the last epoch's training loss is not finite, or over 1,000 times the first."""
-        last = self.curve[-1]["train_loss"]
-        return not math.isfinite(last) or last > DIVERGED_FACTOR * self.first_loss
-
-
-class Recorder(Protocol):
-    """Who measures inside the networks while they are trained (`study.probes.recorder`)."""
-
-    @property
-    def rows(self) -> Mapping[Replica, list[dict[str, Any]]]: ...
-
-    @property
-    def samples(self) -> Mapping[Replica, dict[tuple[int, int, str], Any]]: ...
-
-    def start(self, engine: Engine) -> None: ...
-
-    def pauses(self, *, first: int, updates: int) -> Pauses: ...
-
-    def watching(self, engine: Engine) -> AbstractContextManager[None]: ...
-
-    def state_of(self, replica: Replica) -> State: ...
-
-    def load_state(self, replica: Replica, state: State) -> None: ...
-
-
 class Population(WholeEpochs):
     """Trains all replicas of a cell together, one epoch per `training_step`.
 
@@ -135,10 +132,10 @@ class Population(WholeEpochs):
         self.tick: Callable[[int], None] = lambda count: None
         self.recorder = recorder
         self.alone = alone
-        self._taken_up: list[State] = []
+        self._states_to_restore: list[State] = []
         self._schedule = config.schedule.level
         self._num_epochs = config.trainer.max_epochs
-        self._batch = Settings.of(config).batch_of(len(data.train.labels))
+        self._batch = Settings.from_config(config).batch_of(len(data.train.labels))
         self._data = data
 
     @property
@@ -153,8 +150,8 @@ class Population(WholeEpochs):
         self.engine.start()
         if self.epochs_done:
             with fitting():
-                self.engine.restore_training(self._taken_up)
-            self._taken_up = []
+                self.engine.restore_training(self._states_to_restore)
+            self._states_to_restore = []
         else:
             self._measure_start()
 
@@ -181,18 +178,22 @@ class Population(WholeEpochs):
     def training_step(self, batch: Tensor, batch_idx: int) -> None:
         """One epoch of every replica."""
         started = time.perf_counter()
+        updates = self.updates_per_epoch
         factors = learning_rate_factors(
             self._schedule,
             epoch=self.epoch,
             num_epochs=self._num_epochs,
-            updates_per_epoch=self.updates_per_epoch,
+            updates_per_epoch=updates,
         )
+        pauses = NO_PAUSES
+        if self.recorder is not None:
+            pauses = self.recorder.pauses(first=updates * self.epoch, updates=updates)
         sums = self.engine.train_epoch(
             self._data.train,
             epoch=self.epoch,
             factors=factors,
             tick=self.tick,
-            pauses=self._pauses(),
+            pauses=pauses,
         )
         loss, error, first = sums.loss.tolist(), sums.error.tolist(), sums.first_loss.tolist()
         self.seconds += time.perf_counter() - started
@@ -201,13 +202,6 @@ class Population(WholeEpochs):
                 progress.first_loss = first[index]
             row = {"epoch": self.epoch + 1, "seconds": self.seconds}
             progress.curve.append(row | {"train_loss": loss[index], "train_error": error[index]})
-
-    def _pauses(self) -> Pauses:
-        """Where the epoch stops for probes."""
-        if self.recorder is None:
-            return NO_PAUSES
-        updates = self.updates_per_epoch
-        return self.recorder.pauses(first=updates * self.epoch, updates=updates)
 
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
         """Every replica on the validation split; a new best one is kept."""
@@ -221,7 +215,7 @@ class Population(WholeEpochs):
                 progress.best_state = self.engine.snapshot(index)
 
     def training_state(self) -> dict[str, Any]:
-        """All that the epochs after this one depend on, for `take_up`: plain values and tensors."""
+        """All that the epochs after this one depend on, as plain values and tensors."""
         replicas = [
             {
                 "seed": replica.seed,
@@ -234,7 +228,7 @@ class Population(WholeEpochs):
         ]
         return {"epoch": self.epoch + 1, "seconds": self.seconds, "replicas": replicas}
 
-    def take_up(self, state: Mapping[str, Any]) -> None:
+    def load_state(self, state: Mapping[str, Any]) -> None:
         """Goes on from a `training_state` of the same replicas, however they were packed.
 
         A Trainer is then for the epochs that are left; without any, `end_training` is due.
@@ -242,10 +236,10 @@ class Population(WholeEpochs):
         self.epochs_done, self.seconds = state["epoch"], state["seconds"]
         kept = {Replica(each["seed"], each["lr"]): each for each in state["replicas"]}
         replicas = self.engine.replicas
-        self._taken_up = [kept[replica]["training"] for replica in replicas]
+        self._states_to_restore = [kept[replica]["training"] for replica in replicas]
         for index, replica in enumerate(replicas):
-            self.progress[index] = Progress.of(kept[replica]["progress"])
-            self.engine.restore(index, parts_of(self._taken_up[index])[0])
+            self.progress[index] = Progress.from_state(kept[replica]["progress"])
+            self.engine.restore(index, parts_of(self._states_to_restore[index])[0])
             if self.recorder is not None:
                 self.recorder.load_state(replica, kept[replica]["probes"])
 

@@ -12,13 +12,13 @@ from typing import Any
 import torch
 
 from study.config.configuration import RECONSTRUCTION, Config, task_of
-from study.config.groups import DataGroup
 from study.data import Data
 
-# Ridge regression of one-hot classes on images: what a linear network must come to.
-
-
 EXAMPLES_PER_CHUNK = 4096
+Energies = tuple[torch.Tensor, torch.Tensor]
+"""Mean squared lengths along each component, [D]: of the training images, of the test images."""
+_kept: dict[tuple[Any, ...], Energies] = {}
+"""The energies of each data set that a cell of this process was trained on: a few kB each."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,9 @@ class Ridge:
             loss += float((scores - targets).square().sum())
             wrong += int((scores.argmax(1) != classes).sum())
         return loss / len(labels), wrong / len(labels)
+
+
+# Ridge regression of one-hot classes on images: what a linear network must come to.
 
 
 def ridge(images: torch.Tensor, labels: torch.Tensor, num_classes: int, *, penalty: float) -> Ridge:
@@ -79,9 +82,46 @@ def _chunks(
         yield flat, torch.nn.functional.one_hot(own, num_classes).double(), own
 
 
-Energies = tuple[torch.Tensor, torch.Tensor]
-_kept: dict[tuple[Any, ...], Energies] = {}
-"""The energies of each data set that a cell of this process was trained on: a few kB each."""
+# Principal components of a set of images: how much squared error a code of any size must leave.
+
+
+def principal_energies(train: Sequence[torch.Tensor], test: torch.Tensor) -> Energies:
+    """Mean squared length of the images along each principal component of the training images.
+
+    `train`: tensors [N, ...], together the images to fit; `test`: [M, ...]. Returns those of the
+    training images, in descending order, and those of the test images, each [D], float64.
+
+    Lengths are from the mean of the training images. The sum of all but the first k is the squared
+    error, summed over pixels, mean over images, of the reconstruction from k components: of all
+    linear codes of that size the one that leaves least on the training images (Eckart & Young
+    1936; Hotelling 1933). For k = 0 it is the error of the mean image.
+
+    Exact but for rounding: the eigenvectors of the scatter matrix, in float64.
+    """
+    num_examples = sum(len(images) for images in train)
+    size = test[0].numel()
+    total = torch.zeros(size, dtype=torch.float64)
+    for part in chain.from_iterable(map(_flat, train)):
+        total += part.sum(0)
+    mean = total / num_examples
+    scatter = torch.zeros(size, size, dtype=torch.float64)
+    for part in chain.from_iterable(map(_flat, train)):
+        part -= mean
+        scatter.addmm_(part.T, part)
+    energies, directions = torch.linalg.eigh(scatter / num_examples)
+    tested = torch.zeros_like(energies)
+    for part in _flat(test):
+        tested += ((part - mean) @ directions).square().sum(0)
+    return energies.clamp(min=0).flip(0), (tested / len(test)).flip(0)
+
+
+def _flat(images: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Copies of the images, [n, D], in float64 on the CPU, some at a time."""
+    for chunk in images.split(EXAMPLES_PER_CHUNK):
+        yield chunk.flatten(1).to(device="cpu", dtype=torch.float64, copy=True)
+
+
+# What a result.json says of its task.
 
 
 def task_record(config: Config, data: Data) -> dict[str, Any]:
@@ -98,12 +138,20 @@ def linear_codes(config: Config, data: Data) -> dict[str, Any]:
     the validation images of the cell together, normalized as the network is given them:
     `train_error` is of those images, `test_error` of the test images.
     """
-    train, test = _energies(config.data, data)
+    key = (data.fingerprint, replace(config.data, root=None))
+    if key not in _kept:
+        fitted = (data.train.inputs, data.val.inputs)
+        _kept[key] = principal_energies(fitted, data.test.inputs)
+    train, test = _kept[key]
+
+    def errors(components: int) -> dict[str, float]:
+        return {
+            "train_error": float(train[components:].sum()),
+            "test_error": float(test[components:].sum()),
+        }
+
     components = min(config.model.code, len(train))
-    return {
-        "pca": {"components": components, **_errors(train, test, components)},
-        "mean_image": _errors(train, test, 0),
-    }
+    return {"pca": {"components": components, **errors(components)}, "mean_image": errors(0)}
 
 
 def ridge_solution(config: Config, data: Data) -> dict[str, Any]:
@@ -143,61 +191,3 @@ def _penalty(config: Config) -> float:
     ):
         return 0.0
     return float(config.input_noise**2 + decay / 2)
-
-
-def _errors(train: torch.Tensor, test: torch.Tensor, components: int) -> dict[str, float]:
-    """What that many components leave."""
-    return {
-        "train_error": float(train[components:].sum()),
-        "test_error": float(test[components:].sum()),
-    }
-
-
-def _energies(options: DataGroup, data: Data) -> Energies:
-    """Those of the data that the group `data` describes, computed once."""
-    key = (data.fingerprint, replace(options, root=None))
-    if key not in _kept:
-        fitted = (data.train.inputs, data.val.inputs)
-        _kept[key] = principal_energies(fitted, data.test.inputs)
-    return _kept[key]
-
-
-# Principal components of a set of images: how much squared error a code of any size must leave.
-
-
-def principal_energies(
-    train: Sequence[torch.Tensor], test: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean squared length of the images along each principal component of the training images.
-
-    `train`: tensors [N, ...], together the images to fit; `test`: [M, ...]. Returns those of the
-    training images, in descending order, and those of the test images, each [D], float64.
-
-    Lengths are from the mean of the training images. The sum of all but the first k is the squared
-    error, summed over pixels, mean over images, of the reconstruction from k components: of all
-    linear codes of that size the one that leaves least on the training images (Eckart & Young
-    1936; Hotelling 1933). For k = 0 it is the error of the mean image.
-
-    Exact but for rounding: the eigenvectors of the scatter matrix, in float64.
-    """
-    num_examples = sum(len(images) for images in train)
-    size = test[0].numel()
-    total = torch.zeros(size, dtype=torch.float64)
-    for part in chain.from_iterable(map(_flat, train)):
-        total += part.sum(0)
-    mean = total / num_examples
-    scatter = torch.zeros(size, size, dtype=torch.float64)
-    for part in chain.from_iterable(map(_flat, train)):
-        part -= mean
-        scatter.addmm_(part.T, part)
-    energies, directions = torch.linalg.eigh(scatter / num_examples)
-    tested = torch.zeros_like(energies)
-    for part in _flat(test):
-        tested += ((part - mean) @ directions).square().sum(0)
-    return energies.clamp(min=0).flip(0), (tested / len(test)).flip(0)
-
-
-def _flat(images: torch.Tensor) -> Iterator[torch.Tensor]:
-    """Copies of the images, [n, D], in float64 on the CPU, some at a time."""
-    for chunk in images.split(EXAMPLES_PER_CHUNK):
-        yield chunk.flatten(1).to(device="cpu", dtype=torch.float64, copy=True)

@@ -1,4 +1,4 @@
-"""A replica, and how every replica of a population is trained."""
+"""A replica, the random streams it draws from, and how every one of a population is trained."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -11,19 +11,31 @@ from torch import Tensor, nn
 from study.config.configuration import RECONSTRUCTION, Config
 from study.training.task import Task, make_task
 
-# Random streams: each replica draws from its own, one for each purpose and epoch.
-#
-# A stream's seed is a hash of (seed, purpose, epoch), so a stream needs no saved state to be taken
-# up at any epoch, and what a replica is given does not depend on the others of its population.
-# Replicas of equal seed and different learning rate share their streams.
-
+EVALUATION_BATCH = 2048
+RECONSTRUCTION_BATCH = 512
+"""Examples of an evaluation at once; fewer where outputs are as many as inputs."""
 
 Purpose = Literal["initialization", "order", "augmentation", "noise", "dropout"]
 
 
+@dataclass(frozen=True, order=True)
+class Replica:
+    """One network of a cell: one seed at one learning rate."""
+
+    seed: int
+    lr: float
+
+    def __str__(self) -> str:
+        return f"seed={self.seed},lr={self.lr}"
+
+
 @dataclass(frozen=True)
 class Streams:
-    """The random streams of a configuration.
+    """The random streams of a configuration: one for each seed, purpose and epoch.
+
+    A stream's seed is a hash of the three, so a training that goes on at any epoch needs no saved
+    state of it, and what a replica is given does not depend on the others of its population.
+    Replicas of equal seed and different learning rate share their streams.
 
     `pinned` holds, per purpose, the seed that every replica takes instead of its own.
     """
@@ -50,22 +62,6 @@ def stream_seed(seed: int, purpose: str, epoch: int) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
 
 
-EVALUATION_BATCH = 2048
-RECONSTRUCTION_BATCH = 512
-"""Examples of an evaluation at once; fewer where outputs are as many as inputs."""
-
-
-@dataclass(frozen=True, order=True)
-class Replica:
-    """One network of a cell: one seed at one learning rate."""
-
-    seed: int
-    lr: float
-
-    def __str__(self) -> str:
-        return f"seed={self.seed},lr={self.lr}"
-
-
 @dataclass(frozen=True)
 class Settings:
     """How every replica of a population is trained.
@@ -86,7 +82,7 @@ class Settings:
     compile: bool = False
 
     @classmethod
-    def of(cls, config: Config) -> "Settings":
+    def from_config(cls, config: Config) -> "Settings":
         """The settings that a configuration asks for; `InputError` where they do not fit."""
         task, norm = make_task(config), config.norm
         at_once = RECONSTRUCTION_BATCH if task.name == RECONSTRUCTION else EVALUATION_BATCH

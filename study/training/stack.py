@@ -11,7 +11,7 @@ from study.data import Split
 from study.networks import Dropout, Network
 from study.training.batches import SeedBatches, evaluation_batches
 from study.training.group import NO_PAUSES, EpochSums, Evaluation, Pauses, State, Tally
-from study.training.optimizers import optimizer_of, parameter_groups
+from study.training.optimizers import make_optimizer, parameter_groups
 from study.training.settings import Replica, Settings
 from study.training.stacking import (
     StackedConvolution,
@@ -29,11 +29,6 @@ class Slice(NamedTuple):
     part: Tensor
     first: int
     last: int
-
-    @classmethod
-    def of(cls, parameter: Tensor, count: int, first: int, last: int) -> "Slice":
-        """The slice of a parameter that is of `count` replicas."""
-        return cls(parameter, parameter.detach().view(count, -1)[first:last], first, last)
 
 
 class Stack:
@@ -61,7 +56,10 @@ class Stack:
         for lr, same in groupby(self.replicas, key=lambda replica: replica.lr):
             last = first + len(list(same))
             for group in parameter_groups(self.network, weight_decay=decay, layers=layers):
-                own = [Slice.of(parameter, count, first, last) for parameter in group["params"]]
+                own = [
+                    Slice(each, each.detach().view(count, -1)[first:last], first, last)
+                    for each in group["params"]
+                ]
                 self.slices += own
                 slices = [each.part for each in own]
                 groups.append({**group, "params": slices, "lr": lr})
@@ -73,7 +71,7 @@ class Stack:
         whole, rest = divmod(len(places), len(self.seeds))
         self.is_grid = not rest and places == [*range(len(self.seeds))] * whole
         self.rates = [group["lr"] for group in groups]
-        self.optimizer = optimizer_of(groups, self.replicas[0].lr, self.settings.optimizer)
+        self.optimizer = make_optimizer(groups, self.replicas[0].lr, self.settings.optimizer)
         self.seed_of = torch.tensor(places, device=next(self.network.parameters()).device)
 
     def train_epoch(

@@ -51,14 +51,17 @@ class Symmetry:
         self.broken: int | None = None
 
     @classmethod
-    def of(cls, network: nn.Module, *, hold: bool = True) -> "Symmetry":
+    def from_network(cls, network: nn.Module, *, hold: bool = True) -> "Symmetry":
         """That of a network; who reads whom in a forward of its own, nobody knows."""
         if not isinstance(network, Network):
             return cls(())
         blocks = list(network.hidden_blocks())
         if not network.is_chain:
             return cls([(block, None) for block in blocks], hold=hold)
-        readers = [_reader(block) for block in blocks[1:]] + ([network.output] if blocks else [])
+        readers = [
+            block.layer if type(block).forward is Block.forward else None for block in blocks[1:]
+        ]
+        readers += [network.output] if blocks else []
         return cls(list(zip(blocks, readers, strict=True)), hold=hold)
 
     def __bool__(self) -> bool:
@@ -99,9 +102,26 @@ class EqualUnits:
 
     @cached_property
     def held(self) -> bool:
-        """Whether they are held, not watched; asked before `start`, and only where any exist."""
+        """Whether they are held, not watched; asked before `start`, and only where any exist.
+
+        Every part of the block has to do to each unit what it does to every other, and the reader
+        to read each by the weights that it has for it, in no other way. Those of a decoder that is
+        tied to the block are the block's own.
+        """
+        block, reader = self.block, self.reader
+        kinds = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+        reads_alike = (type(reader) in kinds and getattr(reader, "groups", 1) == 1) or (
+            reader is not None and getattr(reader, "layer", None) is block.layer
+        )
         return (
-            self._hold and _reads_alike(self.reader, self.block) and _treats_units_alike(self.block)
+            self._hold
+            and reads_alike
+            and type(block).forward is Block.forward
+            and type(block.layer) in (nn.Linear, nn.Conv2d)
+            and getattr(block.layer, "groups", 1) == 1
+            and type(block.norm) in (nn.Identity, BatchNorm)
+            and (type(block.activation) is Maxout or is_elementwise(block.activation))
+            and type(block.pool) in POOLINGS
         )
 
     def start(self) -> None:
@@ -149,38 +169,6 @@ class _Tie(torch.autograd.Function):
         return gradients[0].index_select(1, *ctx.saved_tensors), None
 
 
-def _reader(block: Block) -> nn.Module | None:
-    """What reads the units before a block, if that is its layer alone."""
-    return block.layer if type(block).forward is Block.forward else None
-
-
-def _reads_alike(reader: nn.Module | None, block: Block) -> bool:
-    """Whether a module reads each unit by the weights that it has for it, and in no other way.
-
-    Those of a decoder that is tied to the block are the block's own.
-    """
-    kinds = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
-    if type(reader) in kinds and getattr(reader, "groups", 1) == 1:
-        return True
-    return reader is not None and getattr(reader, "layer", None) is block.layer
-
-
-def _treats_units_alike(block: Block) -> bool:
-    """Whether every part does to each unit what it does to every other."""
-    return (
-        type(block).forward is Block.forward
-        and type(block.layer) in (nn.Linear, nn.Conv2d)
-        and getattr(block.layer, "groups", 1) == 1
-        and type(block.norm) in (nn.Identity, BatchNorm)
-        and (type(block.activation) is Maxout or is_elementwise(block.activation))
-        and type(block.pool) in POOLINGS
-    )
-
-
-def _num_units(block: Block) -> int:
-    return block.layer.weight.shape[0] // pieces_per_unit(block.activation)
-
-
 def _own(block: Block) -> list[Tensor]:
     """Parameters and averages of a block's layer and norm: each has a row a unit, or a piece."""
     layer, norm = block.layer, block.norm
@@ -192,7 +180,7 @@ def _own(block: Block) -> list[Tensor]:
 
 def _by_unit(block: Block) -> Tensor:
     """All that makes a unit what it is, [units, numbers]: those of its pieces one by one."""
-    units = _num_units(block)
+    units = block.layer.weight.shape[0] // pieces_per_unit(block.activation)
     parts = [each.reshape(-1, units, each[0].numel()) for each in _own(block)]
     pieces = max(map(len, parts))
     return torch.cat([part.expand(pieces, -1, -1) for part in parts], 2).transpose(0, 1).flatten(1)

@@ -40,7 +40,10 @@ def make_trainer(
 
     The environment is given, or a Slurm allocation would be taken for distributed training.
     """
-    _quieten_lightning()
+    # It says what it found and uses, and that `srun` did not start it, and calls old pytree names.
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", "The `srun` command is available")
+    warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)", FutureWarning)
     device = device_of(config.trainer.accelerator)
     precision = config.trainer.precision
     set_tf32(precision == "tf32")
@@ -78,13 +81,3 @@ def set_tf32(allowed: bool) -> None:
     kind = "tf32" if allowed else "ieee"
     torch.backends.cuda.matmul.fp32_precision = kind
     torch.backends.cudnn.conv.fp32_precision = kind  # type: ignore[attr-defined]
-
-
-def _quieten_lightning() -> None:
-    """Lightning says what it found and what it uses, and that it was not started by Slurm's `srun`.
-
-    It also calls PyTorch's old pytree names.
-    """
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", "The `srun` command is available")
-    warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)", FutureWarning)

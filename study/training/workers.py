@@ -1,8 +1,7 @@
 """Work that is shared out over the threads of the machine."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
 from typing import TypeVar
 
 import torch
@@ -38,13 +37,18 @@ def _side_by_side(
         return []
     threads = torch.get_num_threads()
     share = max(1, threads // num_workers)
-    enter = _surroundings()
+    gradients = torch.is_grad_enabled()
+    autocast = torch.is_autocast_enabled("cpu")
+    dtype = torch.get_autocast_dtype("cpu")
 
     def begin() -> None:
         torch.set_num_threads(share)
 
     def surrounded(item: Item) -> Result:
-        with enter():
+        with (
+            torch.set_grad_enabled(gradients),
+            torch.autocast("cpu", dtype=dtype, enabled=autocast, cache_enabled=False),
+        ):
             return work(item)
 
     try:
@@ -52,20 +56,3 @@ def _side_by_side(
             return list(pool.map(surrounded, items))
     finally:
         torch.set_num_threads(threads)
-
-
-def _surroundings() -> Callable[[], AbstractContextManager[None]]:
-    """What makes this thread's gradient and autocast modes those of another."""
-    gradients = torch.is_grad_enabled()
-    autocast = torch.is_autocast_enabled("cpu")
-    dtype = torch.get_autocast_dtype("cpu")
-
-    @contextmanager
-    def enter() -> Iterator[None]:
-        with (
-            torch.set_grad_enabled(gradients),
-            torch.autocast("cpu", dtype=dtype, enabled=autocast, cache_enabled=False),
-        ):
-            yield
-
-    return enter

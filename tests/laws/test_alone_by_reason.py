@@ -182,7 +182,7 @@ def test_a_replicas_bits_depend_on_the_shape_of_its_stack_alone(data: st.DataObj
             for lr, index in _grid(seeds, rates, place, others)
         ]
         networks = [initial_network(config, tiny.data(), each.seed) for each in replicas]
-        stack = Stack(networks, replicas, Settings.of(config))
+        stack = Stack(networks, replicas, Settings.from_config(config))
         assert stack.replicas[place] == Replica(place % seeds, 0.1)
         stack.start()
         stack.train_epoch(split, epoch=0, factors=[1.0] * (70 // config.batch_size))

@@ -56,7 +56,7 @@ def test_equal_units_of_every_width_stay_equal(precision: str, norm: str) -> Non
     for width in range(1, 131):
         network = MLP(256, 3, widths=[width], activation="tanh", norm=norm)
         initialize(network, CONSTANT, {"name": "tanh"}, torch.Generator())
-        group = Alone(network.to(DTYPES[precision]), GRID[0], Settings.of(config))
+        group = Alone(network.to(DTYPES[precision]), GRID[0], Settings.from_config(config))
         group.start()
         group.train_epoch(data.train, epoch=0, factors=[1.0] * 3)
         assert num_different(block(network, 0).layer.weight.detach()) == 1, width
@@ -127,21 +127,21 @@ def test_units_are_equal_by_what_they_are_fed_and_by_what_reads_them() -> None:
         layer.bias.zero_()
         weight[3], weight[5] = weight[0], weight[1]
         reader[:, 3] = reader[:, 0]
-    symmetry = Symmetry.of(network)
+    symmetry = Symmetry.from_network(network)
     ((number, units),) = symmetry._layers
     assert number == 1
     assert units.first.tolist() == [0, 1, 2, 0, 4, 5], "what reads units 1 and 5 tells them apart"
 
 
 def test_random_weights_and_units_behind_random_draws_are_free() -> None:
-    assert not Symmetry.of(MLP(256, 3, widths=[9, 9]))
+    assert not Symmetry.from_network(MLP(256, 3, widths=[9, 9]))
     noisy = {"name": "batch", "noise": 0.5}
     for keys, network in (
         ("dropout", MLP(256, 3, widths=[9], dropout=0.5)),
         ("noise", MLP(256, 3, widths=[9], norm=noisy)),
     ):
         nn.init.zeros_(block(network, 0).layer.weight)
-        assert not Symmetry.of(network), keys
+        assert not Symmetry.from_network(network), keys
 
 
 def test_held_units_train_as_the_plain_network_does_but_for_rounding() -> None:
@@ -207,7 +207,7 @@ def constant(network: Network) -> Network:
 @pytest.mark.parametrize(("kind", "broken"), [(Rounded, 1), (Uneven, None)])
 def test_a_symmetry_that_rounding_breaks_is_noticed(kind: type[MLP], broken: int | None) -> None:
     network = constant(kind(256, 3, widths=[7], activation="tanh")).double()
-    symmetry = Symmetry.of(network)
+    symmetry = Symmetry.from_network(network)
     symmetry.start()
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     data = tiny.data().train
@@ -240,7 +240,7 @@ def test_a_convolution_reads_channels_and_a_dense_layer_their_pixels() -> None:
         nn.init.constant_(parameter, 0.1)
     with torch.no_grad():
         block(network, 2).layer.weight[0, 0] = 0.2
-    found = {layer: units.first.tolist() for layer, units in Symmetry.of(network)._layers}
+    found = {layer: units.first.tolist() for layer, units in Symmetry.from_network(network)._layers}
     assert found == {1: [0] * 4, 2: [0, 1, 1], 3: [0, 1, 1, 1, 1]}
 
 
@@ -265,18 +265,20 @@ def test_units_whose_reader_is_unknown_are_watched_and_not_held() -> None:
     skipping.blocks[1] = SkipBlock(nn.Linear(5, 5))
     grouped = constant(CNN((1, 8, 8), 3, channels=[[4], [4]], head=[]))
     block(grouped, 1).layer = nn.Conv2d(4, 4, 3, padding=1, groups=2)
-    assert not next(units for _, units in Symmetry.of(grouped)._layers).held
+    assert not next(units for _, units in Symmetry.from_network(grouped)._layers).held
     for network in (masked, skipping):
-        held = {layer: units.held for layer, units in Symmetry.of(constant(network))._layers}
+        held = {
+            layer: units.held for layer, units in Symmetry.from_network(constant(network))._layers
+        }
         assert held == {1: False, 2: type(block(network, 1)) is Block and network is not masked}
     whole = constant(MLP(256, 3, widths=[5, 5]))
-    assert all(units.held for _, units in Symmetry.of(whole)._layers)
-    assert not any(units.held for _, units in Symmetry.of(whole, hold=False)._layers)
+    assert all(units.held for _, units in Symmetry.from_network(whole)._layers)
+    assert not any(units.held for _, units in Symmetry.from_network(whole, hold=False)._layers)
 
 
 def test_blocks_whose_parts_are_unknown_are_watched_and_not_held() -> None:
     network = constant(MLP(256, 3, widths=[5, 5]))
     block(network, 1).activation = nn.Softmax(1)
-    held = {layer: units.held for layer, units in Symmetry.of(network)._layers}
+    held = {layer: units.held for layer, units in Symmetry.from_network(network)._layers}
     assert held == {1: True, 2: False}
     assert all(isinstance(block, Block) for block in network.blocks)

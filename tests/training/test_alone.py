@@ -238,4 +238,4 @@ def test_running_statistics_do_not_depend_on_the_evaluation_batch() -> None:
 def test_an_unknown_loss_is_refused() -> None:
     config = tiny.config().changed({"loss": "hinge"})
     with pytest.raises(InputError, match="hinge"):
-        Settings.of(config)
+        Settings.from_config(config)

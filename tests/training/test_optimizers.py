@@ -88,7 +88,8 @@ def test_several_steps_equal_the_formula(
     values = [parameter.detach().clone() for parameter in network.parameters()]
     decays = [config, config | {"weight_decay": 0.0}]
     states: list[State] = [{}, {}]
-    optimizer = make_optimizer(network, LR, config)
+    groups = parameter_groups(network, weight_decay=config["weight_decay"])
+    optimizer = make_optimizer(groups, LR, config)
     for step in range(1, STEPS + 1):
         optimizer.zero_grad()
         functional.mse_loss(network(inputs), targets).backward()
@@ -130,7 +131,8 @@ def test_without_gradients_only_weights_shrink(name: str) -> None:
             parameter.fill_(1.0)
             parameter.grad = torch.zeros_like(parameter)
     config = tiny.config(f"optimizer={name}", "optimizer.weight_decay=0.1").optimizer.level
-    make_optimizer(network, LR, config).step()
+    groups = parameter_groups(network, weight_decay=config["weight_decay"])
+    make_optimizer(groups, LR, config).step()
     for key, parameter in network.named_parameters():
         value = float(parameter.detach().flatten()[0])
         assert value < 1 if key.endswith(("layer.weight", "output.weight")) else value == 1
@@ -138,4 +140,4 @@ def test_without_gradients_only_weights_shrink(name: str) -> None:
 
 def test_an_unknown_optimizer_is_refused() -> None:
     with pytest.raises(InputError, match="lion"):
-        make_optimizer(nn.Linear(1, 1), LR, SGD | {"name": "lion"})
+        make_optimizer([], LR, SGD | {"name": "lion"})

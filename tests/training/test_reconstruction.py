@@ -15,9 +15,9 @@ from study.networks import MLP
 from study.training.pretraining.checks import check_blocks
 from study.training.task import (
     RECONSTRUCTIONS,
+    binary_cross_entropy,
     make_reconstruction,
-    reconstruction_cross_entropy,
-    squared,
+    squared_distance,
 )
 
 SHAPES = st.sampled_from([(1, 1), (4, 6), (2, 3, 4, 5)])
@@ -36,7 +36,7 @@ def batch(shape: tuple[int, ...], seed: int) -> tuple[Tensor, Tensor]:
 def test_squared_error_sums_over_inputs_without_a_half(shape: tuple[int, ...], seed: int) -> None:
     outputs, targets = batch(shape, seed)
     expected = ((outputs.numpy() - targets.numpy()) ** 2).reshape(shape[0], -1).sum(axis=1)
-    np.testing.assert_allclose(squared(outputs, targets), expected, rtol=1e-12)
+    np.testing.assert_allclose(squared_distance(outputs, targets), expected, rtol=1e-12)
 
 
 @given(SHAPES, SEEDS)
@@ -45,7 +45,7 @@ def test_cross_entropy_is_the_formula_on_logits(shape: tuple[int, ...], seed: in
     t, p = targets.numpy(), 1 / (1 + np.exp(-logits.numpy()))
     terms = -(t * np.log(p) + (1 - t) * np.log(1 - p))
     expected = terms.reshape(shape[0], -1).sum(axis=1)
-    np.testing.assert_allclose(reconstruction_cross_entropy(logits, targets), expected, rtol=1e-10)
+    np.testing.assert_allclose(binary_cross_entropy(logits, targets), expected, rtol=1e-10)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -55,7 +55,7 @@ def test_extreme_logits_cost_their_size_on_the_wrong_side_and_nothing_on_the_rig
 ) -> None:
     logits = torch.tensor([[z], [z], [-z], [-z], [z]], dtype=dtype, requires_grad=True)
     targets = torch.tensor([[0.0], [1.0], [0.0], [1.0], [0.5]], dtype=dtype)
-    losses = reconstruction_cross_entropy(logits, targets)
+    losses = binary_cross_entropy(logits, targets)
     assert losses.tolist() == pytest.approx([z, 0, 0, z, z / 2], rel=1e-6, abs=1e-20)
     losses.sum().backward()
     assert logits.grad is not None
@@ -66,12 +66,9 @@ def test_extreme_logits_cost_their_size_on_the_wrong_side_and_nothing_on_the_rig
 def test_cross_entropys_minimum_is_the_targets_entropy(target: float, z: float) -> None:
     targets = torch.tensor([[target]], dtype=torch.float64)
     entropy = -target * math.log(target) - (1 - target) * math.log(1 - target)
-    at_target = float(reconstruction_cross_entropy(torch.logit(targets), targets))
+    at_target = float(binary_cross_entropy(torch.logit(targets), targets))
     assert at_target == pytest.approx(entropy, rel=1e-10)
-    assert (
-        float(reconstruction_cross_entropy(torch.tensor([[z]]).double(), targets))
-        >= at_target - 1e-12
-    )
+    assert float(binary_cross_entropy(torch.tensor([[z]]).double(), targets)) >= at_target - 1e-12
 
 
 @given(SHAPES, SEEDS)
@@ -79,7 +76,7 @@ def test_cross_entropys_gradient_is_the_reconstruction_less_the_target(
     shape: tuple[int, ...], seed: int
 ) -> None:
     logits, targets = batch(shape, seed)
-    reconstruction_cross_entropy(logits.requires_grad_(), targets).sum().backward()
+    binary_cross_entropy(logits.requires_grad_(), targets).sum().backward()
     shown = RECONSTRUCTIONS["cross_entropy"].shown(logits.detach())
     torch.testing.assert_close(logits.grad, shown - targets, rtol=1e-10, atol=1e-12)
 

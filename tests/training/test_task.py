@@ -180,7 +180,7 @@ def test_targets_are_the_labels_or_the_flat_inputs() -> None:
 
 
 def test_few_outputs_of_a_reconstruction_are_kept_at_once() -> None:
-    many, few = Settings.of(tiny.config()), Settings.of(config())
+    many, few = Settings.from_config(tiny.config()), Settings.from_config(config())
     assert (many.task.updates_at_once, few.task.updates_at_once) == (64, 1)
     assert (many.eval_batch_size, few.eval_batch_size) == (EVALUATION_BATCH, RECONSTRUCTION_BATCH)
 
@@ -213,15 +213,15 @@ def test_what_changes_the_target_or_leaves_its_range_is_refused(
     overrides: tuple[str, ...], message: str
 ) -> None:
     with pytest.raises(InputError, match=re.escape(message)) as caught:
-        Settings.of(config(*overrides))
+        Settings.from_config(config(*overrides))
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("normalize", ["unit", "binary"])
 def test_cross_entropy_takes_what_lies_between_0_and_1(normalize: str) -> None:
-    Settings.of(config(f"data.normalize={normalize}"))
+    Settings.from_config(config(f"data.normalize={normalize}"))
 
 
 def test_an_unknown_loss_is_refused() -> None:
     with pytest.raises(InputError, match="hinge"):
-        Settings.of(config().changed({"loss": "hinge"}))
+        Settings.from_config(config().changed({"loss": "hinge"}))

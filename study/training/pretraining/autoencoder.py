@@ -16,29 +16,26 @@ from study.training.pretraining.gradient import GradientTrainee
 from study.training.pretraining.trainee import GeneratorFactory, Labelled, in_evaluation
 from study.training.task import Reconstruction
 
-# Corruption of what a denoising autoencoder is given; what it is to reconstruct stays clean.
-#
-# Vincent et al. 2008 (ICML), section 2.3, masks; Vincent et al. 2010 (JMLR 11), section 3.3, has
-# both. Draws are float32 on the generator's device, so neither precision nor device changes them.
-
-
 Corruption = Callable[[Tensor, torch.Generator], Tensor]
 """Inputs of any shape and a generator -> corrupted inputs, a new tensor of that shape."""
+
+
+# Corruptions. Draws are float32 on the generator's device: neither precision nor device is in them.
 
 
 def masking(inputs: Tensor, generator: torch.Generator, *, level: float) -> Tensor:
     """Sets each element to 0 with probability `level`, independently, and leaves the others.
 
-    (Vincent et al. set a fixed share of each example's elements to 0; here it is their mean.) One
-    uniform number is drawn an element, in the order of memory: on a CPU the n-th example that a
-    stream corrupts has the same mask in batches of any size.
+    Vincent et al. 2008 (ICML), section 2.3, who set a fixed share of each example's elements to 0;
+    here it is their mean. One uniform number is drawn an element, in the order of memory: on a CPU
+    the n-th example that a stream corrupts has the same mask in batches of any size.
     """
     draws = _empty_like(inputs, generator).uniform_(generator=generator)
     return inputs * (draws >= level).to(inputs)
 
 
 def gaussian(inputs: Tensor, generator: torch.Generator, *, level: float) -> Tensor:
-    """Adds N(0, level^2) to each element, independently."""
+    """Adds N(0, level^2) to each element, independently (Vincent et al. 2010 (JMLR 11), 3.3)."""
     draws = _empty_like(inputs, generator).normal_(generator=generator)
     return inputs + level * draws.to(inputs)
 
@@ -53,6 +50,7 @@ CORRUPTIONS: dict[str, tuple[Callable[..., Tensor], Kind]] = {
 def make_corruption(name: str, level: float) -> Corruption | None:
     """The corruption of that name and level; None for `none`.
 
+    What an autoencoder is given is corrupted; what it is to reconstruct stays clean.
     Raises InputError for an unknown name, or a level that is not one of it.
     """
     if name == "none":
@@ -72,6 +70,9 @@ def make_corruption(name: str, level: float) -> Corruption | None:
 
 def _empty_like(inputs: Tensor, generator: torch.Generator) -> Tensor:
     return torch.empty(inputs.shape, dtype=torch.float32, device=generator.device)
+
+
+# The layer.
 
 
 def encode(block: Block, inputs: Tensor) -> Tensor:
@@ -112,14 +113,14 @@ class LayerAutoencoder(GradientTrainee):
 
         inputs: [N, ...], as the layer is fed; a dense layer's are flattened.
         """
-        fed, noise = self._fed(inputs), self.generator("corruption", epoch)
+        flat, noise = self._flat(inputs), self.generator("corruption", epoch)
 
         def losses(indices: Tensor) -> Tensor:
-            clean = fed.index_select(0, indices)
+            clean = flat.index_select(0, indices)
             given = clean if self.corruption is None else self.corruption(clean, noise)
             return self.reconstruction.loss(self._outputs(given), clean)
 
-        return self.descend(fed, losses, epoch=epoch, tick=tick)
+        return self.descend(flat, losses, epoch=epoch, tick=tick)
 
     def measure(self, train: Labelled, val: Labelled, *, epoch: int) -> dict[str, float]:
         """`train_` and `val_reconstruction_error`, as `error` has it."""
@@ -137,7 +138,7 @@ class LayerAutoencoder(GradientTrainee):
         def losses(fed: Tensor) -> Tensor:
             return self.reconstruction.loss(self._outputs(fed), fed)
 
-        return float(in_evaluation(self.block, self._fed(inputs), losses).double().mean())
+        return float(in_evaluation(self.block, self._flat(inputs), losses).double().mean())
 
     def reconstruct(self, inputs: Tensor) -> Tensor:
         """Reconstructions of clean inputs in evaluation mode, in their shape."""
@@ -145,9 +146,9 @@ class LayerAutoencoder(GradientTrainee):
         def shown(fed: Tensor) -> Tensor:
             return self.reconstruction.shown(self._outputs(fed))
 
-        return in_evaluation(self.block, self._fed(inputs), shown).view(inputs.shape)
+        return in_evaluation(self.block, self._flat(inputs), shown).view(inputs.shape)
 
-    def _fed(self, inputs: Tensor) -> Tensor:
+    def _flat(self, inputs: Tensor) -> Tensor:
         return inputs.flatten(1) if isinstance(self.block.layer, nn.Linear) else inputs
 
     def _outputs(self, fed: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ what its hash says is never used.
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -154,7 +154,9 @@ def _train_some(
 
     None of them, if their checkpoint does not fit: it is then put aside.
     """
-    checkpoint = _checkpoint(directory, signature, missing)
+    checkpoint = read_checkpoint(directory / CHECKPOINT, signature, OTHERWISE)
+    if checkpoint and set(missing).isdisjoint(checkpoint.record["seeds"]):
+        checkpoint = None
     together = _together(directory, signature, missing)
     group = checkpoint.record["seeds"] if checkpoint else together
     started = time.perf_counter()
@@ -172,13 +174,6 @@ def _train_some(
     }
     remove(directory / CHECKPOINT)
     return found
-
-
-def _checkpoint(directory: Path, signature: str, missing: Sequence[int]) -> Checkpoint | None:
-    """What an earlier attempt left of some of the missing seeds."""
-    path = directory / CHECKPOINT
-    found = read_checkpoint(path, signature, OTHERWISE)
-    return found if found and not set(missing).isdisjoint(found.record["seeds"]) else None
 
 
 def _together(directory: Path, signature: str, missing: list[int]) -> list[int]:

@@ -15,7 +15,6 @@ from study.training.pretraining.decoders import make_decoder
 from study.training.pretraining.greedy import visible_units, where
 from study.training.pretraining.rbm_training import hidden_units
 from study.training.pretraining.settings import blocks_to_pretrain, layer_settings
-from study.training.task import CROSS_ENTROPY
 
 
 def check_pretraining(config: Config, network: Network) -> None:
@@ -41,7 +40,14 @@ def check_pretraining(config: Config, network: Network) -> None:
                 "use pretraining=autoencoder, denoising_autoencoder or rbm"
             )
     else:
-        _check_autoencoder(config, blocks)
+        make_corruption(keys.corruption, keys.corruption_level)
+        for block in blocks:
+            make_decoder(keys.decoder, block, lambda values: values.zero_())
+        if keys.loss == "cross_entropy":
+            _check_unit_interval(
+                config, f"pretraining.loss={keys.loss}", "pretraining.loss=squared"
+            )
+            check_blocks(keys.loss, blocks)
     if isinstance(network, Autoencoder):
         _check_unrolled(config, blocks)
 
@@ -77,8 +83,8 @@ def _check_unrolled(config: Config, blocks: Sequence[Block]) -> None:
         fits, remedy = keys.visible == "bernoulli", "pretraining.visible"
         wanted = "bernoulli" if own else "gaussian"
     else:
-        fits, remedy = keys.loss == CROSS_ENTROPY, "pretraining.loss"
-        wanted = CROSS_ENTROPY if own else "squared"
+        fits, remedy = keys.loss == "cross_entropy", "pretraining.loss"
+        wanted = "cross_entropy" if own else "squared"
     if fits != own:
         raise InputError(
             f"model=autoencoder with loss={config.loss} unrolls its pretrained layers, whose "
@@ -86,22 +92,12 @@ def _check_unrolled(config: Config, blocks: Sequence[Block]) -> None:
         )
 
 
-def _check_autoencoder(config: Config, blocks: Sequence[Block]) -> None:
-    keys = config.pretraining
-    make_corruption(keys.corruption, keys.corruption_level)
-    for block in blocks:
-        make_decoder(keys.decoder, block, lambda values: values.zero_())
-    if keys.loss == CROSS_ENTROPY:
-        _check_unit_interval(config, "pretraining.loss=cross_entropy", "pretraining.loss=squared")
-        check_blocks(keys.loss, blocks)
-
-
 def check_blocks(name: str, blocks: Sequence[Block]) -> None:
     """Refuses cross-entropy where a block feeds the next with values that can leave [0, 1].
 
     `blocks`: those to pretrain, in forward order. Needs no data, so it can go before training.
     """
-    if name != CROSS_ENTROPY:
+    if name != "cross_entropy":
         return
     for layer, (block, _) in enumerate(pairwise(blocks), start=2):
         if not isinstance(block.activation, nn.Sigmoid):

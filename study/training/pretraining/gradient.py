@@ -1,4 +1,7 @@
-"""One layer of one seed trained by gradient descent, with what stands on it meanwhile."""
+"""One layer of one seed trained by gradient descent, with what stands on it meanwhile.
+
+`SupervisedLayer` is of labels; of reconstructions is `autoencoder`.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -7,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from study.networks import Block
-from study.training.optimizers import is_elementwise, optimizer_of, parameter_groups
+from study.training.optimizers import is_elementwise, make_optimizer, parameter_groups
 from study.training.pretraining.decoders import Fill, filled
 from study.training.pretraining.trainee import (
     GeneratorFactory,
@@ -50,7 +53,7 @@ class GradientTrainee:
         self._modules = nn.ModuleDict({"block": block, "top": top})
         decay = optimizer["weight_decay"]
         groups = parameter_groups(self._modules, weight_decay=decay, layers=WEIGHT_LAYERS)
-        self._optimizer = optimizer_of(groups, lr, optimizer)
+        self._optimizer = make_optimizer(groups, lr, optimizer)
         self._symmetry = Symmetry([(block, top)], hold=is_elementwise(optimizer["name"]))
         self._symmetry.start()
 
@@ -101,26 +104,11 @@ class GradientTrainee:
         """Nothing: the block itself was trained."""
 
 
-# One layer of one seed trained on the labels: greedy supervised pretraining.
-#
-# The baseline of Bengio et al. 2007 (appendix), layerwise training without an unsupervised
-# criterion: each layer is the hidden layer of a network that has no other, fed by the layers below,
-# which stay as they are.
-
-
-def temporary_classifier(block: Block, inputs: Tensor, num_classes: int, fill: Fill) -> nn.Linear:
-    """A linear output layer for the block's outputs, flattened; its bias starts at 0.
-
-    `inputs`: some of what the block is fed. `fill` initializes the weight [num_classes, features].
-    """
-    features = in_evaluation(block, inputs[:1]).flatten(1).shape[1]
-    values = torch.empty(num_classes, features)
-    fill(values)
-    return filled(nn.Linear(features, num_classes, device="meta"), values, block.layer.weight)
-
-
 class SupervisedLayer(GradientTrainee):
     """A block of the network under a temporary linear classifier, trained on cross-entropy.
+
+    The baseline of Bengio et al. 2007 (appendix), layerwise training without an unsupervised
+    criterion: each layer is the hidden layer of a network that has no other, fed by those below.
 
     The classifier, `top`, sees the whole block, pooled, as the next layer will. It is thrown away
     after the phase, so that the network's own output layer starts as after any other pretraining.
@@ -153,3 +141,14 @@ class SupervisedLayer(GradientTrainee):
     def _outputs(self, fed: Tensor) -> Tensor:
         outputs: Tensor = self.top(self.block(fed).flatten(1))
         return outputs.to(fed.dtype)
+
+
+def temporary_classifier(block: Block, inputs: Tensor, num_classes: int, fill: Fill) -> nn.Linear:
+    """A linear output layer for the block's outputs, flattened; its bias starts at 0.
+
+    `inputs`: some of what the block is fed. `fill` initializes the weight [num_classes, features].
+    """
+    features = in_evaluation(block, inputs[:1]).flatten(1).shape[1]
+    values = torch.empty(num_classes, features)
+    fill(values)
+    return filled(nn.Linear(features, num_classes, device="meta"), values, block.layer.weight)

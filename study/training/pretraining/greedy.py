@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from study.config.configuration import Config
 from study.config.groups import PretrainingGroup
-from study.data import Data, Split
+from study.data import Data
 from study.networks import Autoencoder, Block, Network, weight_filler
 from study.outputs.checkpoint import fitting
 from study.training.population import WholeEpochs
@@ -27,40 +27,8 @@ from study.training.settings import Streams, stream_seed
 from study.training.task import make_reconstruction
 from study.training.workers import on_workers
 
-# An autoencoder's decoder, set to what its encoder's layers were pretrained with.
-#
-# Hinton & Salakhutdinov 2006 unroll a stack of RBMs so: the encoder's weights transposed, with the
-# visible biases.
-
-
-@torch.no_grad()
-def unroll(network: Autoencoder, trainees: Sequence[Trainee]) -> None:
-    """Copies each trained layer's decoder into the layer that mirrors it.
-
-    `trainees` are those of the first layers, in forward order, their blocks written back.
-    """
-    mirrored = [block.layer for block in network.hidden_blocks()][network.num_encoder_blocks :]
-    layers = [*mirrored, network.output]
-    for trainee, layer in zip(trainees, reversed(layers), strict=False):
-        weight, bias = _decoder(trainee)
-        layer.weight.copy_(weight)
-        if layer.bias is not None:
-            layer.bias.copy_(bias)
-
-
-def _decoder(trainee: Trainee) -> tuple[Tensor, Tensor]:
-    """The weight [inputs, units] and bias [inputs] that lead from a layer's code to its inputs."""
-    if isinstance(trainee, RbmTrainee):
-        return trainee.rbm.weight.T, trainee.visible_bias
-    assert isinstance(trainee, LayerAutoencoder), "no other kind has a decoder"
-    decoder = trainee.top
-    if isinstance(decoder, TiedDecoder):
-        return decoder.layer.weight.T, decoder.bias
-    assert isinstance(decoder, torch.nn.Linear), "an autoencoder's layers are dense"
-    return decoder.weight, decoder.bias
-
-
-# The kinds of pretraining: what trains one layer of one seed.
+Row = dict[str, float]
+"""An epoch's numbers by name: `epoch`, `loss` and the trainee's monitors."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +55,42 @@ class Layer:
         generator = self.generator("decoder", 0)
         config = self.config
         return weight_filler(config.init.level, config.activation.level, generator)(values)
+
+
+@dataclass(frozen=True)
+class LayerData:
+    """What a layer of one seed is fed: all training inputs, some to measure on, validation.
+
+    Each is (inputs [N, ...], labels [N]).
+    """
+
+    train: Labelled
+    measured: Labelled
+    val: Labelled
+
+    def through(self, layer: Callable[[Tensor], Tensor]) -> "LayerData":
+        """What the next layer is fed."""
+        train, measured, val = (
+            (layer(inputs), labels) for inputs, labels in (self.train, self.measured, self.val)
+        )
+        return LayerData(train, measured, val)
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who is told of what happens while layers are trained.
+
+    `report(layer, epoch, numbers)`: the mean over seeds of an epoch's monitors; `finished(layer,
+    trainee, val)`: a layer of the first seed and what it is fed on validation; `tick(1)`: an epoch
+    of a layer of one seed. Layers and epochs count from 1.
+    """
+
+    report: Callable[[int, int, Row], None] = lambda layer, epoch, numbers: None
+    finished: Callable[[int, Trainee, torch.Tensor], None] = lambda layer, trainee, val: None
+    tick: Callable[[int], None] = lambda count: None
+
+
+# The kinds of pretraining: what trains one layer of one seed.
 
 
 def _autoencoder(layer: Layer) -> Trainee:
@@ -157,29 +161,7 @@ KINDS: dict[str, Callable[[Layer], Trainee]] = {
 }
 
 
-# One layer of every seed, pretrained together as one LightningModule.
-
-
-Row = dict[str, float]
-
-
-@dataclass(frozen=True)
-class Fed:
-    """What a layer of one seed is fed: all training inputs, some of them to measure on, validation.
-
-    Each is (inputs [N, ...], labels [N]).
-    """
-
-    train: Labelled
-    measured: Labelled
-    val: Labelled
-
-    def through(self, layer: Callable[[Tensor], Tensor]) -> "Fed":
-        """What the next layer is fed."""
-        train, measured, val = (
-            (layer(inputs), labels) for inputs, labels in (self.train, self.measured, self.val)
-        )
-        return Fed(train, measured, val)
+# A stack of layers: one layer of every seed at a time, then what they came to is put together.
 
 
 class LayerPhase(WholeEpochs):
@@ -193,7 +175,7 @@ class LayerPhase(WholeEpochs):
     def __init__(
         self,
         trainees: Mapping[int, Trainee],
-        fed: Mapping[int, Fed],
+        fed: Mapping[int, LayerData],
         *,
         num_workers: int,
         report: Callable[[int, Row], None],
@@ -239,13 +221,13 @@ class LayerPhase(WholeEpochs):
         self.report(epoch + 1, means)
 
     def training_state(self) -> dict[str, Any]:
-        """All that the layer has come to after as many epochs as its curves have, for `take_up`."""
+        """All that the layer has come to after as many epochs as its curves have."""
         return {
             "curves": {str(seed): rows for seed, rows in self.curves.items()},
             "trainees": {str(seed): each.state_dict() for seed, each in self.trainees.items()},
         }
 
-    def take_up(self, state: Mapping[str, Any]) -> None:
+    def load_state(self, state: Mapping[str, Any]) -> None:
         """Goes on from a `training_state` of the same seeds; reports its epochs."""
         for seed in self.seeds:
             self.trainees[seed].load_state_dict(state["trainees"][str(seed)])
@@ -255,48 +237,44 @@ class LayerPhase(WholeEpochs):
             self._report(epoch)
 
 
-@dataclass(frozen=True)
-class Watch:
-    """Who is told of what happens while layers are trained.
+def generators(config: Config, seed: int, index: int) -> GeneratorFactory:
+    """The streams of one layer of one seed, pinned as the initialization is, of which it is part.
 
-    `report(layer, epoch, numbers)`: the mean over seeds of an epoch's monitors; `finished(layer,
-    trainee, val)`: a layer of the first seed and what it is fed on validation; `tick(1)`: an epoch
-    of a layer of one seed. Layers and epochs count from 1.
+    Drawn on the CPU, so that they are the same on each device.
     """
+    own = Streams(config.streams).seed(seed, "initialization")
 
-    report: Callable[[int, int, Row], None] = lambda layer, epoch, numbers: None
-    finished: Callable[[int, Trainee, torch.Tensor], None] = lambda layer, trainee, val: None
-    tick: Callable[[int], None] = lambda count: None
+    def generator(purpose: str, epoch: int) -> torch.Generator:
+        name = f"pretraining layer {index + 1} {purpose}"
+        return torch.Generator().manual_seed(stream_seed(own, name, epoch))
+
+    return generator
 
 
-class Course:
-    """How far a pretraining is: the state of each layer so far, as `LayerPhase` gives it.
+@torch.no_grad()
+def unroll(network: Autoencoder, trainees: Sequence[Trainee]) -> None:
+    """Copies each trained layer's decoder into the layer that mirrors it.
 
-    Starts from the `layers` of an earlier attempt, the last of which may be unfinished. `save` is
-    called after every epoch with what gives the layers by then.
+    Hinton & Salakhutdinov 2006 unroll a stack of RBMs so: the encoder's weights transposed, with
+    the visible biases. `trainees` are those of the first layers, in forward order, their blocks
+    written back.
     """
-
-    def __init__(
-        self,
-        layers: Sequence[Mapping[str, Any]] = (),
-        save: Callable[[Callable[[], list[Any]]], None] = lambda layers: None,
-    ) -> None:
-        self._earlier, self._save = list(layers), save
-        self._passed: list[Mapping[str, Any]] = []
-
-    def follow(self, phase: LayerPhase, index: int) -> None:
-        """Has the phase of layer `index` go on from its state, and saved while it trains.
-
-        `UnfitCheckpoint` if the state is not one of such a phase.
-        """
-        if index < len(self._earlier):
-            with fitting():
-                phase.take_up(self._earlier[index])
-        phase.after_epoch = lambda: self._save(lambda: [*self._passed, phase.training_state()])
-
-    def passed(self, phase: LayerPhase) -> None:
-        """The phase is at its end."""
-        self._passed.append(phase.training_state())
+    mirrored = [block.layer for block in network.hidden_blocks()][network.num_encoder_blocks :]
+    layers = [*mirrored, network.output]
+    for trainee, layer in zip(trainees, reversed(layers), strict=False):
+        if isinstance(trainee, RbmTrainee):
+            weight, bias = trainee.rbm.weight.T, trainee.visible_bias
+        else:
+            assert isinstance(trainee, LayerAutoencoder), "no other kind has a decoder"
+            decoder = trainee.top
+            if isinstance(decoder, TiedDecoder):
+                weight, bias = decoder.layer.weight.T, decoder.bias
+            else:
+                assert isinstance(decoder, nn.Linear), "an autoencoder's layers are dense"
+                weight, bias = decoder.weight, decoder.bias
+        layer.weight.copy_(weight)
+        if layer.bias is not None:
+            layer.bias.copy_(bias)
 
 
 def pretrain(
@@ -307,20 +285,32 @@ def pretrain(
     trainer: Callable[[int], lightning.Trainer],
     num_workers: int,
     watch: Watch,
-    course: Course | None = None,
+    earlier: Sequence[Mapping[str, Any]] = (),
+    save: Callable[[Callable[[], list[Any]]], None] = lambda layers: None,
 ) -> dict[int, list[Row]]:
     """Pretrains `networks`, one a seed, on their device, in place.
 
     Returns for each seed a row per layer and epoch. `data` are normalized, `data.train` what the
     layers are trained on; labels are looked at by `supervised` alone. `trainer` makes a Trainer
-    for a number of epochs. `course` says from where to go on, and is told how far it is.
+    for a number of epochs.
+
+    Goes on from `earlier`, the states of an earlier attempt's layers, the last of which may be
+    unfinished; `UnfitCheckpoint` if one is not of such a layer. `save` is called after every epoch
+    with what gives the layers' states by then.
     """
-    course = course or Course()
     keys = config.pretraining
     blocks = {seed: blocks_to_pretrain(config, network) for seed, network in networks.items()}
     depth = len(next(iter(blocks.values())))
-    start = Fed(_labelled(data.train), _measured(data), _labelled(data.val))
+    (inputs, labels), val = (
+        (data.train.inputs, data.train.labels),
+        (data.val.inputs, data.val.labels),
+    )
+    # Measured on as many training examples as validation has, spread over the split.
+    count = min(len(labels), len(data.val))
+    spread = torch.arange(count, device=labels.device) * len(labels) // count
+    start = LayerData((inputs, labels), (inputs[spread], labels[spread]), val)
     fed = dict.fromkeys(networks, start)
+    states: list[Mapping[str, Any]] = []
     rows: dict[int, list[Row]] = {seed: [] for seed in networks}
     trained: dict[int, list[Trainee]] = {seed: [] for seed in networks}
     for index, settings in enumerate(layer_settings(keys, depth)):
@@ -343,10 +333,17 @@ def pretrain(
             watch.report(layer, epoch, row)
 
         phase = LayerPhase(trainees, fed, num_workers=num_workers, report=report, tick=watch.tick)
-        course.follow(phase, index)
+        if index < len(earlier):
+            with fitting():
+                phase.load_state(earlier[index])
+
+        def after_epoch(phase: LayerPhase = phase) -> None:
+            save(lambda: [*states, phase.training_state()])
+
+        phase.after_epoch = after_epoch
         if left := settings.epochs - phase.epochs_done:
             trainer(left).fit(phase)
-        course.passed(phase)
+        states.append(phase.training_state())
         first = next(iter(networks))
         watch.finished(index + 1, trainees[first], fed[first].val[0])
         for seed, trainee in trainees.items():
@@ -359,29 +356,3 @@ def pretrain(
         if isinstance(network, Autoencoder):
             unroll(network, trained[seed])
     return rows
-
-
-def _labelled(split: Split) -> tuple[torch.Tensor, torch.Tensor]:
-    return split.inputs, split.labels
-
-
-def _measured(data: Data) -> tuple[torch.Tensor, torch.Tensor]:
-    """Training examples to measure on, spread over the split: as many as validation has."""
-    total = len(data.train)
-    count = min(total, len(data.val))
-    indices = torch.arange(count, device=data.train.labels.device) * total // count
-    return data.train.inputs[indices], data.train.labels[indices]
-
-
-def generators(config: Config, seed: int, index: int) -> GeneratorFactory:
-    """The streams of one layer of one seed, pinned as the initialization is, of which it is part.
-
-    Drawn on the CPU, so that they are the same on each device.
-    """
-    own = Streams(config.streams).seed(seed, "initialization")
-
-    def generator(purpose: str, epoch: int) -> torch.Generator:
-        name = f"pretraining layer {index + 1} {purpose}"
-        return torch.Generator().manual_seed(stream_seed(own, name, epoch))
-
-    return generator

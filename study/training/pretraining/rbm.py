@@ -271,20 +271,15 @@ def pseudo_likelihood(rbm: Rbm, data: Tensor, generator: torch.Generator) -> Ten
 
     That is the sum over i of log p(v_i | the other visible units) (Besag 1975, "Statistical
     analysis of non-lattice data"), and this V log p(v_i | the rest) for one unit i of each example,
-    drawn uniformly. Data are rounded to {0, 1} first. Raises InputError where visible units are not
-    Bernoulli.
+    drawn uniformly: log sigmoid(F(v, v_i flipped) - F(v)). Data are rounded to {0, 1} first. Raises
+    InputError where visible units are not Bernoulli.
     """
+    if rbm.visible != "bernoulli":
+        raise InputError(f"pseudo-likelihood needs bernoulli visible units, not {rbm.visible}")
     num_examples, num_visible = data.shape
     units = torch.randint(
         num_visible, (num_examples,), generator=generator, device=generator.device
-    )
-    return num_visible * _log_conditional(rbm, data, units.to(data.device))
-
-
-def _log_conditional(rbm: Rbm, data: Tensor, units: Tensor) -> Tensor:
-    """For i = `units` [N]: log p(v_i | the rest) = log sigmoid(F(v, v_i flipped) - F(v)), [N]."""
-    if rbm.visible != "bernoulli":
-        raise InputError(f"pseudo-likelihood needs bernoulli visible units, not {rbm.visible}")
+    ).to(data.device)
     visible = (data > 0.5).to(data)
     change = 1 - 2 * visible.gather(1, units.unsqueeze(1))
     x = rbm.hidden_input(visible)
@@ -292,4 +287,4 @@ def _log_conditional(rbm: Rbm, data: Tensor, units: Tensor) -> Tensor:
     log_normalizer, bias = rbm.hidden_units.log_normalizer, rbm.hidden_bias
     hidden_part = (log_normalizer(flipped, bias) - log_normalizer(x, bias)).sum(1)
     visible_part = change.squeeze(1) * rbm.visible_bias.index_select(0, units)
-    return functional.logsigmoid(-visible_part - hidden_part)
+    return num_visible * functional.logsigmoid(-visible_part - hidden_part)

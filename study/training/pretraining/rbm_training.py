@@ -77,26 +77,22 @@ def hidden_units(block: Block, hidden: str = "auto", *, mean_field: bool, where:
     if mean_field:
         return kind
     if kind != natural:
-        raise InputError(_not_a_probability(block, kind, hidden, where))
+        activation = type(block.activation).__name__
+        what = "probability" if kind == "bernoulli" else "mean"
+        asked = "" if hidden == "auto" else f" (pretraining.hidden={hidden})"
+        fitting = {units: module.__name__.lower() for module, units in CONDITIONALS.items()}
+        remedy = f"activation={fitting[kind]}" if hidden == "auto" else "pretraining.hidden=auto"
+        raise InputError(
+            f"pretraining=rbm: {activation} of {where} is not the {what} of a {kind} hidden unit"
+            f"{asked}; use {remedy}, or pretraining.mean_field=true to pretrain "
+            "with such units all the same"
+        )
     if not isinstance(block.norm, nn.Identity):
         raise InputError(
             f"pretraining=rbm knows no norm, and {where} has one; use norm=none, "
             "or pretraining.mean_field=true to pretrain without it"
         )
     return kind
-
-
-def _not_a_probability(block: Block, kind: str, hidden: str, where: str) -> str:
-    activation = type(block.activation).__name__
-    fitting = {units: module.__name__.lower() for module, units in CONDITIONALS.items()}
-    what = "probability" if kind == "bernoulli" else "mean"
-    asked = "" if hidden == "auto" else f" (pretraining.hidden={hidden})"
-    remedy = f"activation={fitting[kind]}" if hidden == "auto" else "pretraining.hidden=auto"
-    return (
-        f"pretraining=rbm: {activation} of {where} is not the {what} of a {kind} hidden unit"
-        f"{asked}; use {remedy}, or pretraining.mean_field=true to pretrain "
-        "with such units all the same"
-    )
 
 
 def check_inputs(inputs: Tensor, visible: str, *, where: str) -> None:

@@ -1,6 +1,6 @@
 """The keys of the group `pretraining`, spelled out layer by layer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,32 +59,21 @@ def layer_settings(pretraining: PretrainingGroup, num_layers: int) -> list[Layer
                 "layers; give one for each, or one for all"
             )
         columns[name] = values
-    _check_momentum(pretraining, columns["optimizer"])
-    rows = zip(*(columns[name] for name in PER_LAYER), strict=True)
-    return [
-        LayerSettings(epochs, lr, batch, _optimizer(name, pretraining) if name else {})
-        for epochs, lr, batch, name in rows
-    ]
-
-
-def _check_momentum(pretraining: PretrainingGroup, names: Sequence[str]) -> None:
-    used = [name for name in names if name]
-    takers = [name for name in used if "momentum" in level_defaults("optimizer", name)]
-    if used and not takers and pretraining.momentum:
+    own = {"momentum": pretraining.momentum, "weight_decay": pretraining.weight_decay}
+    defaults = {name: level_defaults("optimizer", name) for name in columns["optimizer"] if name}
+    if own["momentum"] and defaults and not any("momentum" in keys for keys in defaults.values()):
         raise InputError(
             f"pretraining.momentum={pretraining.momentum} with pretraining.optimizer="
             f"{shown(pretraining.optimizer)}, which has none; use sgd or rmsprop"
         )
-
-
-def _optimizer(name: str, pretraining: PretrainingGroup) -> dict[str, Any]:
-    defaults = level_defaults("optimizer", name)
-    own: dict[str, Any] = {
-        key: getattr(pretraining, key) for key in ("momentum", "weight_decay") if key in defaults
-    }
-    if "nesterov" in defaults:
-        own["nesterov"] = False
-    return defaults | own
+    optimizers: dict[str, dict[str, Any]] = {"": {}}
+    for name, keys in defaults.items():
+        taken = {"nesterov": False, **own}
+        optimizers[name] = keys | {key: taken[key] for key in keys if key in taken}
+    rows = zip(*(columns[name] for name in PER_LAYER), strict=True)
+    return [
+        LayerSettings(epochs, lr, batch, optimizers[name or ""]) for epochs, lr, batch, name in rows
+    ]
 
 
 def num_updates(pretraining: PretrainingGroup, num_layers: int, num_examples: int) -> int:

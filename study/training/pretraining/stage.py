@@ -28,7 +28,7 @@ from study.training.pretraining.cache import (
     pretrained,
     pretraining_signature,
 )
-from study.training.pretraining.greedy import Course, Watch, pretrain
+from study.training.pretraining.greedy import Watch, pretrain
 from study.training.pretraining.settings import blocks_to_pretrain, num_epochs, num_updates
 from study.training.trainer import make_trainer
 
@@ -161,6 +161,17 @@ class StartingWeights:
             for seed in seeds
         }
         earlier = checkpoint.state["seconds"] if checkpoint else 0.0
+        # Where each part was made that an attempt went on from.
+        resumed = [*checkpoint.record["resumed"], checkpoint.record["made"]] if checkpoint else []
+        record = {"seeds": seeds, "made": self._made, "resumed": resumed}
+        every = config.trainer.checkpoint_seconds
+        checkpoints = Checkpoints(self._directory, self._signature, every)
+        started = time.perf_counter()
+
+        def save(layers: Callable[[], list[Any]]) -> None:
+            spent = earlier + time.perf_counter() - started
+            checkpoints.offer(lambda: (record, {"layers": layers(), "seconds": spent}))
+
         with self._watching(seeds) as watch:
             rows = pretrain(
                 config,
@@ -169,7 +180,8 @@ class StartingWeights:
                 trainer=lambda epochs: make_trainer(config, max_epochs=epochs),
                 num_workers=workers(device, torch.get_num_threads()),
                 watch=watch,
-                course=self._course(seeds, checkpoint, earlier),
+                earlier=checkpoint.state["layers"] if checkpoint else (),
+                save=save,
             )
         states = {
             seed: {name: value.cpu() for name, value in network.state_dict().items()}
@@ -177,8 +189,8 @@ class StartingWeights:
         }
         depth = len(blocks_to_pretrain(config, networks[seeds[0]]))
         made = self._made | {"seeds": ",".join(map(str, seeds))}
-        if checkpoint:
-            made["resumed"] = json.dumps(_resumed(checkpoint))
+        if resumed:
+            made["resumed"] = json.dumps(resumed)
         updates = num_updates(config.pretraining, depth, len(data.train))
         return Result(states, rows, updates, made, earlier)
 
@@ -196,22 +208,3 @@ class StartingWeights:
             return nullcontext(Watch(tick=self.tick))
         run = self._directory / f"seeds={'-'.join(map(str, seeds[:8]))}"
         return self._watch(run, self.data.input_shape, self.tick)
-
-    def _course(self, seeds: list[int], checkpoint: Checkpoint | None, earlier: float) -> Course:
-        """Where to go on, and how to keep what is reached."""
-        seconds = self.config.trainer.checkpoint_seconds
-        checkpoints = Checkpoints(self._directory, self._signature, seconds)
-        resumed = _resumed(checkpoint) if checkpoint else []
-        record = {"seeds": seeds, "made": self._made, "resumed": resumed}
-        started = time.perf_counter()
-
-        def save(layers: Callable[[], list[Any]]) -> None:
-            spent = earlier + time.perf_counter() - started
-            checkpoints.offer(lambda: (record, {"layers": layers(), "seconds": spent}))
-
-        return Course(checkpoint.state["layers"] if checkpoint else (), save)
-
-
-def _resumed(checkpoint: Checkpoint) -> list[dict[str, str]]:
-    """Where each part of a pretraining was made that an attempt went on from."""
-    return [*checkpoint.record["resumed"], checkpoint.record["made"]]
