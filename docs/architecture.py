@@ -16,7 +16,7 @@ def wings() -> str:
     """The packages beside `study`, then its wings from the roof to the ground."""
     paths = [ROOT / name for name in BESIDE if name != "tests"]
     paths += [PACKAGE / "__main__.py", *(PACKAGE / name for name in reversed(FLOORS))]
-    return sentence_table(("", "what it is", "modules", "lines"), map(_row, paths)) + "\n"
+    return sentence_table(("", "what it is", "lines"), map(_row, paths)) + "\n"
 
 
 def _row(path: Path) -> tuple[str, ...]:
@@ -29,4 +29,4 @@ def _row(path: Path) -> tuple[str, ...]:
     lines = sum(text.count("\n") for text in texts)
     size = f"{STEP * round(lines / STEP):,}" if lines >= STEP else f"under {STEP}"
     name = path.relative_to(ROOT).as_posix() + "/" * path.is_dir()
-    return (f"[{name}](../{name})", sentence[0] if sentence else "", str(len(modules)), size)
+    return (f"[{name}](../{name})", sentence[0] if sentence else "", size)
