@@ -7,29 +7,9 @@ import sys
 from collections.abc import Sequence
 
 from study import __version__
-from study.console import as_invoked, command, importing
+from study.console import COMMANDS, as_invoked, command, importing
 from study.errors import InputError, bounded_line
 
-COMMANDS = {
-    "train": ("study.launch.train", "trains a cell, a sweep or an experiment"),
-    "status": ("study.analysis.status", "shows which cells of a study are done"),
-    "report": ("study.report.command", "writes tables, figures, verdicts and a page"),
-    "table": ("study.analysis.table", "pivots a metric by one or two factors"),
-    "preflight": (
-        "study.theory.preflight.command",
-        "predicts and measures signals; trains nothing",
-    ),
-    "activations": ("study.theory.activations.command", "the lecture's checklist, computed"),
-    "reproduce": ("study.launch.reproduce.reproduce", "trains a saved cell again and compares it"),
-    "verify": ("study.outputs.verify", "checks the integrity of a study's files"),
-    "clean": ("study.outputs.clean", "lists, or removes, what a study needs no more"),
-    "list": ("study.config.listing", "prints every experiment, level and key"),
-    "data": ("study.launch.fetch", "fetches and verifies data sets"),
-    "tensorboard": (
-        "study.tensorboard.command",
-        "opens a study in TensorBoard, on this machine alone",
-    ),
-}
 PACKAGES = ("hydra", "lightning", "pandas", "rich", "safetensors", "scipy", "torch", "torchvision")
 
 

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import gc
 import re
+import runpy
 import shlex
 import shutil
 import sys
@@ -15,6 +16,27 @@ from study.errors import InputError, shown
 from study.files import PATH_EXPECTS, checked_path
 
 PACKAGE = Path(__file__).parent
+COMMANDS = {
+    "train": ("study.launch.train", "trains a cell, a sweep or an experiment"),
+    "status": ("study.analysis.status", "shows which cells of a study are done"),
+    "report": ("study.report.command", "writes tables, figures, verdicts and a page"),
+    "table": ("study.analysis.table", "pivots a metric by one or two factors"),
+    "preflight": (
+        "study.theory.preflight.command",
+        "predicts and measures signals; trains nothing",
+    ),
+    "activations": ("study.theory.activations.command", "the lecture's checklist, computed"),
+    "reproduce": ("study.launch.reproduce.reproduce", "trains a saved cell again and compares it"),
+    "verify": ("study.outputs.verify", "checks the integrity of a study's files"),
+    "clean": ("study.outputs.clean", "lists, or removes, what a study needs no more"),
+    "list": ("study.config.listing", "prints every experiment, level and key"),
+    "data": ("study.launch.fetch", "fetches and verifies data sets"),
+    "tensorboard": (
+        "study.tensorboard.command",
+        "opens a study in TensorBoard, on this machine alone",
+    ),
+}
+"""The sub-commands: the module whose `main` each is, and what it does."""
 
 
 def command(*arguments: object) -> str:
@@ -29,10 +51,9 @@ def as_invoked(text: str) -> str:
 
 def run_as_command(name: str) -> NoReturn:
     """Runs `study NAME` with this process's arguments: `python -m MODULE` does."""
-    from study.__main__ import main
-
     sys.argv[1:] = [name, *sys.argv[1:]]
-    sys.exit(main())
+    runpy.run_module("study", run_name="__main__", alter_sys=True)
+    raise AssertionError("it ends the process")
 
 
 @contextlib.contextmanager

@@ -35,7 +35,7 @@ def upward(path: Path) -> Iterator[str]:
         for module in modules:
             package, _, rest = module.partition(".")
             wing = rest.partition(".")[0]
-            above = package == "study" and wing in FLOORS and FLOORS.index(wing) > floor
+            above = package == "study" and (wing == "__main__" or wing in FLOORS[floor + 1 :])
             if above or package in BESIDE:
                 yield f"{name} imports {wing if above else package}"
 

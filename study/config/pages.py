@@ -18,7 +18,7 @@ from typing import Any
 from study.config.configuration import CONF, levels
 from study.config.keys import GROUPS, KEYS, PLACES
 from study.config.refused import is_hydras
-from study.console import Parser, command, show
+from study.console import COMMANDS, Parser, command, show
 from study.errors import InputError, shown
 
 PAGES = ("--cfg", "-c", "--info", "-i", "--hydra-help")
@@ -194,8 +194,6 @@ def completions(line: str) -> list[str]:
 
 
 def _offered(words: Sequence[str], word: str) -> Iterable[str]:
-    from study.__main__ import COMMANDS
-
     names = list(COMMANDS)
     if not words:
         return [*names, "help"]

@@ -6,10 +6,11 @@ import sys
 
 import pytest
 
-from study.__main__ import COMMANDS, main
+from study.__main__ import main
 from study.config.configuration import CONF, levels
 from study.config.keys import GROUPS, KEYS
 from study.config.listing import about, catalogue, headline
+from study.console import COMMANDS
 from study.errors import InputError
 
 

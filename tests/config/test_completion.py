@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from study.__main__ import COMMANDS, main
+from study.__main__ import main
 from study.config.compose import hydra_ready, parse_overrides
 from study.config.configuration import CONF, levels
 from study.config.keys import GROUPS, KEYS
 from study.config.pages import SHELLS, SWITCHES, completions
+from study.console import COMMANDS
 
 
 @pytest.mark.parametrize(

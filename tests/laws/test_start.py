@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from study import __version__
-from study.__main__ import COMMANDS, main
+from study.__main__ import main
 from study.config.configuration import CONF
+from study.console import COMMANDS
 
 ROOT = CONF.parent
 SLIPS = (
@@ -85,7 +86,8 @@ def test_a_commands_module_is_that_command(
 ) -> None:
     module = COMMANDS[name][0]
     monkeypatch.setattr(sys, "argv", [f"{module}.py", "--no-such-option"])
-    monkeypatch.delitem(sys.modules, module, raising=False)
+    for each in (module, "study.__main__"):
+        monkeypatch.delitem(sys.modules, each, raising=False)
     with pytest.raises(SystemExit) as end:
         runpy.run_module(module, run_name="__main__")
     assert end.value.code == 2
@@ -93,11 +95,12 @@ def test_a_commands_module_is_that_command(
     assert sys.argv[1:] == [name, "--no-such-option"]  # as provenance records it
 
 
-def test_training_can_be_asked_for_by_its_module(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["study.launch.train", "study train"])
+def test_training_can_be_asked_for_by_its_module(how: str, tmp_path: Path) -> None:
     # A launch that is refused once all that training needs has been imported.
     arguments = ["-m", "activation=relu,tanh", "data.train_size=60000", f"outputs_dir={tmp_path}"]
     done = subprocess.run(
-        [sys.executable, "-m", "study.launch.train", *arguments],
+        [sys.executable, "-m", *how.split(), *arguments],
         cwd=ROOT,
         env={"PYTHONPATH": str(ROOT), "PATH": ""},
         capture_output=True,

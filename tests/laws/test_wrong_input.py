@@ -15,10 +15,11 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from study.__main__ import COMMANDS, main
+from study.__main__ import main
 from study.config.configuration import flatten, nest
 from study.config.keys import KEYS, parse, parse_one
 from study.config.kinds import MAX_WHOLE
+from study.console import COMMANDS
 from study.errors import LONGEST_LINE, InputError
 from tests.synthetic import make_study
 from tests.tiny_launch import TINY
