@@ -8,15 +8,15 @@ from study.console import PACKAGE, sentence_table
 from tests.test_floors import BESIDE, FLOORS
 
 ROOT = PACKAGE.parent
-STEP = 500
-"""Lines of a wing are counted in such steps, so that a small change leaves the drawing as it is."""
+MODULES, LINES = 5, 500
+"""What a wing has is counted in such steps, so that a small change leaves the drawing as it is."""
 
 
 def wings() -> str:
     """The packages beside `study`, then its wings from the roof to the ground."""
     paths = [ROOT / name for name in BESIDE if name != "tests"]
     paths += [PACKAGE / "__main__.py", *(PACKAGE / name for name in reversed(FLOORS))]
-    return sentence_table(("", "what it is", "lines"), map(_row, paths)) + "\n"
+    return sentence_table(("", "what it is", "modules", "lines"), map(_row, paths)) + "\n"
 
 
 def _row(path: Path) -> tuple[str, ...]:
@@ -27,6 +27,7 @@ def _row(path: Path) -> tuple[str, ...]:
     docstring = ast.get_docstring(ast.parse(described.read_text(encoding="utf-8"))) or ""
     sentence = re.match(r".*?\.(?=\s|$)", " ".join(docstring.split()))
     lines = sum(text.count("\n") for text in texts)
-    size = f"{STEP * round(lines / STEP):,}" if lines >= STEP else f"under {STEP}"
+    num_modules = max(MODULES * round(len(modules) / MODULES), 1)
+    size = f"{LINES * round(lines / LINES):,}" if lines >= LINES else f"under {LINES}"
     name = path.relative_to(ROOT).as_posix() + "/" * path.is_dir()
-    return (f"[{name}](../{name})", sentence[0] if sentence else "", size)
+    return (f"[{name}](../{name})", sentence[0] if sentence else "", str(num_modules), size)
