@@ -9,7 +9,7 @@ from study.analysis.caption import coverage
 from study.analysis.frames import Advance, Frames, quiet
 from study.analysis.joined import FACTOR, JoinedFrames, join, origin_remarks
 from study.analysis.origins import by_origin
-from study.analysis.parts import Drawn, Report, Verdict
+from study.analysis.parts import Report, Verdict
 from study.analysis.pivot import Pivot
 from study.analysis.published import published_sheets
 from study.analysis.requests import DEFAULT, make_pivots, tables_of
@@ -35,7 +35,10 @@ def build_report(frames: Frames, advance: Advance = quiet) -> Report:
     advance("claims", 0, 1)
     verdicts, warnings = _verdicts(frames)
     advance("figures", 0, 1)
-    figures = _figures(frames)
+    # Here, since a command that draws nothing does without matplotlib.
+    from study.report.figures import figures
+
+    drawn = figures(frames)
     return Report(
         frames=frames,
         title=frames.name,
@@ -43,7 +46,7 @@ def build_report(frames: Frames, advance: Advance = quiet) -> Report:
         verdicts=tuple(verdicts),
         pivots=tuple(pivots),
         sheets=tuple(sheets),
-        figures=tuple(figures),
+        figures=tuple(drawn),
         published=tuple(published_sheets(frames.cells)),
     )
 
@@ -61,27 +64,17 @@ def header(frames: Frames) -> list[str]:
             f"{diverged} of them {'has' if diverged == 1 else 'have'} diverged replicas at the "
             "chosen learning rate: a median stands for them, without an interval."
         )
+    problems = [problem for cell in frames.cells for problem in cell.problems]
+    what = "result.json is" if len(problems) == 1 else "files result.json are"
+    unsound = [f"{place} is not used: {reason}" for place, reason in sorted(frames.unsound.items())]
+    which = "file beside result.json is" if len(unsound) == 1 else "files beside result.json are"
     return [
         *lines,
-        *_problems(frames),
-        *_unsound(frames),
+        *_listed(f"{what} not used, and the cells are skipped:", problems),
+        *_listed(f"{which} not used:", unsound),
         *_seeds(frames),
         *origin_remarks(frames),
     ]
-
-
-def _problems(frames: Frames) -> list[str]:
-    """Every result.json that is not used."""
-    problems = [problem for cell in frames.cells for problem in cell.problems]
-    what = "result.json is" if len(problems) == 1 else "files result.json are"
-    return _listed(f"{what} not used, and the cells are skipped:", problems)
-
-
-def _unsound(frames: Frames) -> list[str]:
-    """Every other file that was asked for and is not used."""
-    lines = [f"{place} is not used: {reason}" for place, reason in sorted(frames.unsound.items())]
-    what = "file beside result.json is" if len(lines) == 1 else "files beside result.json are"
-    return _listed(f"{what} not used:", lines)
 
 
 def _listed(heading: str, lines: Sequence[str]) -> list[str]:
@@ -135,9 +128,3 @@ def _verdicts(frames: Frames) -> tuple[list[Verdict], list[str]]:
         verdicts += [replace(verdict, id=f"{name}: {verdict.id}") for verdict in decide(part)]
         warnings += [f"{name}: {line}" for line in remarks(part)]
     return verdicts, warnings
-
-
-def _figures(frames: Frames) -> list[Drawn]:
-    from study.report.figures import figures
-
-    return list(figures(frames))

@@ -44,7 +44,10 @@ def write_folder(directory: Path, files: dict[str, bytes]) -> None:
         for path in _left_over(directory, files):
             path.unlink()
         for name, content in files.items():
-            _write(directory / name, content)
+            path = directory / name
+            if _content(path) != content:
+                with replacing(path) as file:
+                    file.write(content)
     except OSError as error:
         raise InputError(f"cannot write {directory}: {error.strerror or error}") from None
 
@@ -80,9 +83,3 @@ def _content(path: Path) -> bytes | None:
         return path.read_bytes()
     except OSError:
         return None
-
-
-def _write(path: Path, content: bytes) -> None:
-    if _content(path) != content:
-        with replacing(path) as file:
-            file.write(content)

@@ -1,7 +1,5 @@
 """First-layer filters: what the units of the first layer respond to."""
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +7,7 @@ import numpy as np
 from study.analysis.factors import cell_level
 from study.analysis.parts import Drawn
 from study.outputs.records import CellRecord
-from study.report.figures.layout import Layout, Most, arrange
+from study.report.figures.layout import Most, arrange
 from study.report.figures.panels import finished, grid, label
 from study.report.figures.percentiles import panel_factors
 from study.report.figures.shown import AT_CHOSEN, Shown, caption, lacking_words
@@ -24,7 +22,10 @@ def draw(shown: Shown) -> list[Drawn]:
     kept = [cell for cell in shown.cells if cell.result and FILE in cell.result.files]
     if not kept:
         return []
-    layout = arrange(kept, ["", *_axes(kept)], Most(rows=2, columns=4, panels=8))
+    # Columns have more levels than rows.
+    counts = {name: len({cell_level(cell, name) for cell in kept}) for name in panel_factors(kept)}
+    names = sorted(counts, key=lambda name: -counts[name])
+    layout = arrange(kept, ["", *names], Most(rows=2, columns=4, panels=8))
     mosaics = {
         cell.directory: mosaic(filters)
         for cell in layout.cells.values()
@@ -47,17 +48,7 @@ def draw(shown: Shown) -> list[Drawn]:
                 mosaics[cell.directory], cmap="gray", vmin=0, vmax=255, interpolation="none"
             )
     label(panels, layout, "", "")
-    return [finished(figure, "filters", "First-layer filters", _caption(layout, lacking), cells)]
-
-
-def _axes(cells: Sequence[CellRecord]) -> list[str]:
-    """The factors of columns and rows; columns have more levels."""
-    names = panel_factors(cells)
-    return sorted(names, key=lambda name: -len({cell_level(cell, name) for cell in cells}))
-
-
-def _caption(layout: Layout, lacking: str) -> str:
-    return caption(
+    text = caption(
         f"The incoming weights of the first units (up to {MOST}) of the first layer as images, "
         "after the last epoch. Grey is 0, black and white the filter's own largest weight, so "
         f"filters do not compare in size. {AT_CHOSEN} One seed of each cell (n = 1), so no "
@@ -65,6 +56,7 @@ def _caption(layout: Layout, lacking: str) -> str:
         layout,
         lacking,
     )
+    return [finished(figure, "filters", "First-layer filters", text, cells)]
 
 
 def mosaic(filters: Any) -> Any:
@@ -89,10 +81,6 @@ def _read(shown: Shown, cell: CellRecord) -> Any:
     """The first filters of a cell; None if its file is not sound or holds none."""
     if not shown.frames.sound(cell, FILE):
         return None
-    return _first(cell.path / FILE)
-
-
-def _first(path: Path) -> Any:
-    with np.load(path, allow_pickle=False) as arrays:
+    with np.load(cell.path / FILE, allow_pickle=False) as arrays:
         filters = arrays["filters"][:MOST]
     return filters if filters.size else None

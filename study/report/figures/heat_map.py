@@ -42,7 +42,8 @@ def draw(shown: Shown) -> list[Drawn]:
     panels = {line: _entries(shown, layout, line, metric) for line in layout.of(layout.lines)}
     figure = _figure(layout, panels, metric)
     cells = list(layout.cells.values())
-    return [finished(figure, "heat_map", _title(layout, metric), _caption(layout, metric), cells)]
+    title = f"{metric.label[0].upper()}{metric.label[1:]} by {layout.rows} and {layout.columns}"
+    return [finished(figure, "heat_map", title, _caption(layout, metric), cells)]
 
 
 def heat_axes(cells: Sequence[CellRecord]) -> list[str]:
@@ -88,11 +89,31 @@ def _figure(layout: Layout, panels: Mapping[str, Entries], metric: Metric) -> Fi
                 level_words(layout.lines, line, list(panels), int(13 * (wide - 2) / per_row))
             )
             if total <= MOST_TEXTS:
-                _write(axes, layout, entries, metric, mesh, lines)
+                for y, row in enumerate(layout.of(layout.rows)):
+                    for x, column in enumerate(layout.of(layout.columns)):
+                        entry = entries.get((row, column))
+                        value = _value(entry, metric)
+                        # Dark on light, or light on dark.
+                        red, green, blue, _ = mesh.to_rgba(value)
+                        light = 0.3 * red + 0.6 * green + 0.1 * blue > 0.5
+                        color = "#555555" if math.isnan(value) else "black" if light else "white"
+                        look = {"ha": "center", "va": "center", "size": 6, "color": color}
+                        axes.text(x + 0.5, y + 0.5, _text(entry, metric, lines), **look)
             _frame_best(axes, layout, entries)
         for axes in list(grid.flat)[len(panels) :]:
             axes.remove()
-        _color_bar(figure, mesh, list(grid.flat)[: len(panels)], scale, metric)
+        shown = list(grid.flat)[: len(panels)]
+        bar = figure.colorbar(mesh, ax=shown, pad=0.02, aspect=40, fraction=0.05)
+        bar.outline.set_visible(False)
+        unit = f" ({metric.unit})" if metric.unit else ""
+        bar.set_label(metric.label.partition(",")[0] + unit)
+        if isinstance(scale, LogNorm):
+            assert scale.vmin is not None
+            assert scale.vmax is not None
+            plain_decades(bar.ax.yaxis, scale.vmax / scale.vmin)
+        else:
+            bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
+        bar.ax.yaxis.set_minor_locator(NullLocator())
     return figure
 
 
@@ -138,21 +159,6 @@ def _levels(levels: Sequence[str]) -> list[str]:
     return [level_words(" ", without_parts(level, parts), [], 24)[4:] for level in levels]
 
 
-def _write(
-    axes: Axes, layout: Layout, entries: Entries, metric: Metric, mesh: Any, lines: int
-) -> None:
-    """The number in each field, dark on light or light on dark."""
-    for y, row in enumerate(layout.of(layout.rows)):
-        for x, column in enumerate(layout.of(layout.columns)):
-            entry = entries.get((row, column))
-            value = _value(entry, metric)
-            red, green, blue, _ = mesh.to_rgba(value)
-            light = 0.3 * red + 0.6 * green + 0.1 * blue > 0.5
-            color = "#555555" if math.isnan(value) else "black" if light else "white"
-            text = _text(entry, metric, lines)
-            axes.text(x + 0.5, y + 0.5, text, ha="center", va="center", size=6, color=color)
-
-
 def _text(entry: Entry | None, metric: Metric, lines: int) -> str:
     if entry is None:
         return "–"
@@ -176,26 +182,6 @@ def _frame_best(axes: Axes, layout: Layout, entries: Entries) -> None:
                 for color, width in (("white", 3.2), ("black", 1.4)):
                     look: dict[str, Any] = {"fill": False, "lw": width, "ec": color}
                     axes.add_patch(Rectangle((x + 0.03, y + 0.03), 0.94, 0.94, **look))
-
-
-def _color_bar(
-    figure: Figure, mesh: Any, axes: Sequence[Axes], scale: Normalize, metric: Metric
-) -> None:
-    bar = figure.colorbar(mesh, ax=list(axes), pad=0.02, aspect=40, fraction=0.05)
-    bar.outline.set_visible(False)
-    unit = f" ({metric.unit})" if metric.unit else ""
-    bar.set_label(metric.label.partition(",")[0] + unit)
-    if isinstance(scale, LogNorm):
-        assert scale.vmin is not None
-        assert scale.vmax is not None
-        plain_decades(bar.ax.yaxis, scale.vmax / scale.vmin)
-    else:
-        bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
-    bar.ax.yaxis.set_minor_locator(NullLocator())
-
-
-def _title(layout: Layout, metric: Metric) -> str:
-    return f"{metric.label[0].upper()}{metric.label[1:]} by {layout.rows} and {layout.columns}"
 
 
 def _caption(layout: Layout, metric: Metric) -> str:

@@ -108,7 +108,13 @@ def arrange(cells: Sequence[CellRecord], axes: Sequence[str], most: Most | None 
         notes += _left_out(factor, levels[factor], every)
     layout = Layout(rows or None, columns or None, lines or None, levels, fixed, {})
     placed = layout.placed(finished)
-    notes += _remaining(len(finished), len(placed), fixed, len(cells) - len(finished))
+    if fixed:
+        held = ", ".join(f"{factor} = {level}" for factor, level in fixed.items())
+        notes.append(f"Fixed where the mean validation error is lowest: {held}.")
+    if len(placed) < len(finished):
+        notes.append(f"{len(placed):,} of {counted_cells(len(finished))} are shown.")
+    if num_unfinished := len(cells) - len(finished):
+        notes.append(f"{counted_cells(num_unfinished)} not finished.")
     return replace(layout, cells=placed, notes=tuple(notes))
 
 
@@ -194,20 +200,6 @@ def _left_out(factor: str, shown: Sequence[str], every: Sequence[str]) -> list[s
         return []
     by = "in equal steps" if _are_numbers(every) else "evenly by validation error, best to worst"
     return [f"{len(shown)} of the {len(every)} levels of {factor}, {by}."]
-
-
-def _remaining(
-    num_finished: int, num_shown: int, fixed: Mapping[str, str], num_unfinished: int
-) -> list[str]:
-    notes = []
-    if fixed:
-        levels = ", ".join(f"{factor} = {level}" for factor, level in fixed.items())
-        notes.append(f"Fixed where the mean validation error is lowest: {levels}.")
-    if num_shown < num_finished:
-        notes.append(f"{num_shown:,} of {counted_cells(num_finished)} are shown.")
-    if num_unfinished:
-        notes.append(f"{counted_cells(num_unfinished)} not finished.")
-    return notes
 
 
 def counted_cells(number: int) -> str:

@@ -80,19 +80,15 @@ def draw_panels(
             if cell := layout.cells.get((row, column, line)):
                 fill(axes, cell, style(place))
         if not axes.lines:
-            _write_inside(axes, empty)
+            with styled():
+                look: dict[str, Any] = {"ha": "center", "va": "center", "size": 7}
+                axes.text(0.5, 0.5, empty, color="#666666", transform=axes.transAxes, **look)
     finish(next(iter(panels.values())))
     label(panels, layout, x_label, y_label)
     if layout.lines:
         handles = [Line2D([], [], **style(place)) for place in range(len(names))]
         legend(figure, layout.lines, names, handles)
     return figure
-
-
-def _write_inside(axes: Axes, text: str) -> None:
-    with styled():
-        middle: dict[str, Any] = {"ha": "center", "va": "center", "transform": axes.transAxes}
-        axes.text(0.5, 0.5, text, color="#666666", size=7, **middle)
 
 
 def grid(layout: Layout, *, square: bool = False) -> tuple[Figure, dict[tuple[str, str], Axes]]:

@@ -56,7 +56,12 @@ def draw(shown: Shown) -> list[Drawn]:
             _fill(axes, curves[cell.directory])
     largest = _largest(curves.values())
     scale = LOGARITHMIC if largest > SPREAD else ""
-    _finish(next(iter(panels.values())), largest, last)
+    first = next(iter(panels.values()))
+    updates_axis(first, last)
+    if largest > SPREAD:
+        first.set_yscale("symlog", linthresh=1, linscale=1)
+    room = max(largest, 1e-12) * (1.6 if largest > SPREAD else 1.15)
+    first.set_ylim(-room, room)
     label(panels, layout, "updates", "pre-activation")
     legend_of(figure, _WORDS, [Line2D([], [], **_style(place)) for place in range(3)])
     text = caption(
@@ -107,11 +112,3 @@ def _fill(axes: Axes, curves: Curves) -> None:
 def _largest(cells: Iterable[Curves]) -> float:
     every = [p.center for curves in cells for curve in curves.values() for p in curve.values()]
     return max((abs(value) for value in every if math.isfinite(value)), default=1.0)
-
-
-def _finish(axes: Axes, largest: float, last: float) -> None:
-    updates_axis(axes, last)
-    if largest > SPREAD:
-        axes.set_yscale("symlog", linthresh=1, linscale=1)
-    room = max(largest, 1e-12) * (1.6 if largest > SPREAD else 1.15)
-    axes.set_ylim(-room, room)

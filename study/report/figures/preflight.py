@@ -44,12 +44,50 @@ def draw(shown: Shown) -> list[Drawn]:
     if not entries:
         return []
     taken = [entries[place] for place in evenly(len(entries), MOST_CELLS)]
-    factor = _told_apart(taken)
+    # Told apart by colours and markers are the levels of a factor that has few enough.
+    names = dict.fromkeys(name for entry in taken for name in entry["factors"])
+    counts = {name: len({_level(entry, name) for entry in taken}) for name in names}
+    few = [name for name in names if 1 < counts[name] <= MOST_LINES]
+    factor = next((name for name in (*COMPARED, "activation", *few) if name in few), "")
     levels = list(dict.fromkeys(_level(entry, factor) for entry in taken))
-    figure = _figure(taken, factor, levels)
+    with styled():
+        figure = Figure(figsize=(WIDTH, 3.9))
+        for axes, probe in zip(figure.subplots(1, 2), QUANTITIES, strict=True):
+            found = {
+                level: [
+                    each
+                    for entry in taken
+                    if _level(entry, factor) == level
+                    for each in layer_points(entry, probe)
+                ]
+                for level in levels
+            }
+            _panel(axes, list(found.values()))
+            axes.set_title(printable(PROBES[probe].label))
+        same = Line2D([], [], color="black", linewidth=0.7)
+    handles = [Line2D([], [], **_marks(place)) for place in range(len(levels))]
+    if factor:
+        legend(figure, factor, levels, handles)
+    else:
+        legend_of(figure, ["measured as predicted"], [same])
     cells = [known[entry["signature"]] for entry in taken]
     title = "Predicted against measured variances before training"
-    return [finished(figure, "preflight", title, _caption(taken, len(entries)), cells)]
+    numbers = sorted({len(entry["measured"]) for entry in taken})
+    seeds = counted(numbers[0], "seed")
+    seeds = seeds if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]} seeds"
+    bars = (
+        f"One seed (n = {numbers[0]}), so no interval."
+        if numbers == [1]
+        else f"Geometric mean over n = {seeds}; bar: its 95 % t interval, of the logarithms."
+    )
+    text = (
+        "Variances before training, predicted by mean-field theory and measured on the probe "
+        f"batch: a point for each hidden layer of each cell; on the line they agree. {bars} "
+        f"Variances under {SMALLEST:g} are left out."
+    )
+    if len(taken) < len(entries):
+        text += f" {len(taken)} of {counted_cells(len(entries))}, evenly."
+    return [finished(figure, "preflight", title, text, cells)]
 
 
 def _entries(frames: Frames) -> list[Entry]:
@@ -78,40 +116,8 @@ def _all_points(entry: Entry) -> Iterator[tuple[float, Point]]:
         yield from layer_points(entry, probe)
 
 
-def _told_apart(entries: Sequence[Entry]) -> str:
-    """The factor whose levels get colours and markers; "" where none has few enough."""
-    names = dict.fromkeys(name for entry in entries for name in entry["factors"])
-    counts = {name: len({_level(entry, name) for entry in entries}) for name in names}
-    few = [name for name in names if 1 < counts[name] <= MOST_LINES]
-    return next((name for name in (*COMPARED, "activation", *few) if name in few), "")
-
-
 def _level(entry: Entry, factor: str) -> str:
     return shown_level(factor, entry["factors"].get(factor, DEFAULT_LEVEL)) if factor else ""
-
-
-def _figure(entries: Sequence[Entry], factor: str, levels: Sequence[str]) -> Figure:
-    with styled():
-        figure = Figure(figsize=(WIDTH, 3.9))
-        for axes, probe in zip(figure.subplots(1, 2), QUANTITIES, strict=True):
-            found = {
-                level: [
-                    each
-                    for entry in entries
-                    if _level(entry, factor) == level
-                    for each in layer_points(entry, probe)
-                ]
-                for level in levels
-            }
-            _panel(axes, list(found.values()))
-            axes.set_title(printable(PROBES[probe].label))
-        same = Line2D([], [], color="black", linewidth=0.7)
-    handles = [Line2D([], [], **_marks(place)) for place in range(len(levels))]
-    if factor:
-        legend(figure, factor, levels, handles)
-    else:
-        legend_of(figure, ["measured as predicted"], [same])
-    return figure
 
 
 def _panel(axes: Axes, by_level: Sequence[Sequence[tuple[float, Point]]]) -> None:
@@ -138,19 +144,3 @@ def _panel(axes: Axes, by_level: Sequence[Sequence[tuple[float, Point]]]) -> Non
 def _marks(place: int) -> dict[str, Any]:
     hollow = {"markerfacecolor": "none"} if place else {}
     return style(place) | {"linestyle": "none", "markeredgewidth": 0.7} | hollow
-
-
-def _caption(entries: Sequence[Entry], number: int) -> str:
-    counts = sorted({len(entry["measured"]) for entry in entries})
-    seeds = counted(counts[0], "seed") if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
-    bars = (
-        f"One seed (n = {counts[0]}), so no interval."
-        if counts == [1]
-        else f"Geometric mean over n = {seeds}; bar: its 95 % t interval, of the logarithms."
-    )
-    part = f" {len(entries)} of {counted_cells(number)}, evenly." if len(entries) < number else ""
-    return (
-        "Variances before training, predicted by mean-field theory and measured on the probe "
-        f"batch: a point for each hidden layer of each cell; on the line they agree. {bars} "
-        f"Variances under {SMALLEST:g} are left out.{part}"
-    )

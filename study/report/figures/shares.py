@@ -60,26 +60,21 @@ def _draw(shown: Shown, layout: Layout, probe: str) -> list[Drawn]:
     words = label_among(probe, map(activation_of, cells))
     label = f"{words} (%)"
     figure = draw_panels(layout, fill, x_label="updates", y_label=label, finish=finish)
+    names = dict.fromkeys(map(activation_of, cells))
+    kinds = {"off": OFF, "saturated": SATURATED}
+    found = {w: [each for each in names if FLAT.get(each) == kind] for w, kind in kinds.items()}
+    which = "; ".join(f"{word}: {', '.join(each)}" for word, each in found.items() if each)
     text = caption(
         f"{words[0].upper()}{words[1:]} over training: {PROBES[probe].help}; mean over hidden "
         f"layers. {AT_CHOSEN} {UPDATES}",
         layout,
-        _which(cells) if words == OFF_OR_SATURATED else "",
+        f"{which[0].upper()}{which[1:]}." if which and words == OFF_OR_SATURATED else "",
         interval_words(cells, cut=CUT),
         lacking_words(len(cells), len(probed), f"such a share ({PROBES[probe].lacking})"),
         lacking_words(len(shown.probed), shown.num_finished, "probes"),
     )
     title = f"{words[0].upper()}{words[1:]} over training"
     return [finished(figure, f"{probe}_over_training", title, text, cells)]
-
-
-def _which(cells: Iterable[CellRecord]) -> str:
-    """`Off: relu, elu; saturated: tanh.` of those of whose activations it is known."""
-    names = dict.fromkeys(map(activation_of, cells))
-    kinds = {"off": OFF, "saturated": SATURATED}
-    found = {w: [each for each in names if FLAT.get(each) == kind] for w, kind in kinds.items()}
-    words = "; ".join(f"{word}: {', '.join(each)}" for word, each in found.items() if each)
-    return f"{words[0].upper()}{words[1:]}." if words else ""
 
 
 def _values(curve: Curve) -> set[float]:

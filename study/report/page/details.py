@@ -94,11 +94,30 @@ def reproducing_command(cell: CellRecord, study: str) -> str:
 def _short(frames: Frames, cell: CellRecord) -> dict[str, Any]:
     result = cell.finished
     metrics = OF_TASK.get(result.task, {})
+    words = result.provenance.command.split(" ")
+    keys = ("train_error", "val_error", "test_error")
+    shown = [metrics.get(key, METRICS[key]) for key in keys]
     return {
         "factors": [[name, str(level_words(name, level))] for name, level in cell.factors.items()],
         "command": reproducing_command(cell, frames.name),
-        "trained_by": _without_places(result.provenance.command),
-        "replicas": _replicas(result, metrics),
+        # Without where it wrote to, which is of no meaning elsewhere.
+        "trained_by": " ".join(each for each in words if not each.startswith("outputs_dir=")),
+        "replicas": [
+            [
+                str(replica.seed),
+                f"{replica.lr:g}",
+                replica.status,
+                ABSENT_MARK if replica.best_epoch is None else str(replica.best_epoch),
+                *(
+                    ABSENT_MARK
+                    if (number := metric.value(replica)) is None
+                    else metric.text(number)
+                    for metric in shown
+                ),
+            ]
+            for rate in result.rates
+            for replica in sorted(result.at(rate), key=lambda each: each.seed)
+        ],
     }
 
 
@@ -111,32 +130,6 @@ def _whole(frames: Frames, cell: CellRecord, budget: int) -> dict[str, Any]:
         "filters": filters(frames, cell, budget),
         "config": _config(frames, cell),
     }
-
-
-def _without_places(command: str) -> str:
-    """A recorded command without where it wrote to, which is of no meaning elsewhere."""
-    return " ".join(word for word in command.split(" ") if not word.startswith("outputs_dir="))
-
-
-def _replicas(result: Result, own: Mapping[str, Metric]) -> list[list[Any]]:
-    """A row for each replica: seed, learning rate, state, best epoch, three errors, all as text."""
-    keys = ("train_error", "val_error", "test_error")
-    metrics = [own.get(key, METRICS[key]) for key in keys]
-    return [
-        [
-            str(replica.seed),
-            f"{replica.lr:g}",
-            replica.status,
-            ABSENT_MARK if replica.best_epoch is None else str(replica.best_epoch),
-            *(_text(metric, metric.value(replica)) for metric in metrics),
-        ]
-        for rate in result.rates
-        for replica in sorted(result.at(rate), key=lambda each: each.seed)
-    ]
-
-
-def _text(metric: Metric, number: float | None) -> str:
-    return ABSENT_MARK if number is None else metric.text(number)
 
 
 def _rates(result: Result) -> dict[str, Any]:
@@ -280,8 +273,20 @@ def filters(frames: Frames, cell: CellRecord, budget: int) -> dict[str, Any] | N
     filter_bytes = height * width * (0.5 if channels == 1 else 2.25)
     rows, columns = filter_grid(num, filter_bytes, budget)
     shown = images[: rows * columns]
+    from PIL import Image
+
+    sheet = _tiled(shown, columns)
+    if channels == 1:
+        picture = Image.fromarray(sheet[..., 0] // (256 // GREYS), mode="P")
+        grey = [round(level * 255 / (GREYS - 1)) for level in range(GREYS)]
+        picture.putpalette([channel for level in grey for channel in (level,) * 3])
+    else:
+        picture = Image.fromarray(sheet & 0xFC)
+    file = io.BytesIO()
+    bits = {"bits": 4} if channels == 1 else {}
+    picture.save(file, "PNG", optimize=False, compress_level=9, **bits)
     return {
-        "png": _data_uri(_tiled(shown, columns), channels),
+        "png": f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode('ascii')}",
         "shown": len(shown),
         "of": num,
         "size": [columns * (width + 1) + 1, rows * (height + 1) + 1],
@@ -299,18 +304,3 @@ def _tiled(images: Any, columns: int) -> Any:
         top, left = place // columns * (height + 1) + 1, place % columns * (width + 1) + 1
         sheet[top : top + height, left : left + width] = image.transpose(1, 2, 0)
     return sheet
-
-
-def _data_uri(sheet: Any, channels: int) -> str:
-    from PIL import Image
-
-    if channels == 1:
-        picture = Image.fromarray(sheet[..., 0] // (256 // GREYS), mode="P")
-        grey = [round(level * 255 / (GREYS - 1)) for level in range(GREYS)]
-        picture.putpalette([channel for level in grey for channel in (level,) * 3])
-    else:
-        picture = Image.fromarray(sheet & 0xFC)
-    file = io.BytesIO()
-    bits = {"bits": 4} if channels == 1 else {}
-    picture.save(file, "PNG", optimize=False, compress_level=9, **bits)
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"

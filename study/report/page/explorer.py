@@ -91,7 +91,8 @@ def _shown(
     name: str, metric: Metric, cells: Sequence[CellRecord], own: Sequence[CellRecord]
 ) -> Iterator[dict[str, Any]]:
     """The metric over all cells, empty where a cell is not one of its `own`."""
-    entries = {(cell.directory, ""): _entry(cell, metric) for cell in own}
+    sources = [Source(cell, cell.result.chosen if cell.result else ()) for cell in own]
+    entries = {(each.cell.directory, ""): make_entry([each], {()}, metric) for each in sources}
     values = [_value(entry) for entry in entries.values()]
     if not any(values):
         return  # Nothing was measured, or nothing was done, as where nothing is pretrained.
@@ -119,11 +120,6 @@ def _heading(name: str, metric: Metric, group: str, help: str) -> dict[str, Any]
     }
 
 
-def _entry(cell: CellRecord, metric: Metric) -> Entry:
-    """The cell's entry in a table of its own, at its chosen learning rate."""
-    return make_entry([Source(cell, cell.result.chosen if cell.result else ())], {()}, metric)
-
-
 def _value(entry: Entry) -> float | None:
     return rounded(entry.mean if entry.mean is not None else entry.median)
 
@@ -148,7 +144,9 @@ def _probes(cells: Sequence[CellRecord]) -> Iterator[dict[str, Any]]:
                 ],
                 "values": [rounded(number) for number in numbers],
                 "marks": [
-                    _lost_text(cell, num) if num and moment == "end" else []
+                    [f"({num}/{len(cell.finished.chosen)} diverged)"]
+                    if num and moment == "end"
+                    else []
                     for cell, num in zip(cells, lost, strict=True)
                 ],
             }
@@ -169,8 +167,3 @@ def _probe_text(cell: CellRecord, metric: Metric, number: float | None) -> str:
     if number is not None:
         return metric.text(number)
     return ABSENT_MARK if cell.result else cell.status
-
-
-def _lost_text(cell: CellRecord, num: int) -> list[str]:
-    """What stands in place of a mean, where a table has a median."""
-    return [f"({num}/{len(cell.finished.chosen)} diverged)"]

@@ -70,12 +70,21 @@ def write_page(report: Report) -> str:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    return environment.get_template("page.html").render(_content(report)) + "\n"
-
-
-def _content(report: Report) -> dict[str, Any]:
-    return {
-        **_carried(report),
+    library, library_hash = charting_library()
+    theme, own = asset("theme.js"), script()
+    shown = {
+        **explorer(report.frames),
+        "study": report.title,
+        "probes": probe_labels(report.frames.cells),
+    }
+    content = {
+        "style": Markup(style()),
+        "theme": Markup(theme),
+        "script": Markup(own),
+        "hashes": Markup(" ".join([script_hash(theme), script_hash(own), library_hash])),
+        "library": library,
+        "explorer": packed(shown),
+        "details": packed(details(report)),
         "report": report,
         "question": question(report.frames),
         "extent": extent(report.frames),
@@ -90,26 +99,7 @@ def _content(report: Report) -> dict[str, Any]:
         "published": [shown_sheet(sheet) for sheet in report.published],
         "glossary": glossary_of(report.sheets),
     }
-
-
-def _carried(report: Report) -> dict[str, Any]:
-    """Scripts, styles and data, none of which a browser reads as markup."""
-    library, library_hash = charting_library()
-    theme, own = asset("theme.js"), script()
-    shown = {
-        **explorer(report.frames),
-        "study": report.title,
-        "probes": probe_labels(report.frames.cells),
-    }
-    return {
-        "style": Markup(style()),
-        "theme": Markup(theme),
-        "script": Markup(own),
-        "hashes": Markup(" ".join([script_hash(theme), script_hash(own), library_hash])),
-        "library": library,
-        "explorer": packed(shown),
-        "details": packed(details(report)),
-    }
+    return environment.get_template("page.html").render(content) + "\n"
 
 
 def _figure(figure: Drawn) -> dict[str, Any]:
