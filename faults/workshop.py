@@ -14,7 +14,7 @@ from faults.launches import Launch, launch, warm_up
 from faults.moments import Plan, Tally
 from faults.transplant import transplanted
 from study.launch.reproduce.comparable import comparable, comparable_pretraining, differences
-from study.launch.reproduce.pretrainings import header_of
+from study.launch.reproduce.saved import header_of
 from study.outputs.cell import read_result
 from study.outputs.clean import Leftover, leftovers
 from study.outputs.records import FINISHED, read_cells, read_ledger

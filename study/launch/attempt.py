@@ -30,22 +30,15 @@ def needs_weights(config: Config) -> bool:
     return bool(config.outputs.weights != "none" or config.pairs.points)
 
 
-def _lacks(result: TrainedReplica, config: Config) -> bool:
-    """Whether a replica cannot stand at the chosen learning rate: something of it was not kept."""
-    if result.predictions is None or (result.weights is None and needs_weights(config)):
-        return True
-    return config.outputs.weights != "none" and result.lacks_weights
-
-
 class Attempt:
     """Trains the replicas of a cell that no record holds, `population.max_replicas` at a time.
 
     `results` begins with the copied ones. Where an epoch ends a checkpoint is offered, of all that
     was trained and of the population that is; from one the attempt goes on with the same copies.
     `populations` names the replicas that were trained side by side, in the groups that were trained
-    as one; `again` are those of a cell that is trained again: they are trained like that, whatever
-    the stated rule says, and copied replicas stay as they were copied. `resumed` has an entry for
-    each checkpoint that was taken up: its epoch, and where (`made`) it came from.
+    as one; `recorded` are those of a cell that is trained again: they are trained like that,
+    whatever the stated rule says, and copied replicas stay as they were copied. `resumed` has an
+    entry for each checkpoint that was resumed: its epoch, and the `environment` it came from.
     """
 
     def __init__(
@@ -56,12 +49,12 @@ class Attempt:
         *,
         copied: Sequence[TrainedReplica],
         checkpoints: Checkpoints,
-        made: Mapping[str, Any],
+        environment: Mapping[str, Any],
         tick: Callable[[int], None],
-        again: Populations = (),
+        recorded: Populations = (),
     ) -> None:
-        self.config, self.data, self.starts, self.again = config, data, starts, again
-        self.checkpoints, self.made, self.tick = checkpoints, made, tick
+        self.config, self.data, self.starts, self.recorded = config, data, starts, recorded
+        self.checkpoints, self.environment, self.tick = checkpoints, environment, tick
         self.results = {Replica(each.seed, each.lr): each for each in copied}
         self.populations: list[list[list[str]]] = []
         self.alone: str | None = None
@@ -70,30 +63,27 @@ class Attempt:
         self._earlier_seconds = 0.0
         self._started = time.perf_counter()
 
-    def take_up(self, checkpoint: Checkpoint) -> None:
+    def resume(self, checkpoint: Checkpoint) -> None:
         """Goes on from there: with what is done, and with what is not if it is the next part.
 
         `UnfitCheckpoint` if it is not made as this version's are; so may `finish`.
         """
         with fitting():
-            self._take_up(checkpoint)
-
-    def _take_up(self, checkpoint: Checkpoint) -> None:
-        state = checkpoint.state
-        results = [TrainedReplica.of(each) for each in state["results"]]
-        self.results = {Replica(each.seed, each.lr): each for each in results}
-        self.populations, self._earlier_seconds = state["populations"], state["seconds"]
-        entry = {"epoch": checkpoint.record["epoch"], **checkpoint.record["made"]}
-        self.resumed = [*state["resumed"], entry]
-        begun = {Replica(each["seed"], each["lr"]) for each in state["population"]["replicas"]}
-        if begun == set(self._next_part()):
-            self._unfinished = state["population"]
-        else:
-            _log.warning(
-                "%s is of %s at once, which population.max_replicas has changed: they start over",
-                self.checkpoints.path,
-                counted(len(begun), "replica"),
-            )
+            state = checkpoint.state
+            results = [TrainedReplica.of(each) for each in state["results"]]
+            self.results = {Replica(each.seed, each.lr): each for each in results}
+            self.populations, self._earlier_seconds = state["populations"], state["seconds"]
+            entry = {"epoch": checkpoint.record["epoch"], **checkpoint.record["made"]}
+            self.resumed = [*state["resumed"], entry]
+            begun = {Replica(each["seed"], each["lr"]) for each in state["population"]["replicas"]}
+            if begun == set(self._next_part()):
+                self._unfinished = state["population"]
+                return
+        _log.warning(
+            "%s is of %s at once, which population.max_replicas has changed: they start over",
+            self.checkpoints.path,
+            counted(len(begun), "replica"),
+        )
 
     @property
     def seconds(self) -> float:
@@ -129,7 +119,7 @@ class Attempt:
         if groups := self._next_groups():
             return [replica for group in groups for replica in group]
         keep = self.config.outputs.weights
-        as_copied = bool(self.again)  # All that its record does not train came from another.
+        as_copied = bool(self.recorded)  # All that its record does not train came from another.
         wanted = [
             replica
             for replica in replicas_of(self.config)
@@ -138,16 +128,22 @@ class Attempt:
         ]
         if not wanted and not as_copied:
             chosen = choose_lr([result.entry for result in self.results.values()])
+            needed = needs_weights(self.config)
             wanted = [
                 replica
                 for replica, result in self.results.items()
-                if replica.lr == chosen and _lacks(result, self.config)
+                if replica.lr == chosen
+                and (
+                    result.predictions is None
+                    or (needed and result.weights is None)
+                    or (keep != "none" and result.lacks_weights)
+                )
             ]
         return wanted[: self.config.population.max_replicas]
 
     def _next_groups(self) -> Sequence[Sequence[Replica]]:
         """The groups of the next population that was asked for; empty after the last."""
-        return next(iter(self.again[len(self.populations) :]), ())
+        return next(iter(self.recorded[len(self.populations) :]), ())
 
     def _train(self, part: Sequence[Replica], writer: CellWriter | None) -> None:
         """Trains one population and reads the test set, once."""
@@ -162,24 +158,19 @@ class Attempt:
             self.alone = population.alone
             population.after_epoch = lambda: self.checkpoints.offer(lambda: self._state(population))
             if self._unfinished is not None:
-                self._go_on(population)
+                unfinished, self._unfinished = self._unfinished, None
+                with fitting():
+                    population.load_state(unfinished)
             _train_and_test(population, config, writer)
         keep_best = config.outputs.weights != "none"
         for index, replica in enumerate(population.engine.replicas):
             self.results[replica] = _result(population, index, replica, keep_best=keep_best)
         self.populations.append(_names(population))
 
-    def _go_on(self, population: Population) -> None:
-        """Takes up the unfinished part; `UnfitCheckpoint` if it does not fit."""
-        unfinished, self._unfinished = self._unfinished, None
-        assert unfinished is not None, "there is one"
-        with fitting():
-            population.load_state(unfinished)
-
     def _state(self, population: Population) -> tuple[dict[str, Any], dict[str, Any]]:
         """A checkpoint's record and state."""
         packing = sizes([*self.populations, _names(population)])
-        record = {"epoch": population.epoch + 1, "made": {**self.made, "packing": packing}}
+        record = {"epoch": population.epoch + 1, "made": {**self.environment, "packing": packing}}
         state = {
             "results": [result.state() for result in self.results.values()],
             "populations": self.populations,

@@ -54,25 +54,25 @@ def train_cell(
     factors: Mapping[str, Any],
     threads: int,
     tick: Tick,
-    again: Populations = (),
+    recorded: Populations = (),
 ) -> Result:
     """Trains every replica of a cell that no earlier record holds; returns its result.json.
 
     `directory` must be there and owned by us. An unfinished attempt's last checkpoint is gone on
     from, and what else it left is removed. `tick` is called with a number of replicas after an
-    epoch of theirs. `again` are the populations of a cell that is trained again. `Lost` as soon as
-    another process has taken the directory over.
+    epoch of theirs. `recorded` are the populations of a cell that is trained again. `Lost` as soon
+    as another process has taken the directory over.
     """
     torch.set_num_threads(threads)
     data = data_of(config)
     try:
-        attempt = _attempt(config, data, directory, threads, tick, again)
+        attempt = _attempt(config, data, directory, threads, tick, recorded)
         results, seconds = _train(attempt, directory, factors=factors)
     except UnfitCheckpoint as unfit:
         Checkpoints(directory, "", None).put_aside(unfit, OTHERWISE)
-        attempt = _attempt(config, data, directory, threads, tick, again)
+        attempt = _attempt(config, data, directory, threads, tick, recorded)
         results, seconds = _train(attempt, directory, factors=factors)
-    recorded = task_record(config, data)
+    task = task_record(config, data)
     result = write_cell(
         directory,
         results,
@@ -86,13 +86,13 @@ def train_cell(
             family=config.signature(data.fingerprint, without_seeds=True),
             factors=dict(factors),
             config=own_config(config.mapping),
-            task=recorded["task"],
+            task=task["task"],
             num_train=len(data.train),
             num_val=len(data.val),
             num_test=len(data.test),
             updates_per_epoch=len(data.train)
             // Settings.from_config(config).batch_of(len(data.train)),
-            references=reader(References)(recorded.get("references", {})),
+            references=reader(References)(task.get("references", {})),
             wall_seconds=round(seconds, 3),
             **attempt.starts.record(),
             provenance=_provenance(attempt),
@@ -105,7 +105,7 @@ def train_cell(
 
 
 def _attempt(
-    config: Config, data: Data, directory: Path, threads: int, tick: Tick, again: Populations
+    config: Config, data: Data, directory: Path, threads: int, tick: Tick, recorded: Populations
 ) -> Attempt:
     """What is to be trained, from the checkpoint on if there is one; clears all else away.
 
@@ -126,12 +126,12 @@ def _attempt(
         if checkpoint
         else finished_replicas(directory.parent, family, config.seeds, with_weights=needed),
         checkpoints=checkpoints,
-        made=_made(config, threads),
+        environment=_environment(config, threads),
         tick=tick,
-        again=again,
+        recorded=recorded,
     )
     if checkpoint is not None:
-        attempt.take_up(checkpoint)
+        attempt.resume(checkpoint)
     write_config(directory, config.mapping)
     return attempt
 
@@ -158,7 +158,7 @@ def _train(
     return results, seconds
 
 
-def _made(config: Config, threads: int) -> dict[str, Any]:
+def _environment(config: Config, threads: int) -> dict[str, Any]:
     """Where training takes place, as far as it can change last bits."""
     device = device_of(config.trainer.accelerator)
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
@@ -175,10 +175,10 @@ def _made(config: Config, threads: int) -> dict[str, Any]:
 
 
 def _provenance(attempt: Attempt) -> Provenance:
-    made = {name: attempt.made[name] for name in ("device", "gpu", "threads")}
+    where = {name: attempt.environment[name] for name in ("device", "gpu", "threads")}
     provenance: Provenance = reader(Provenance)(
         code_and_machine()
-        | made
+        | where
         | {
             "recipe": RECIPE,
             "levels": level_versions(hashed(attempt.config.mapping)),

@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.summary.writer import event_file_writer
 
 from study.launch.reproduce.comparable import comparable, comparable_pretraining
-from study.launch.reproduce.comparison import differing_circumstances
+from study.launch.reproduce.reproduce import differing_provenance
 from study.outputs.cell import read_result
 from study.outputs.checkpoint import CHECKPOINT, UNFIT, read_checkpoint, write_checkpoint
 from study.outputs.series import read_curves
@@ -62,9 +62,7 @@ def test_stopped_after_any_epoch_it_ends_the_same(
     assert comparable(stopped) == comparable(tmp_path / "whole" / "cell")
     provenance = read_result(stopped)["provenance"]
     resumed = provenance["resumed"]
-    assert not [
-        line for line in differing_circumstances(provenance, provenance) if "it had" in line
-    ]
+    assert not [line for line in differing_provenance(provenance, provenance) if "it had" in line]
     assert len(resumed) == kills
     threads = 2 if "trainer.threads=2" in overrides else 1
     assert {entry["threads"] for entry in resumed} == {threads}

@@ -56,10 +56,14 @@ def comparable_pretraining(directory: Path) -> dict[str, Any]:
     By seed (`seed=0`), `weights` (type, shape and SHA-256 of each tensor) and `curves` (rows of
     its CSV file without times).
     """
-    return {
-        path.stem: {"weights": tensors(path), "curves": _rows(path.with_suffix(".csv"))}
-        for path in sorted(directory.glob("seed=*.safetensors"))
-    }
+    import csv
+
+    found = {}
+    for path in sorted(directory.glob("seed=*.safetensors")):
+        with path.with_suffix(".csv").open(encoding="utf-8", newline="") as file:
+            rows = [without_measured(row) for row in csv.DictReader(file)]
+        found[path.stem] = {"weights": tensors(path), "curves": rows}
+    return found
 
 
 def without_measured(value: Any) -> Any:
@@ -115,14 +119,6 @@ def _by_replica(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[dict[str, A
     return found
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file as text, without times."""
-    import csv
-
-    with path.open(encoding="utf-8", newline="") as file:
-        return [without_measured(row) for row in csv.DictReader(file)]
-
-
 def _name(row: Mapping[str, Any]) -> str:
     return replica_name(row["seed"], row["lr"])
 
@@ -154,13 +150,8 @@ def _differing(first: Any, second: Any, place: tuple[str, ...]) -> Iterator[Diff
             yield from _differing(*sides, (*place, str(name)))
     elif isinstance(first, list) and isinstance(second, list) and len(first) == len(second):
         for index, (one, other) in enumerate(zip(first, second, strict=True)):
-            yield from _differing(one, other, (*place, _row_name(one, index)))
+            row = one if isinstance(one, Mapping) else {}
+            name = ", ".join(f"{key} {row[key]}" for key in ROW_NAMES if key in row)
+            yield from _differing(one, other, (*place, name or str(index + 1)))
     elif first != second:
         yield Difference(place, first, second)
-
-
-def _row_name(row: Any, index: int) -> str:
-    if not isinstance(row, Mapping):
-        return str(index + 1)
-    parts = [f"{name} {row[name]}" for name in ROW_NAMES if name in row]
-    return ", ".join(parts) or str(index + 1)

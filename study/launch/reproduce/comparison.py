@@ -1,16 +1,22 @@
 """A saved cell beside the same cell trained again: what is equal, and where they part."""
 
+import contextlib
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from study.launch.reproduce.comparable import ABSENT, Difference, comparable, differences
-from study.launch.reproduce.pretrainings import compared_pretraining
-from study.launch.reproduce.saved import Saved, names
+from study.launch.reproduce.comparable import (
+    ABSENT,
+    Difference,
+    comparable,
+    comparable_pretraining,
+    differences,
+)
+from study.launch.reproduce.saved import Saved, pretraining_cache, replica_names
 from study.outputs.cell import read_predictions
 from study.outputs.results import WEIGHTS_SHA256
 
@@ -109,11 +115,10 @@ def distance(difference: Difference) -> float:
 
 def are_numbers(difference: Difference) -> bool:
     """Whether both values are numbers."""
-    return _is_number(difference.first) and _is_number(difference.second)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return all(
+        isinstance(value, int | float) and not isinstance(value, bool)
+        for value in (difference.first, difference.second)
+    )
 
 
 BY_REPLICA = ("replicas", "curves", "probes", "pairs")
@@ -152,16 +157,16 @@ class Comparison:
 
     def first_of(self, replica: str) -> Difference | None:
         """Where a replica parts first: in its curves or its probes, else in its numbers."""
+
+        def moment(difference: Difference) -> tuple[float, float]:
+            """(epochs, updates) done there; infinite where it is not of a moment."""
+            if difference.place[0] not in ("curves", "probes"):
+                return math.inf, math.inf
+            done = {name: float(number) for name, number in MOMENT.findall(difference.place[2])}
+            return done.get("epoch", math.inf), done.get("step", 0.0)
+
         own = [each for each in self.differences if each.place[1] == replica]
-        return min(own, key=_moment, default=None)
-
-
-def _moment(difference: Difference) -> tuple[float, float]:
-    """(epochs, updates) done at a place; infinite where it is not of a moment."""
-    if difference.place[0] not in ("curves", "probes"):
-        return math.inf, math.inf
-    done = {name: float(number) for name, number in MOMENT.findall(difference.place[2])}
-    return done.get("epoch", math.inf), done.get("step", 0.0)
+        return min(own, key=moment, default=None)
 
 
 def compare(saved: Saved, again: Path) -> Comparison:
@@ -170,10 +175,10 @@ def compare(saved: Saved, again: Path) -> Comparison:
     What the saved one lacks (weights that were not kept, keys that are newer than it) is not
     compared, nor are the replicas that were copied into it.
     """
-    trained = names(saved.trained)
+    trained = replica_names(saved.trained)
     first = _trained(comparable(saved.directory), trained)
     second = _trained(comparable(again), trained)
-    pretrained, apart = compared_pretraining(saved, second.pop("pretraining"), again.parent)
+    pretrained, apart = _compared_pretraining(saved, second.pop("pretraining"), again.parent)
     first.pop("pretraining")
     found = [each for each in differences(first, second) if each.first != ABSENT]
     hashes = {each.place[1] for each in found if each.place[-1] in WEIGHTS_SHA256}
@@ -207,8 +212,10 @@ def _trained(content: dict[str, Any], trained: list[str]) -> dict[str, Any]:
 def _weights_apart(saved: Saved, again: Path, found: Iterable[Difference]) -> list[Difference]:
     """Of each kept tensor that differs, the norm of the difference by the norm.
 
-    Not of one that only one side has, as where another epoch is the best.
+    Infinite for tensors of other shapes or not finite. Not of one that only one side has, as where
+    another epoch is the best.
     """
+    import numpy as np
     from safetensors.numpy import load_file
 
     shared = [each for each in found if each.place[0] == "weights" and each.second != ABSENT]
@@ -218,21 +225,14 @@ def _weights_apart(saved: Saved, again: Path, found: Iterable[Difference]) -> li
     one, other = (load_file(path / "weights.safetensors") for path in (saved.directory, again))
     apart = []
     for name in names:
-        value = _relative(one[name], other[name])
-        apart.append(Difference(("weights", *name.partition("/")[::2]), 0.0, value))
+        share = np.inf
+        if one[name].shape == other[name].shape:
+            first, second = one[name].astype(np.float64), other[name].astype(np.float64)
+            size, far = np.linalg.norm(first), np.linalg.norm(first - second)
+            share = float(far / size if size else far)
+        share = share if np.isfinite(share) else np.inf
+        apart.append(Difference(("weights", *name.partition("/")[::2]), 0.0, share))
     return apart
-
-
-def _relative(one: Any, other: Any) -> float:
-    """Norm of the difference by the norm; infinite for arrays of other shapes or not finite."""
-    import numpy as np
-
-    if one.shape != other.shape:
-        return np.inf
-    one, other = one.astype(np.float64), other.astype(np.float64)
-    size, apart = np.linalg.norm(one), np.linalg.norm(one - other)
-    share = float(apart / size if size else apart)
-    return share if np.isfinite(share) else np.inf
 
 
 def _predictions_apart(saved: Saved, again: Path, found: Iterable[Difference]) -> list[Difference]:
@@ -259,86 +259,34 @@ def _count(value: Any) -> int:
     return 1
 
 
-# What differs between where a cell was trained and where it is trained again.
+def _compared_pretraining(
+    saved: Saved, again: Mapping[str, Any], study: Path
+) -> tuple[list[str], list[Difference]]:
+    """The seeds whose pretrained weights could be compared, and how those differ.
 
-
-MACHINE = {
-    "processor": "processor",
-    "processor_model": "processor model",
-    "gpu": "GPU",
-    "device": "device",
-    "threads": "threads",
-}
-RESUMED = MACHINE | {
-    "torch": "torch",
-    "git_commit": "commit",
-    "git_diff_sha256": "uncommitted changes",
-    "packing": "packing",
-}
-"""What the record of a resume says of where the part before it was trained."""
-UNKNOWN = "not recorded"
-
-
-def differing_circumstances(then: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    """A line for each difference between two provenances that may change the last bits.
-
-    Processor, GPU, device, threads, the versions of Python and of packages, commit, uncommitted
-    changes, how replicas were packed, and each time that the first was stopped and resumed. What
-    the first does not say is not compared.
+    With the kept weights and their curves; where they are gone, with their hash in the record.
     """
-    return [*_machine(then, here), *_versions(then, here), *_code(then, here), *_course(then, here)]
+    old, new = (pretraining_cache(saved, each) for each in (saved.directory.parent, study))
+    if old is None or new is None:
+        return [], []
+    seeds = [f"seed={seed}" for seed in saved.seeds]
+    recorded = saved.result.pretraining
+    first = _pretrained_by_seed(old, recorded.weights_sha256 if recorded else {})
+    hashes = again.get("pretraining", {}).get("weights_sha256", {})
+    second = _pretrained_by_seed(new, hashes)
+    pairs = {seed: (first[seed], second.get(seed, {})) for seed in seeds if seed in first}
+    return list(pairs), [
+        Difference(("pretraining", seed, *difference.place), difference.first, difference.second)
+        for seed, (one, other) in pairs.items()
+        for difference in differences(one, {name: other.get(name) for name in one})
+    ]
 
 
-def _machine(then: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[str]:
-    for key, words in MACHINE.items():
-        if key in then and then[key] != here.get(key):
-            yield f"{words}: {_shown(then[key])} then, {_shown(here.get(key))} here"
-
-
-def _versions(then: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[str]:
-    first = {"python": then.get("python")} | dict(then.get("packages") or {})
-    second = {"python": here.get("python")} | dict(here.get("packages") or {})
-    for name, version in first.items():
-        if version != second.get(name):
-            yield f"{name}: {_shown(version)} then, {_shown(second.get(name))} here"
-
-
-def _code(then: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[str]:
-    commits = [each.get("git_commit") for each in (then, here)]
-    if commits[0] != commits[1]:
-        words = [commit[:10] if commit else UNKNOWN for commit in commits]
-        yield f"commit: {words[0]} then, {words[1]} here"
-    changes = [each.get("git_diff_sha256") for each in (then, here)]
-    if changes[0] != changes[1]:
-        words = ["uncommitted changes" if change else "a clean tree" for change in changes]
-        words[1] = "other ones" if all(changes) else words[1]
-        yield f"working tree: {words[0]} then, {words[1]} here"
-
-
-def _course(then: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[str]:
-    if sorted(then.get("packing", ())) != sorted(here.get("packing", ())):
-        yield f"packing: groups of {then.get('packing')} then, of {here.get('packing')} here"
-    for part in then.get("resumed") or []:
-        changed = [
-            f"{words} {_shown(part[key])}"
-            for key, words in RESUMED.items()
-            if key in part and part[key] != _finished_with(then, key, part)
-        ]
-        if changed:
-            yield f"resumed then: up to epoch {part.get('epoch')} it had {', '.join(changed)}"
-
-
-def _finished_with(then: Mapping[str, Any], key: str, part: Mapping[str, Any]) -> Any:
-    """What the machine that finished a cell has under a key of an earlier part's."""
-    if key == "torch":
-        return (then.get("packages") or {}).get("torch")
-    return _packing(then)[: len(_packing(part))] if key == "packing" else then.get(key)
-
-
-def _packing(made: Mapping[str, Any]) -> list[int]:
-    """The sizes of the groups that were trained as one."""
-    return made.get("packing") or []
-
-
-def _shown(value: Any) -> str:
-    return UNKNOWN if value is None else str(value)
+def _pretrained_by_seed(cache: Path, hashes: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """For each seed all that is known of its pretrained weights."""
+    found: dict[str, dict[str, Any]]
+    found = {f"seed={seed}": {"weights_sha256": digest} for seed, digest in hashes.items()}
+    with contextlib.suppress(OSError, ValueError):
+        for seed, content in comparable_pretraining(cache).items():
+            found[seed] = found.get(seed, {}) | content
+    return found

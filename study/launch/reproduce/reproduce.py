@@ -7,15 +7,14 @@ import glob
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from study.config.configuration import Config
 from study.config.labels import counted
 from study.console import Parser, as_path, importing, run_as_command, show
 from study.errors import InputError
-from study.files import writable_directory
+from study.files import parse_json, writable_directory
 from study.launch.reproduce.comparable import Difference
 from study.launch.reproduce.comparison import (
     BY_REPLICA,
@@ -23,18 +22,13 @@ from study.launch.reproduce.comparison import (
     Comparison,
     are_numbers,
     compare,
-    differing_circumstances,
     distance,
     kind_of,
 )
-from study.launch.reproduce.pretrainings import resumed_pretraining
-from study.launch.reproduce.saved import Saved, names, read_saved
+from study.launch.reproduce.saved import Saved, pretraining_headers, read_saved, replica_names
 from study.outputs.cell import read_result
 from study.outputs.provenance import code_and_machine
 from study.outputs.schema import to_json
-
-if TYPE_CHECKING:
-    from study.training.build import Populations
 
 DESCRIPTION = """Trains a saved cell again and compares weights and every number.
 
@@ -59,77 +53,58 @@ def main(arguments: Sequence[str]) -> int:
     if not saved.trained:
         raise InputError(f"{saved.directory} trained nothing: {_origins(saved)}")
     with importing():  # PyTorch takes seconds, and is needed from here on
-        from study.launch.reproduce.again import config_again, populations_again
-    config = config_again(saved, options.data)
-    populations = populations_again(config, saved)
-    known = _differing_here(saved, populations)
-    for line in _announcement(saved, known):
-        show(line)
-    with _scratch(options.keep) as study:
-        comparison, here, seconds = _trained_and_compared(saved, config, populations, study)
-    differing = differing_circumstances(to_json(saved.provenance), here)
+        from study.launch.reproduce.retrain import (
+            num_ticks,
+            populations_of,
+            retrain,
+            retraining_config,
+        )
+        from study.training.build import sizes
+    config = retraining_config(saved, options.data)
+    populations = populations_of(config, saved)
+    then = to_json(saved.provenance)
+    here = code_and_machine() | {"packing": sizes(populations)}
+    shown = {name: then[name] for name in then if name in here}
+    known = [*differing_provenance(shown, here), *_resumed_pretraining(saved)]
+    threads = counted(saved.provenance.threads, "thread")
+    show(f"{saved.directory}: {counted(len(saved.trained), 'replica')}, on {threads} as then")
+    if saved.copied:
+        show(f"not trained: {_origins(saved)}")
+    for line in known:
+        show(f"differs  {line}")
+    with _directory_to_train_in(options.keep) as study:
+        started = time.perf_counter()
+        with _progress_bar(num_ticks(config, saved)) as tick:
+            again = retrain(saved, config, populations, study, tick)
+        seconds = time.perf_counter() - started
+        comparison, here = compare(saved, again), read_result(again)["provenance"]
+    differing = differing_provenance(then, here)
     for line in differing:
         if line not in known:
             show(f"differs  {line}")
     show(f"trained again in {seconds:.1f} s ({saved.result.seconds:.1f} s then)")
-    return _judged(comparison, elsewhere=bool([*differing, *known]))
-
-
-def _trained_and_compared(
-    saved: Saved, config: Config, populations: Populations, study: Path
-) -> tuple[Comparison, dict[str, Any], float]:
-    """The comparison with the cell trained in `study`, the provenance there, and the seconds."""
-    from study.launch.reproduce.again import num_ticks, train_again
-
-    started = time.perf_counter()
-    with _bar(num_ticks(config, saved)) as tick:
-        again = train_again(saved, config, populations, study, tick)
-    seconds = time.perf_counter() - started
-    return compare(saved, again), read_result(again)["provenance"], seconds
-
-
-def _announcement(saved: Saved, known: Sequence[str]) -> Iterator[str]:
-    """What is trained, what is not, and what is known to differ before it is."""
-    yield (
-        f"{saved.directory}: {counted(len(saved.trained), 'replica')}, "
-        f"on {counted(saved.provenance.threads, 'thread')} as then"
-    )
-    if saved.copied:
-        yield f"not trained: {_origins(saved)}"
-    for line in known:
-        yield f"differs  {line}"
-
-
-def _differing_here(saved: Saved, populations: Populations) -> list[str]:
-    """What differs as far as it shows before training."""
-    from study.training.build import sizes
-
-    then = to_json(saved.provenance)
-    known = code_and_machine() | {"packing": sizes(populations)}
-    shown = {name: then[name] for name in then if name in known}
-    return [*differing_circumstances(shown, known), *resumed_pretraining(saved)]
+    return _print_outcome(comparison, elsewhere=bool([*differing, *known]))
 
 
 def _origins(saved: Saved) -> str:
     """The copied replicas, and which cells to reproduce instead."""
     origins: dict[str, list[str]] = {}
-    for entry, name in zip(saved.copied, names(saved.copied), strict=True):
+    for entry, name in zip(saved.copied, replica_names(saved.copied), strict=True):
         assert entry.copied_from, "it is one of those"
         origins.setdefault(str(entry.copied_from.signature), []).append(name)
+    sources = {}
+    for signature in origins:
+        found = next(saved.directory.parent.glob(f"*-{glob.escape(signature[:8])}"), None)
+        gone = f"a cell of signature {signature[:8]}, now gone"
+        sources[signature] = f"{found}: reproduce that" if found else gone
     return "; ".join(
-        f"{', '.join(replicas)} came from {_cell_of(saved.directory.parent, signature)}"
+        f"{', '.join(replicas)} came from {sources[signature]}"
         for signature, replicas in origins.items()
     )
 
 
-def _cell_of(study: Path, signature: str) -> str:
-    """The directory of a cell, to reproduce it, or its signature where it is gone."""
-    found = next(study.glob(f"*-{glob.escape(signature[:8])}"), None)
-    return f"{found}: reproduce that" if found else f"a cell of signature {signature[:8]}, now gone"
-
-
 @contextlib.contextmanager
-def _scratch(keep: Path | None) -> Iterator[Path]:
+def _directory_to_train_in(keep: Path | None) -> Iterator[Path]:
     """An empty directory to train in: a temporary one, or that which is to be kept."""
     if keep is None:
         with tempfile.TemporaryDirectory(prefix="study-reproduce-") as path:
@@ -141,7 +116,7 @@ def _scratch(keep: Path | None) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _bar(total: int) -> Iterator[Any]:
+def _progress_bar(total: int) -> Iterator[Any]:
     """A progress bar on a terminal; yields what advances it."""
     from rich.console import Console
     from rich.progress import Progress
@@ -152,7 +127,7 @@ def _bar(total: int) -> Iterator[Any]:
         yield lambda count: progress.advance(task, count)
 
 
-def _judged(comparison: Comparison, *, elsewhere: bool) -> int:
+def _print_outcome(comparison: Comparison, *, elsewhere: bool) -> int:
     """Prints what is equal, where the two part, and the outcome; returns the exit status."""
     equal, count = len(comparison.equal_weights), len(comparison.replicas)
     show(f"weights  {equal} of {counted(count, 'replica')} equal")
@@ -165,13 +140,13 @@ def _judged(comparison: Comparison, *, elsewhere: bool) -> int:
         show(f"{values}, all equal\nbitwise equal")
         return 0
     show(f"{values}, {len(comparison.differences):,} of them differ")
-    for line in _partings(comparison):
+    for line in _where_they_differ(comparison):
         show(line)
     if comparison.beyond:
         show(f"tolerance  {comparison.tolerance}")
         show(f"different: {counted(len(comparison.beyond), 'value')} beyond the tolerance, as")
         for each in comparison.beyond[:MOST]:
-            show(f"  {_words(each)}")
+            show(f"  {_described(each)}")
         return 1
     if not elsewhere:
         show("different, though machine, versions and code are the same as then")
@@ -180,20 +155,20 @@ def _judged(comparison: Comparison, *, elsewhere: bool) -> int:
     return 0
 
 
-def _partings(comparison: Comparison) -> Iterator[str]:
+def _where_they_differ(comparison: Comparison) -> Iterator[str]:
     """Where each replica parts first, and the largest distance of each kind of number."""
     firsts = [first for name in comparison.replicas if (first := comparison.first_of(name))]
     for first in firsts[:MOST]:
-        yield f"parts first  {_words(first)}"
+        yield f"parts first  {_described(first)}"
     if len(firsts) > MOST:
         yield f"  and {counted(len(firsts) - MOST, 'more replica')}"
     known = (*BY_REPLICA, *FOLLOWING)
     others = [each for each in comparison.differences if each.place[0] not in known]
-    yield from (f"parts  {_words(each)}" for each in others if kind_of(each.place) != "probes")
+    yield from (f"parts  {_described(each)}" for each in others if kind_of(each.place) != "probes")
     kinds = Counter(kind_of(each.place) for each in comparison.differences)
     for kind in (kind for kind in kinds if kind):
         own = [each for each in comparison.differences if kind_of(each.place) == kind]
-        yield f"furthest apart in {kind}  {_words(max(own, key=distance))}"
+        yield f"furthest apart in {kind}  {_described(max(own, key=distance))}"
     for group in ("weights", "predictions"):
         far = [each for each in comparison.distances if each.place[0] == group]
         if far:
@@ -202,10 +177,105 @@ def _partings(comparison: Comparison) -> Iterator[str]:
             yield f"furthest apart in {group}  {where}: {100 * worst.second:.3g} %"
 
 
-def _words(each: Difference) -> str:
+def _described(each: Difference) -> str:
     """A difference, with its size relative to the larger of two numbers."""
     size = f" ({distance(each):.1e} of it)" if are_numbers(each) else ""
     return f"{' '.join(each.place)}: {each.first} then, {each.second} here{size}"
+
+
+# What differs between where a cell was trained and where it is trained again.
+
+
+MACHINE = {
+    "processor": "processor",
+    "processor_model": "processor model",
+    "gpu": "GPU",
+    "device": "device",
+    "threads": "threads",
+}
+RESUMED = MACHINE | {
+    "torch": "torch",
+    "git_commit": "commit",
+    "git_diff_sha256": "uncommitted changes",
+    "packing": "packing",
+}
+"""What the record of a resume says of where the part before it was trained."""
+UNKNOWN = "not recorded"
+
+
+def differing_provenance(then: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """A line for each difference between two provenances that may change the last bits.
+
+    Processor, GPU, device, threads, the versions of Python and of packages, commit, uncommitted
+    changes, how replicas were packed, and each time that the first was stopped and resumed. What
+    the first does not say is not compared.
+    """
+    lines = [
+        f"{label}: {_shown(then[key])} then, {_shown(here.get(key))} here"
+        for key, label in MACHINE.items()
+        if key in then and then[key] != here.get(key)
+    ]
+    first, second = (
+        {"python": each.get("python")} | dict(each.get("packages") or {}) for each in (then, here)
+    )
+    lines += [
+        f"{name}: {_shown(version)} then, {_shown(second.get(name))} here"
+        for name, version in first.items()
+        if version != second.get(name)
+    ]
+    commit, other = (each.get("git_commit") for each in (then, here))
+    if commit != other:
+        one, two = (each[:10] if each else UNKNOWN for each in (commit, other))
+        lines.append(f"commit: {one} then, {two} here")
+    changes, others = (each.get("git_diff_sha256") for each in (then, here))
+    if changes != others:
+        one, two = ("uncommitted changes" if each else "a clean tree" for each in (changes, others))
+        two = "other ones" if changes and others else two
+        lines.append(f"working tree: {one} then, {two} here")
+    if sorted(then.get("packing", ())) != sorted(here.get("packing", ())):
+        lines.append(
+            f"packing: groups of {then.get('packing')} then, of {here.get('packing')} here"
+        )
+    return [*lines, *_resumed_elsewhere(then)]
+
+
+def _resumed_elsewhere(then: Mapping[str, Any]) -> Iterator[str]:
+    """A line for each part of a training whose machine is not the one that finished it."""
+    for part in then.get("resumed") or []:
+        finished = dict(then) | {
+            "torch": (then.get("packages") or {}).get("torch"),
+            "packing": (then.get("packing") or [])[: len(part.get("packing") or [])],
+        }
+        changed = [
+            f"{label} {_shown(part[key])}"
+            for key, label in RESUMED.items()
+            if key in part and part[key] != finished.get(key)
+        ]
+        if changed:
+            yield f"resumed then: up to epoch {part.get('epoch')} it had {', '.join(changed)}"
+
+
+def _shown(value: Any) -> str:
+    return UNKNOWN if value is None else str(value)
+
+
+def _resumed_pretraining(saved: Saved) -> list[str]:
+    """A line for each part of the cell's pretraining that another machine or version began."""
+    lines: dict[str, None] = {}
+    for seed, header in pretraining_headers(saved).items():
+        try:
+            parts = parse_json(header.get("resumed", "[]"))
+        except ValueError:
+            continue
+        for part in parts if isinstance(parts, list) else []:
+            if not isinstance(part, dict):
+                continue
+            changed = [f"{name} {made}" for name, made in part.items() if made != header.get(name)]
+            if changed:
+                seeds = header.get("seeds", seed)
+                lines[f"pretraining of seeds {seeds} resumed then: before it had "
+                      f"{', '.join(changed)}"] = None  # fmt: skip
+    return list(lines)
 
 
 if __name__ == "__main__":

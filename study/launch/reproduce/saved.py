@@ -46,37 +46,17 @@ class Saved:
         """Those that were copied from another cell's record."""
         return [replica for replica in self.result.replicas if replica.copied_from]
 
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds of the replicas that were trained in this cell."""
+        return list(dict.fromkeys(replica.seed for replica in self.trained))
+
 
 def read_saved(directory: Path) -> Saved:
-    """The finished cell in `directory`; `InputError` says in one line why there is none to use."""
-    result = _result(directory)
-    recipe = result.provenance.recipe
-    if recipe != RECIPE:
-        raise InputError(
-            f"{directory} was trained by recipe {recipe}, and this version has recipe {RECIPE}, "
-            f"which gives other results: check out {_commit(result.provenance)}"
-        )
-    _check_files(directory, result)
-    try:
-        config = completed(parsed_config((directory / "config.yaml").read_bytes()))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{directory / 'config.yaml'} cannot be used: {error}") from None
-    versions = result.provenance.levels
-    if others := version_changes(versions, level_versions(hashed(config.mapping))):
-        raise InputError(
-            f"{directory} was trained by another version of {', '.join(others)}, so this one gives "
-            f"other results: check out {_commit(result.provenance)}"
-        )
-    if config.signature(result.provenance.data_fingerprint) != result.signature:
-        raise InputError(
-            f"{directory}: config.yaml is not the configuration that its result.json was trained "
-            f"with, or that of another version: try {_commit(result.provenance)}"
-        )
-    return Saved(directory, result, config)
+    """The finished cell in `directory`; `InputError` says in one line why there is none to use.
 
-
-def _result(directory: Path) -> Result:
-    """The sound result.json; `InputError` where there is none."""
+    Every file must be the one that the record names, but for absent weights.
+    """
     path = directory / "result.json"
     if not directory.is_dir():
         raise InputError(f"{directory} does not exist; give the directory of a cell")
@@ -85,7 +65,7 @@ def _result(directory: Path) -> Result:
             f"{directory} is not a cell but a study; give one of the directories in it"
         )
     try:
-        return parse_result(read_json(path))
+        result = parse_result(read_json(path))
     except FileNotFoundError:
         raise InputError(
             f"{directory} is not finished: it has no result.json; `{command('status')}` tells "
@@ -93,13 +73,30 @@ def _result(directory: Path) -> Result:
         ) from None
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be used: {error}") from None
-
-
-def _check_files(directory: Path, result: Result) -> None:
-    """`InputError` unless every file is the one that the record names, but for absent weights."""
+    made = result.provenance
+    if made.recipe != RECIPE:
+        raise InputError(
+            f"{directory} was trained by recipe {made.recipe}, and this version has recipe "
+            f"{RECIPE}, which gives other results: check out {_commit(made)}"
+        )
     for name, found in contents(directory, result.files):
         if isinstance(found, ValueError):
             raise InputError(f"{directory / name} cannot be used: {found}")
+    try:
+        config = completed(parsed_config((directory / "config.yaml").read_bytes()))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{directory / 'config.yaml'} cannot be used: {error}") from None
+    if others := version_changes(made.levels, level_versions(hashed(config.mapping))):
+        raise InputError(
+            f"{directory} was trained by another version of {', '.join(others)}, so this one gives "
+            f"other results: check out {_commit(made)}"
+        )
+    if config.signature(made.data_fingerprint) != result.signature:
+        raise InputError(
+            f"{directory}: config.yaml is not the configuration that its result.json was trained "
+            f"with, or that of another version: try {_commit(made)}"
+        )
+    return Saved(directory, result, config)
 
 
 def _commit(provenance: Provenance) -> str:
@@ -116,26 +113,54 @@ def completed(config: Mapping[str, Any]) -> Config:
     Such keys change no result, or have a neutral value that does not: any other would have changed
     the signature. Raises `InputError` for a key that this version has not.
     """
+    from study.config.compose import compose_cell, hydra_ready
+
+    with hydra_ready():
+        defaults = compose_cell(()).config
     flat = dict(flatten(config))
     added = {
         name: value
-        for name, value in flatten(_defaults().mapping)
-        if name in KEYS and name not in flat and _changes_nothing(name, value)
+        for name, value in flatten(defaults.mapping)
+        if name in KEYS
+        and name not in flat
+        and (KEYS[name].effect != "result" or KEYS[name].is_neutral(value))
     }
     return check(nest(flat | added))
 
 
-def _changes_nothing(name: str, value: Any) -> bool:
-    return KEYS[name].effect != "result" or KEYS[name].is_neutral(value)
-
-
-def _defaults() -> Config:
-    from study.config.compose import compose_cell, hydra_ready
-
-    with hydra_ready():
-        return compose_cell(()).config
-
-
-def names(replicas: Iterable[ReplicaResult]) -> list[str]:
+def replica_names(replicas: Iterable[ReplicaResult]) -> list[str]:
     """How these replicas are called in files."""
     return [replica_name(replica.seed, replica.lr) for replica in replicas]
+
+
+# The pretrained weights behind a saved cell, where they are still kept.
+
+
+def pretraining_cache(saved: Saved, study: Path) -> Path | None:
+    """Where a study keeps the weights that a cell starts from; None if it is not pretrained."""
+    from study.training.pretraining.cache import cache_directory, pretraining_signature
+    from study.training.pretraining.stage import is_pretrained
+
+    if not is_pretrained(saved.config):
+        return None
+    digest = pretraining_signature(saved.config, saved.provenance.data_fingerprint)
+    return cache_directory(study, saved.config.pretraining.name, digest)
+
+
+def pretraining_headers(saved: Saved) -> dict[int, dict[str, str]]:
+    """By trained seed the header of its pretrained weights; {} where they are gone."""
+    cache = pretraining_cache(saved, saved.directory.parent)
+    return {
+        seed: header_of(cache / f"seed={seed}.safetensors") if cache else {} for seed in saved.seeds
+    }
+
+
+def header_of(path: Path) -> dict[str, str]:
+    """The header of a safetensors file; {} where it has none that can be read."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            return dict(file.metadata() or {})
+    except (OSError, SafetensorError):
+        return {}

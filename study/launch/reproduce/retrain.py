@@ -13,8 +13,7 @@ from study.data import read_images
 from study.errors import InputError
 from study.files import write_json
 from study.launch.cell import data_of, train_cell
-from study.launch.reproduce.pretrainings import together
-from study.launch.reproduce.saved import Saved, names
+from study.launch.reproduce.saved import Saved, pretraining_headers, replica_names
 from study.networks import build_network
 from study.outputs.cell import CONTENT
 from study.outputs.results import sealed
@@ -23,17 +22,20 @@ from study.training.pretraining.stage import StartingWeights, epochs_of, trainin
 from study.training.settings import Replica
 from study.training.trainer import check_precision, device_of
 
-Tick = Callable[[int], None]
 
-
-def config_again(saved: Saved, root: Path | None = None) -> Config:
+def retraining_config(saved: Saved, root: Path | None = None) -> Config:
     """The configuration to train with: the device and threads of the record, nothing in passing.
 
     A device that this machine has not is the CPU instead. `root` is the data's directory where it
     is another one now. Raises `InputError` where the data are not those of the record.
     """
+    accelerator = torch.device(saved.provenance.device).type
+    try:
+        device_of(accelerator)
+    except InputError:
+        accelerator = "cpu"
     changes = {
-        "trainer.accelerator": _accelerator(saved.provenance.device),
+        "trainer.accelerator": accelerator,
         "trainer.threads": saved.provenance.threads,
         "trainer.checkpoint_seconds": None,
         "outputs.tensorboard": "none",
@@ -44,28 +46,14 @@ def config_again(saved: Saved, root: Path | None = None) -> Config:
         changes["outputs.weights"] = "none"
     config = saved.config.changed(changes)
     check_precision(config.trainer.precision, device_of(config.trainer.accelerator))
-    _check_data(saved, config)
-    return config
-
-
-def _accelerator(device: str) -> str:
-    kind = torch.device(device).type
-    try:
-        device_of(kind)
-    except InputError:
-        return "cpu"
-    return kind
-
-
-def _check_data(saved: Saved, config: Config) -> None:
-    data = config.data
+    data, recorded = config.data, saved.provenance.data_fingerprint
     found = read_images(data.name, data.root, data.cache).fingerprint
-    recorded = saved.provenance.data_fingerprint
     if found != recorded:
         raise InputError(
             f"the data {data.name} have the fingerprint {found[:8]}, and {saved.directory} was "
             f"trained on {recorded[:8]}: give the directory of those with --data DIR"
         )
+    return config
 
 
 def num_ticks(config: Config, saved: Saved) -> int:
@@ -74,89 +62,88 @@ def num_ticks(config: Config, saved: Saved) -> int:
     network = build_network(config.network, data.input_shape, data.num_classes)
     whole = len(training_data(config, data).train)
     epochs, before = epochs_of(config, network, num_train=len(data.train), num_whole=whole)
-    seeds = {replica.seed for replica in saved.trained}
-    return len(saved.trained) * epochs + len(seeds) * before
+    return len(saved.trained) * epochs + len(saved.seeds) * before
 
 
-def populations_again(config: Config, saved: Saved) -> Populations:
+def populations_of(config: Config, saved: Saved) -> Populations:
     """The replicas to train side by side, in groups: the record's, or the stated rule's.
 
     The record of an earlier version names none, and the rule's are others than they were if a
     resume changed its keys, or if some replicas were trained in a second round, since the record
-    that they were to be copied from had not kept all of them.
+    that they were to be copied from had not kept all of them. `InputError` if the record names
+    other replicas than it trained.
     """
-    return _recorded(saved) or _by_rule(config, saved)
-
-
-def _recorded(saved: Saved) -> Populations:
-    """The trained replicas as the record has them together; `InputError` if it has others."""
-    populations = saved.provenance.populations
     replicas = {
         name: Replica(entry.seed, entry.lr)
-        for name, entry in zip(names(saved.trained), saved.trained, strict=True)
+        for name, entry in zip(replica_names(saved.trained), saved.trained, strict=True)
     }
-    groups = [group for population in populations for group in population]
-    if populations and not (
-        all(populations) and all(groups) and sorted(chain(*groups)) == sorted(replicas)
-    ):
-        raise InputError(
-            f"{saved.directory / 'result.json'} cannot be used: its populations are not made of "
-            "the replicas that it trained"
-        )
-    return [[[replicas[name] for name in group] for group in each] for each in populations]
-
-
-def _by_rule(config: Config, saved: Saved) -> Populations:
-    data = data_of(config)
+    if populations := saved.provenance.populations:
+        groups = list(chain(*populations))
+        is_whole = sorted(chain(*groups)) == sorted(replicas)
+        if not (is_whole and all(populations) and all(groups)):
+            raise InputError(
+                f"{saved.directory / 'result.json'} cannot be used: its populations are not made "
+                "of the replicas that it trained"
+            )
+        return [[[replicas[name] for name in group] for group in each] for each in populations]
+    data, settings = data_of(config), config.population
     network = build_network(config.network, data.input_shape, data.num_classes)
     network.to(DTYPES[config.trainer.precision])
-    device, settings = data.train.inputs.device, config.population
-    trained = {(replica.seed, replica.lr) for replica in saved.trained}
-    replicas = [each for each in replicas_of(config) if (each.seed, each.lr) in trained]
-    most = settings.max_replicas or len(replicas)
+    device, trained = data.train.inputs.device, set(replicas.values())
     num_workers = workers(device, config.trainer.threads or torch.get_num_threads())
     alone = why_alone([network], config.optimizer.name)
+    ordered = [each for each in replicas_of(config) if each in trained]
+    most = settings.max_replicas or len(ordered)
     return [
         pack(
-            replicas[start : start + most],
+            ordered[start : start + most],
             network,
             device,
             engine=settings.engine,
             num_workers=num_workers,
             alone=alone,
         )
-        for start in range(0, len(replicas), most)
+        for start in range(0, len(ordered), most)
     ]
 
 
-def train_again(
-    saved: Saved, config: Config, populations: Populations, study: Path, tick: Tick
+def retrain(
+    saved: Saved,
+    config: Config,
+    populations: Populations,
+    study: Path,
+    tick: Callable[[int], None],
 ) -> Path:
     """Trains the cell in the empty directory `study`; returns the cell's directory there.
 
-    Its copied replicas are given to it as it was given them, and the others are trained, packed as
-    `populations` has them. Seeds that were pretrained together are pretrained together.
+    Its copied replicas are given to it as it was given them, in a cell beside it, and the others
+    are trained, packed as `populations` has them. Seeds that were pretrained at once, which shared
+    the threads, are pretrained at once; where the record of that is gone, as the cell needs them.
     """
     if saved.copied:
-        _lend(saved, study)
-    for threads, seeds in together(saved):
-        torch.set_num_threads(threads)
-        StartingWeights(config, data_of(config), study, tick).of(seeds)
+        source = study / "copied"
+        source.mkdir()
+        for name in CONTENT:
+            if (saved.directory / name).exists():
+                shutil.copyfile(saved.directory / name, source / name)
+        # A record is sound only if it has a replica at its chosen rate; which one, nobody asks.
+        only = replace(saved.result, replicas=tuple(saved.copied), chosen_lr=saved.copied[0].lr)
+        write_json(source / "result.json", sealed(only))
+    headers = [
+        each for each in pretraining_headers(saved).values() if {"seeds", "threads"} <= set(each)
+    ]
+    for num_threads, seeds in dict.fromkeys((each["threads"], each["seeds"]) for each in headers):
+        torch.set_num_threads(int(num_threads))
+        starts = StartingWeights(config, data_of(config), study, tick)
+        starts.of([int(seed) for seed in seeds.split(",")])
     directory = study / saved.directory.name
     directory.mkdir()
-    factors = saved.result.factors
-    threads = saved.provenance.threads
-    train_cell(config, directory, factors=factors, threads=threads, tick=tick, again=populations)
+    train_cell(
+        config,
+        directory,
+        factors=saved.result.factors,
+        threads=saved.provenance.threads,
+        tick=tick,
+        recorded=populations,
+    )
     return directory
-
-
-def _lend(saved: Saved, study: Path) -> None:
-    """Puts a cell with the copied replicas alone beside the one to train."""
-    lender = study / "copied"
-    lender.mkdir()
-    for name in CONTENT:
-        if (saved.directory / name).exists():
-            shutil.copyfile(saved.directory / name, lender / name)
-    # A record is sound only if it has a replica at its chosen rate; which one, nobody asks here.
-    lent = replace(saved.result, replicas=tuple(saved.copied), chosen_lr=saved.copied[0].lr)
-    write_json(lender / "result.json", sealed(lent))

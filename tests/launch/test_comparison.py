@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from study.launch.reproduce.comparable import ABSENT, Difference
-from study.launch.reproduce.comparison import DOUBLE, SINGLE, differing_circumstances, kind_of
+from study.launch.reproduce.comparison import DOUBLE, SINGLE, kind_of
+from study.launch.reproduce.reproduce import differing_provenance
 
 THEN = {
     "processor": "A", "gpu": None, "device": "cpu", "threads": 2, "python": "3.11.7",
@@ -28,18 +29,18 @@ THEN = {
         ({"packing": [12]}, "packing: groups of [6, 6] then, of [12] here"),
     ],
 )
-def test_each_circumstance_is_a_line(change: dict[str, Any], words: str) -> None:
-    assert differing_circumstances(THEN, THEN) == []
-    assert differing_circumstances(THEN, THEN | change) == [words]
+def test_each_difference_of_provenance_is_a_line(change: dict[str, Any], words: str) -> None:
+    assert differing_provenance(THEN, THEN) == []
+    assert differing_provenance(THEN, THEN | change) == [words]
 
 
-def test_a_resume_elsewhere_is_a_circumstance_and_one_alike_is_none() -> None:
+def test_a_resume_elsewhere_is_a_difference_and_one_alike_is_none() -> None:
     alike = {"epoch": 2, "threads": 2, "packing": [6, 6], "torch": "2.14.1"}
-    assert differing_circumstances(THEN | {"resumed": [alike]}, THEN) == []
-    (line,) = differing_circumstances(THEN | {"resumed": [alike | {"threads": 1}]}, THEN)
+    assert differing_provenance(THEN | {"resumed": [alike]}, THEN) == []
+    (line,) = differing_provenance(THEN | {"resumed": [alike | {"threads": 1}]}, THEN)
     assert line == "resumed then: up to epoch 2 it had threads 1"
     part = alike | {"packing": [6]}
-    assert differing_circumstances(THEN | {"resumed": [part]}, THEN) == []
+    assert differing_provenance(THEN | {"resumed": [part]}, THEN) == []
 
 
 def test_what_the_tolerance_judges() -> None:
