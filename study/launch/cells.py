@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from study.config.configuration import (
-    Config,
     directory_name,
     flatten,
     named_levels,
@@ -25,7 +24,6 @@ from study.launch.progress import SweepProgress
 from study.launch.sharing import Sharing, Tick
 from study.networks import needs_sample
 from study.outputs.failures import Failure, Outcome, all_alike
-from study.outputs.records import CellRecord, read_cell
 from study.outputs.results import Result
 from study.probes.moments import check_steps
 from study.training.build import check_network
@@ -70,7 +68,10 @@ def _identified(cell: Cell, label: str) -> Cell:
         memory = CellMemory(config, shape, num_classes)
         memory.check(device)
         memory.check_probing(device)
-        check_network(_without_measuring(config), shape, num_classes)
+        # One that looks at the data to begin is built by one that does not.
+        measures = needs_sample(config.init.level)
+        unmeasured = config.changed({"init.name": "orthogonal"}) if measures else config
+        check_network(unmeasured, shape, num_classes)
         check_pretraining(config, memory.network)
     except RuntimeError as error:
         reason = str(error).split("\n")[0]
@@ -80,6 +81,11 @@ def _identified(cell: Cell, label: str) -> Cell:
         config, memory.network, num_train=num_train, num_whole=num_whole
     )
     check_steps(config.probes, last=num_train // min(config.batch_size, num_train) * epochs)
+    weights: tuple[Path, ...] = ()
+    if is_pretrained(config):
+        digest = pretraining_signature(config, fingerprint)
+        cache = cache_directory(Path(), config.pretraining.name, digest)
+        weights = tuple(weights_path(cache, seed) for seed in config.seeds)
     digest = config.signature(fingerprint)
     return replace(
         cell,
@@ -91,23 +97,8 @@ def _identified(cell: Cell, label: str) -> Cell:
         network_bytes=memory.network_bytes,
         epochs=epochs,
         pretraining_epochs=pretraining_epochs,
-        pretraining=_starting_weights(config, fingerprint),
+        pretraining=weights,
     )
-
-
-def _starting_weights(config: Config, fingerprint: str) -> tuple[Path, ...]:
-    if not is_pretrained(config):
-        return ()
-    digest = pretraining_signature(config, fingerprint)
-    directory = cache_directory(Path(), config.pretraining.name, digest)
-    return tuple(weights_path(directory, seed) for seed in config.seeds)
-
-
-def _without_measuring(config: Config) -> Config:
-    """The configuration with an initialization that looks at no data in place of one that does."""
-    if not needs_sample(config.init.level):
-        return config
-    return config.changed({"init.name": "orthogonal"})
 
 
 @functools.lru_cache(maxsize=64)
@@ -132,11 +123,6 @@ def _checked_data(
     channels, height, width = images.train_images.shape[1:]
     sizes = len(whole), len(subset), len(val)
     return (channels, height, width), len(images.classes), sizes, images.fingerprint
-
-
-def status_of(study: Path, cell: Cell) -> CellRecord:
-    """What the cell's directory holds."""
-    return read_cell(study / cell.directory, cell)
 
 
 def run(
@@ -168,10 +154,7 @@ def run(
             failures += [failure] if failure else []
             num_left -= 1
             if num_left and not done and all_alike(failures, max_failures):
-                progress.say(f"stopped: {_first(max_failures)} failed alike")
+                first = f"first {max_failures} cells all" if max_failures > 1 else "first cell"
+                progress.say(f"stopped: the {first} failed alike")
                 return Outcome(failures, num_left)
     return Outcome(failures)
-
-
-def _first(number: int) -> str:
-    return "the first cell" if number == 1 else f"the first {number} cells all"

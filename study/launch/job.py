@@ -46,29 +46,25 @@ def own_gpu(accelerator: str, say: Callable[[str], None]) -> Iterator[None]:
     if device_of(accelerator).type != "cuda" or torch.cuda.device_count() < 2:
         yield
         return
-    number, lock = _awaited(say)
+    current, count = torch.cuda.current_device(), torch.cuda.device_count()
+    order = [current, *(number for number in range(count) if number != current)]
+    is_told = False
+    while True:
+        locks = ((number, KernelLock(_lock_path(number))) for number in order)
+        taken = next(((number, lock) for number, lock in locks if lock.acquire()), None)
+        if taken is not None:
+            break
+        if not is_told:
+            say(f"waiting for a GPU: other jobs have all {count}")
+            is_told = True
+        time.sleep(POLL_SECONDS)
+    number, lock = taken
     try:
         torch.cuda.set_device(number)
         yield
     finally:
         lock.remove()
         lock.release()
-
-
-def _awaited(say: Callable[[str], None]) -> tuple[int, KernelLock]:
-    """A free GPU, by its number in this process, and the lock that says it is taken."""
-    current, count = torch.cuda.current_device(), torch.cuda.device_count()
-    order = [current, *(number for number in range(count) if number != current)]
-    said = False
-    while True:
-        for number in order:
-            lock = KernelLock(_lock_path(number))
-            if lock.acquire():
-                return number, lock
-        if not said:
-            say(f"waiting for a GPU: other jobs have all {count}")
-            said = True
-        time.sleep(POLL_SECONDS)
 
 
 def _lock_path(number: int) -> Path:
@@ -98,11 +94,20 @@ class Job:
         Raises what kept the job from its cell, which is in error.txt as well.
         """
         with contextlib.chdir(self.here), ended_by_sigterm():
-            ledger = read_ledger(self.study)
-            entry, words = _expected(ledger, HydraConfig.get().job.name)
+            ledger, name = read_ledger(self.study), HydraConfig.get().job.name
+            labels = dict(
+                zip(
+                    (entry.directory for entry in ledger.cells),
+                    cell_words([entry.factors for entry in ledger.cells]),
+                    strict=True,
+                )
+            )
+            entry = next((each for each in ledger.cells if each.directory == name), None)
+            if entry is None:
+                raise InputError(f"{ledger.directory}/study.json does not list {name} any more")
             plain: Any = OmegaConf.to_container(config, resolve=True)
             try:
-                _train(plain, ledger, entry, words)
+                _train(plain, ledger, entry, labels[name])
             except Exception:
                 _keep_error(self.study / entry.directory, entry, plain)
                 raise
@@ -124,16 +129,7 @@ def ended_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _expected(ledger: Ledger, directory: str) -> tuple[LedgerCell, str]:
-    """A cell as the launch wrote it into the ledger, and what sets it apart there, in words."""
-    words = cell_words([entry.factors for entry in ledger.cells])
-    for entry, text in zip(ledger.cells, words, strict=True):
-        if entry.directory == directory:
-            return entry, text
-    raise InputError(f"{ledger.directory}/study.json does not list {directory} any more")
-
-
-def _train(plain: dict[str, Any], ledger: Ledger, entry: LedgerCell, words: str) -> None:
+def _train(plain: dict[str, Any], ledger: Ledger, entry: LedgerCell, label: str) -> None:
     """Trains the cell of a configuration, if that is the one which the launch expects."""
     planned = planned_cell(composed(plain, dict(HydraConfig.get().runtime.choices)), ())
     progress = SweepProgress(1, 0, alone=True)
@@ -141,11 +137,11 @@ def _train(plain: dict[str, Any], ledger: Ledger, entry: LedgerCell, words: str)
         (cell,) = identify([planned])
         if cell.signature != entry.signature:
             raise InputError(
-                f"{words}: the data, the configuration files or the code of a level are not what "
+                f"{label}: the data, the configuration files or the code of a level are not what "
                 f"they were when the study was launched ({cell.directory} instead of "
                 f"{entry.directory})"
             )
-        expected = replace(cell, factors=dict(entry.factors), label=words)
+        expected = replace(cell, factors=dict(entry.factors), label=label)
         threads = ledger.threads or 1
         run(ledger.directory, [expected], threads=threads, max_failures=1, progress=progress)
 

@@ -8,16 +8,14 @@ from typing import Any
 import pytest
 
 import study.launch.launchers
-import study.launch.slurm
 from study.__main__ import main
 from study.config.compose import hydra_ready
 from study.config.labels import level_words
-from study.launch.launchers import run_on_launcher
-from study.launch.slurm import SlurmJobs
+from study.launch.launchers import SlurmJobs, run_on_launcher
 from study.outputs import read_cells, read_ledger
 from study.outputs.cell import write_error
 from study.outputs.ledger import record_launch
-from tests.launch.test_launch import TINY, cells, failing
+from tests.launch.test_cells import TINY, cells, failing
 
 SWEEP = ("-m", "hydra/launcher=basic", "model.widths=[8],[9]", "optimizer=sgd,adam")
 
@@ -91,8 +89,8 @@ class FakeLauncher:
 @pytest.fixture
 def launch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Runs two cells on a fake launcher, with or without a queue."""
-    monkeypatch.setattr(study.launch.slurm, "LONGEST_PAUSE", 0.01)
-    monkeypatch.setattr(study.launch.slurm.time, "sleep", lambda _: None)
+    monkeypatch.setattr(study.launch.launchers, "LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr(study.launch.launchers.time, "sleep", lambda _: None)
 
     def run(doing: Callable[[Sequence[Sequence[str]]], None], jobs: SlurmJobs | None = None) -> Any:
         swept = cells("optimizer=sgd,adam", f"outputs_dir={tmp_path}", "study=s")
@@ -178,16 +176,18 @@ def test_without_squeue_nothing_is_waited_for(launch: Callable[..., Any], tmp_pa
 def test_cells_that_are_being_trained_are_waited_for(
     launch: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from study.launch.cells import status_of
-
     states = iter(["running", "running", "running", "missing", "done", "done"])
 
     class Record:
         def __init__(self, status: str) -> None:
             self.status = status
 
-    monkeypatch.setattr(study.launch.slurm, "status_of", lambda *_: Record(next(states)))
-    assert study.launch.launchers.status_of is status_of
+    read = study.launch.launchers.read_cell
+    monkeypatch.setattr(
+        study.launch.launchers,
+        "read_cell",
+        lambda *cell: Record(state) if (state := next(states, None)) else read(*cell),
+    )
     launch(lambda jobs: None)
     out = capsys.readouterr().out
     assert "waiting for 2 cells in training\nwaiting for 1 cell in training\n" in out

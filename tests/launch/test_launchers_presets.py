@@ -13,7 +13,7 @@ from study.config.compose import hydra_ready
 from study.config.configuration import CONF
 from study.errors import InputError
 from study.launch.launchers import _launcher
-from tests.launch.test_launch import cells
+from tests.launch.test_cells import cells
 
 FOLDER = CONF / "hydra" / "launcher"
 PRESETS = sorted(path.stem for path in FOLDER.glob("*.yaml"))

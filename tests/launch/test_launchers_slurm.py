@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from study.launch.slurm import SlurmJobs
+from study.launch.launchers import SlurmJobs
 
 Answer = Callable[[str], None]
 
@@ -64,14 +64,14 @@ def test_no_answer_is_not_an_empty_queue(
         jobs.queued()
 
 
-def test_a_dead_jobs_last_words_are_quoted(tmp_path: Path) -> None:
+def test_a_dead_jobs_last_line_is_quoted(tmp_path: Path) -> None:
     jobs = SlurmJobs(tmp_path)
     submitted(tmp_path, "12_0", "12_1")
-    assert jobs.last_words("12_0") == f"it left no log in {tmp_path / '12_0'}"
+    assert jobs.last_line("12_0") == f"it left no log in {tmp_path / '12_0'}"
     log = tmp_path / "12_1" / "12_1_0_log.err"
     log.write_text("")
-    assert jobs.last_words("12_1") == f"{log} is empty"
+    assert jobs.last_line("12_1") == f"{log} is empty"
     log.write_text("loading\nRuntimeError: no\n\n")
-    assert jobs.last_words("12_1") == f"{log} says: RuntimeError: no"
+    assert jobs.last_line("12_1") == f"{log} says: RuntimeError: no"
     log.write_text("loading\nslurmstepd: error: Detected 1 oom_kill event\nKilled\n")
-    assert jobs.last_words("12_1").endswith("says: slurmstepd: error: Detected 1 oom_kill event")
+    assert jobs.last_line("12_1").endswith("says: slurmstepd: error: Detected 1 oom_kill event")

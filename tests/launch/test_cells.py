@@ -14,6 +14,7 @@ from study.errors import InputError
 from study.launch.cells import identify, run
 from study.outputs import read_cells, read_ledger
 from study.outputs.failures import Failure, Outcome, summary
+from study.outputs.records import read_cell
 from tests.tiny import folder
 from tests.tiny_launch import TINY, cells
 
@@ -91,7 +92,7 @@ def test_a_run_stops_when_all_fail_with_one_error(
 
 def read_cells_of(study_dir: Path) -> list[Any]:
     return [
-        study.launch.cells.status_of(study_dir, cell)
+        read_cell(study_dir / cell.directory, cell)
         for cell in cells("activation=relu,tanh,elu")
         if (study_dir / cell.directory).exists()
     ]
