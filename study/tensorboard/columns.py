@@ -28,7 +28,11 @@ def session(
     """
     every = [*study, factors]
     kinds = {name: column_type([cell[name] for cell in every if name in cell]) for name in factors}
-    differing = {*varying, *_differing(factors, study)}
+    if len(study) < 2:  # Without other cells, which are to be named.
+        differing = {*varying, *notable(factors)}
+    else:
+        levels = {name: {json.dumps(cell.get(name)) for cell in study} for name in factors}
+        differing = {*varying, *(name for name in factors if len(levels[name]) > 1)}
     infos = [
         api_pb2.HParamInfo(name=name, type=kind, differs=name in differing)
         for name, kind in kinds.items()
@@ -45,14 +49,28 @@ def session(
     )
     start = plugin_data_pb2.SessionStartInfo()
     for name, kind in kinds.items():
-        _set(start.hparams[name], typed(level_words(name, factors[name])), kind)
+        value, place = typed(level_words(name, factors[name])), start.hparams[name]
+        if kind == api_pb2.DATA_TYPE_BOOL:
+            place.bool_value = value
+        elif kind == api_pb2.DATA_TYPE_FLOAT64 and math.isfinite(float(value)):
+            place.number_value = value
+        else:
+            place.string_value = str(value)
     end = plugin_data_pb2.SessionEndInfo(status=api_pb2.STATUS_SUCCESS)
     contents = {
         metadata.EXPERIMENT_TAG: {"experiment": experiment},
         metadata.SESSION_START_INFO_TAG: {"session_start_info": start},
         metadata.SESSION_END_INFO_TAG: {"session_end_info": end},
     }
-    return [_entry(tag, content) for tag, content in contents.items()]
+    entries = []
+    for tag, content in contents.items():
+        held = plugin_data_pb2.HParamsPluginData(version=metadata.PLUGIN_DATA_VERSION, **content)
+        plugin = SummaryMetadata.PluginData(
+            plugin_name=metadata.PLUGIN_NAME, content=held.SerializeToString(deterministic=True)
+        )
+        about, tensor = SummaryMetadata(plugin_data=plugin), metadata.NULL_TENSOR
+        entries.append(Summary.Value(tag=tag, metadata=about, tensor=tensor))
+    return entries
 
 
 def typed(level: Any) -> Value:
@@ -72,28 +90,3 @@ def column_type(levels: Sequence[Any]) -> int:
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         return int(api_pb2.DATA_TYPE_FLOAT64)
     return int(api_pb2.DATA_TYPE_STRING)
-
-
-def _differing(factors: Mapping[str, Any], study: Sequence[Mapping[str, Any]]) -> list[str]:
-    """In which factors the study's cells differ; without other cells, which are to be named."""
-    if len(study) < 2:
-        return list(notable(factors))
-    return [name for name in factors if len({json.dumps(cell.get(name)) for cell in study}) > 1]
-
-
-def _set(place: Any, value: Value, kind: int) -> None:
-    if kind == api_pb2.DATA_TYPE_BOOL:
-        place.bool_value = value
-    elif kind == api_pb2.DATA_TYPE_FLOAT64 and math.isfinite(float(value)):
-        place.number_value = value
-    else:
-        place.string_value = str(value)
-
-
-def _entry(tag: str, content: Mapping[str, Any]) -> Summary.Value:
-    data = plugin_data_pb2.HParamsPluginData(version=metadata.PLUGIN_DATA_VERSION, **content)
-    plugin = SummaryMetadata.PluginData(
-        plugin_name=metadata.PLUGIN_NAME, content=data.SerializeToString(deterministic=True)
-    )
-    tensor = metadata.NULL_TENSOR
-    return Summary.Value(tag=tag, metadata=SummaryMetadata(plugin_data=plugin), tensor=tensor)

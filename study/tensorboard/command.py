@@ -44,23 +44,17 @@ def launch(ledger: Ledger, port: int | None) -> str:
 
     Without a port, on the first free one from 6006; raises `InputError` where it cannot be had.
     """
-    if port and _is_taken(port):
-        raise InputError(f"port {port} is taken; leave --port out for the next one that is free")
+    if port:
+        # Taken if somebody answers there.
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection(("localhost", port), timeout=1),
+        ):
+            raise InputError(
+                f"port {port} is taken; leave --port out for the next one that is free"
+            )
     from tensorboard.program import TensorBoard, TensorBoardServerException
 
-    board = TensorBoard()
-    board.configure(argv=["", *_flags(ledger, port)])
-    try:
-        # On every start it says how it reads.
-        with contextlib.redirect_stderr(io.StringIO()):
-            url = board.launch()
-    except TensorBoardServerException as error:
-        raise InputError(f"TensorBoard does not start: {error.msg}") from None
-    return f"{url}?smoothing=0"
-
-
-def _flags(ledger: Ledger, port: int | None) -> list[str]:
-    """TensorBoard's command line."""
     flags: dict[str, Any] = {
         "--logdir": ledger.directory,
         "--host": "localhost",
@@ -68,14 +62,17 @@ def _flags(ledger: Ledger, port: int | None) -> list[str]:
         "--window_title": ledger.study,
         "--samples_per_plugin": SAMPLES,
     }
-    return [text for name, value in flags.items() for text in (name, str(value))]
-
-
-def _is_taken(port: int) -> bool:
-    """Whether somebody answers there."""
-    with contextlib.suppress(OSError), socket.create_connection(("localhost", port), timeout=1):
-        return True
-    return False
+    board = TensorBoard()
+    board.configure(
+        argv=["", *(text for name, value in flags.items() for text in (name, str(value)))]
+    )
+    try:
+        # On every start it says how it reads.
+        with contextlib.redirect_stderr(io.StringIO()):
+            url = board.launch()
+    except TensorBoardServerException as error:
+        raise InputError(f"TensorBoard does not start: {error.msg}") from None
+    return f"{url}?smoothing=0"
 
 
 if __name__ == "__main__":

@@ -20,19 +20,50 @@ from study.tensorboard.curves import num_diverged
 from study.tensorboard.writer import CellWriter
 from study.training.task import RECONSTRUCTION_LOSSES
 
-# Pictures out of tensors: pixels of normalized inputs, grids, PNG files.
-
-
-COLUMNS = 8
-FONT_SIZE = 13
-
 Pixels = NDArray[np.uint8]
 Color = tuple[int, int, int]
 Shape = tuple[int, int, int]
 
 WHITE: Color = (255, 255, 255)
 INK: Color = (40, 40, 40)
-RED: Color = (190, 30, 30)
+GREY: Color = (215, 215, 215)
+CORRECT: Color = (23, 92, 158)
+WRONG: Color = (190, 30, 30)
+
+COLUMNS = 8
+MAX_MISTAKES = 64
+NUM_RECONSTRUCTIONS = 16
+MAX_CLASSES_WITH_COUNTS = 12
+MAX_CLASSES_WITH_TEXT = 30
+
+FONT_SIZE = 13
+LINE_HEIGHT = 15
+GAP = 6
+IMAGE_SIZE = 64
+FILTER_SIZE = 28
+CAPTION_WIDTH = 92
+LABEL_WIDTH = 100
+"""Pixels that the name of a class may take."""
+
+ABOUT_FILTERS = (
+    "Weights into the first layer's units, of the first seed at the chosen learning rate after the "
+    "last epoch, each on a scale of its own: grey is 0, lighter is positive."
+)
+ABOUT_MISTAKES = (
+    "Of the first seed at the chosen learning rate, at its best epoch; evenly spaced among all "
+    "mistakes, sorted by class and by prediction."
+)
+ABOUT_CONFUSION = (
+    "Test images of all seeds at the chosen learning rate, at their best epochs; each row in "
+    "percent of its class. Red grows with the square root of the share."
+)
+ABOUT_RECONSTRUCTIONS = (
+    "Rows of test images, each above a row of what the first seed at the chosen learning rate "
+    "makes of them after the last epoch."
+)
+
+
+# Images as pixels, and as files.
 
 
 def grid(images: Tensor, columns: int = COLUMNS) -> Tensor:
@@ -132,6 +163,9 @@ def scaled(image: Image.Image, size: int) -> Image.Image:
     return image.resize(shape, Image.Resampling.BICUBIC if smooth else Image.Resampling.NEAREST)
 
 
+# Text in pictures.
+
+
 @functools.cache
 def font(size: int = FONT_SIZE) -> Any:
     """Pillow's own font, the same on every machine; it has the letters of ASCII alone."""
@@ -175,13 +209,6 @@ def class_names(classes: tuple[str, ...]) -> tuple[str, ...]:
 # Misclassified test images, each with its class and the class it was taken for.
 
 
-MOST = 64
-SIZE = 64
-GAP = 6
-LINE = 15
-WIDEST = 92
-
-
 def draw_mistakes(predictions: NDArray[np.int64], data: Data, title: str) -> Image.Image | None:
     """Up to 64 of the misclassified test images as one picture; None if there are none.
 
@@ -193,65 +220,48 @@ def draw_mistakes(predictions: NDArray[np.int64], data: Data, title: str) -> Ima
     if not len(wrong):
         return None
     wrong = wrong[np.lexsort((wrong, predictions[wrong], labels[wrong]))]
-    shown = wrong[np.linspace(0, len(wrong) - 1, min(MOST, len(wrong))).round().astype(int)]
+    shown = wrong[np.linspace(0, len(wrong) - 1, min(MAX_MISTAKES, len(wrong))).round().astype(int)]
     images = pixels(data.normalize, data.test.inputs[shown.tolist()])
     names = (*class_names(data.classes), "none")
     captions = [(names[labels[index]], names[predictions[index]]) for index in shown]
     heading = f"{len(shown)} of {len(wrong)} misclassified test images: true > predicted; {title}"
-    return _page([scaled(as_image(image), SIZE) for image in images], captions, heading)
+    return _page([scaled(as_image(image), IMAGE_SIZE) for image in images], captions, heading)
 
 
 def _page(
     images: Sequence[Image.Image], captions: Sequence[tuple[str, str]], heading: str
 ) -> Image.Image:
-    """The images in rows under the heading, each above its caption, of one line or two."""
+    """The images in rows under the heading, each above its class and, in red, its prediction.
+
+    Those stand in one line where it is short enough, else below each other.
+    """
     widths = [width_of(f"{true} > {taken}") for true, taken in captions]
-    one_line = max(widths) <= max(SIZE, images[0].width)
+    one_line = max(widths) <= max(IMAGE_SIZE, images[0].width)
     longest = max(width_of(text) for pair in captions for text in (pair[0], f"> {pair[1]}"))
-    width = max(images[0].width, min(WIDEST, 0 if one_line else longest)) + GAP
-    height = images[0].height + (1 if one_line else 2) * LINE + GAP
+    width = max(images[0].width, min(CAPTION_WIDTH, 0 if one_line else longest)) + GAP
+    height = images[0].height + (1 if one_line else 2) * LINE_HEIGHT + GAP
     num_rows = -(-len(images) // COLUMNS)
     page = Image.new("RGB", (COLUMNS * width + GAP, 24 + num_rows * height), WHITE)
     draw = ImageDraw.Draw(page)
     write(draw, (GAP, 12), shortened(heading, page.width - 2 * GAP), anchor="lm")
-    for index, (image, caption) in enumerate(zip(images, captions, strict=True)):
+    for index, (image, (true, taken)) in enumerate(zip(images, captions, strict=True)):
         left = GAP + index % COLUMNS * width
         top = 24 + index // COLUMNS * height
         page.paste(image, (left + (width - GAP - image.width) // 2, top))
-        middle = left + (width - GAP) / 2
-        _caption(draw, (middle, top + image.height + LINE / 2), caption, one_line, width - GAP)
+        x, y = left + (width - GAP) / 2, top + image.height + LINE_HEIGHT / 2
+        if one_line:
+            start = x - (width_of(f"{true} ") + width_of(f"> {taken}")) / 2
+            write(draw, (start, y), true, anchor="lm")
+            place = (start + width_of(f"{true} "), y)
+            write(draw, place, f"> {taken}", color=WRONG, anchor="lm")
+        else:
+            write(draw, (x, y), shortened(true, width - GAP))
+            text = shortened(f"> {taken}", width - GAP)
+            write(draw, (x, y + LINE_HEIGHT), text, color=WRONG)
     return page
 
 
-def _caption(
-    draw: ImageDraw.ImageDraw,
-    middle: tuple[float, float],
-    caption: tuple[str, str],
-    one_line: bool,
-    width: int,
-) -> None:
-    """The class in black, the prediction in red: beside it or below it."""
-    true, taken = caption[0], f"> {caption[1]}"
-    x, y = middle
-    if one_line:
-        start = x - (width_of(f"{true} ") + width_of(taken)) / 2
-        write(draw, (start, y), true, color=INK, anchor="lm")
-        write(draw, (start + width_of(f"{true} "), y), taken, color=RED, anchor="lm")
-    else:
-        write(draw, (x, y), shortened(true, width), color=INK)
-        write(draw, (x, y + LINE), shortened(taken, width), color=RED)
-
-
 # The confusion matrix: which class the test images of each were taken for.
-
-
-CORRECT: Color = (23, 92, 158)
-WRONG: Color = (190, 30, 30)
-CONFUSION_LINE: Color = (215, 215, 215)
-MOST_WITH_COUNTS = 12
-MOST_WITH_TEXT = 30
-LABEL = 100
-"""Pixels that the name of a class may take."""
 
 
 def confusion(
@@ -282,35 +292,25 @@ def draw_confusion(counts: NDArray[np.int64], classes: tuple[str, ...], title: s
     else:
         counts = counts[:, :-1]
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    size = _cell_size(len(classes))
-    with_text = len(classes) <= MOST_WITH_TEXT
-    left = 30 + (min(LABEL, max(map(width_of, names))) if with_text else 0)
+    with_text = len(classes) <= MAX_CLASSES_WITH_TEXT
+    size = 30 if with_text else max(4, 600 // len(classes))
+    if len(classes) <= MAX_CLASSES_WITH_COUNTS:
+        size = 46
+    left = 30 + (min(LABEL_WIDTH, max(map(width_of, names))) if with_text else 0)
     top = 30 + left
     width = left + counts.shape[1] * size + 12
     page = Image.new("RGB", (max(width, 360), top + len(counts) * size + 12), WHITE)
-    colors = _colors(shares).repeat(size, axis=0).repeat(size, axis=1)
-    page.paste(Image.fromarray(colors), (left, top))
+    right = np.eye(*shares.shape, dtype=np.bool_)
+    depth = np.where(right, shares, np.sqrt(shares))[..., None]
+    full = np.where(right[..., None], CORRECT, WRONG)
+    colors = np.asarray((255 - depth * (255 - full)).round(), dtype=np.uint8)
+    page.paste(Image.fromarray(colors.repeat(size, axis=0).repeat(size, axis=1)), (left, top))
     draw = ImageDraw.Draw(page)
     write(draw, (left, 16), shortened(title, page.width - left), anchor="lm")
     _axes(page, (left, top), size, names, len(counts), with_text)
     if with_text:
         _numbers(draw, (left, top), size, counts, shares)
     return page
-
-
-def _cell_size(num_classes: int) -> int:
-    """Pixels of a cell's side."""
-    if num_classes <= MOST_WITH_COUNTS:
-        return 46
-    return 30 if num_classes <= MOST_WITH_TEXT else max(4, 600 // num_classes)
-
-
-def _colors(shares: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """The color of each cell, [rows, columns, 3]."""
-    right = np.eye(*shares.shape, dtype=np.bool_)
-    depth = np.where(right, shares, np.sqrt(shares))[..., None]
-    full = np.where(right[..., None], CORRECT, WRONG)
-    return np.asarray((255 - depth * (255 - full)).round(), dtype=np.uint8)
 
 
 def _axes(
@@ -327,16 +327,16 @@ def _axes(
     right, bottom = left + len(names) * size, top + num_rows * size
     step = 1 if with_text else 10
     for place in range(0, num_rows + 1, step):
-        draw.line([(left, top + place * size), (right, top + place * size)], fill=CONFUSION_LINE)
+        draw.line([(left, top + place * size), (right, top + place * size)], fill=GREY)
     for place in range(0, len(names) + 1, step):
-        draw.line([(left + place * size, top), (left + place * size, bottom)], fill=CONFUSION_LINE)
+        draw.line([(left + place * size, top), (left + place * size, bottom)], fill=GREY)
     draw.rectangle([left, top, right, bottom], outline=INK)
     _sideways(page, (4, (top + bottom) // 2), "true class", "middle")
     write(draw, ((left + right) / 2, 38), "predicted class")
     if not with_text:
         return
     for place, name in enumerate(names):
-        text = shortened(name, LABEL)
+        text = shortened(name, LABEL_WIDTH)
         middle = place * size + size / 2
         if place < num_rows:
             write(draw, (left - 6, top + middle), text, anchor="rm")
@@ -371,34 +371,14 @@ def _numbers(
         color = WHITE if depth > 0.55 else INK
         x, y = left + column * size + size / 2, top + row * size + size / 2
         if size >= 46:
-            write(draw, (x, y - 7), _percent(share), color=color)
+            percent = f"{100 * share:.0f}" if share >= 0.9995 else f"{100 * share:.1f}"
+            write(draw, (x, y - 7), percent, color=color)
             write(draw, (x, y + 9), str(counts[row, column]), color=color, size=10)
         else:
             write(draw, (x, y), f"{100 * share:.0f}", color=color, size=11)
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f}" if share >= 0.9995 else f"{100 * share:.1f}"
-
-
-NUM_RECONSTRUCTIONS = 16
-FILTER_SIZE = 28
-ABOUT_FILTERS = (
-    "Weights into the first layer's units, of the first seed at the chosen learning rate after the "
-    "last epoch, each on a scale of its own: grey is 0, lighter is positive."
-)
-ABOUT_MISTAKES = (
-    "Of the first seed at the chosen learning rate, at its best epoch; evenly spaced among all "
-    "mistakes, sorted by class and by prediction."
-)
-ABOUT_CONFUSION = (
-    "Test images of all seeds at the chosen learning rate, at their best epochs; each row in "
-    "percent of its class. Red grows with the square root of the share."
-)
-ABOUT_RECONSTRUCTIONS = (
-    "Rows of test images, each above a row of what the first seed at the chosen learning rate "
-    "makes of them after the last epoch."
-)
+# What is written of a cell.
 
 
 def write_images(
@@ -407,7 +387,11 @@ def write_images(
     """Those that there is something to draw from: weights and predictions may not be kept."""
     filters = first_filters(chosen, data.input_shape)
     if len(filters):
-        picture = _filters(filters)
+        if filters.shape[1] not in (1, 3):
+            filters = filters.mean(axis=1, keepdims=True).round().astype(np.uint8)
+        factor = max(1, FILTER_SIZE // max(filters.shape[2:]))
+        larger = filters.repeat(factor, axis=2).repeat(factor, axis=3)
+        picture = as_image(grid(torch.from_numpy(larger)).numpy())
         file = encoded(picture, photographs=picture.mode == "RGB")
         writer.image("weights/first-layer filters", *file, ABOUT_FILTERS)
     if task_of(config) == RECONSTRUCTION:
@@ -416,16 +400,6 @@ def write_images(
     kept = [result for result in chosen if result.predictions is not None]
     if kept:
         _write_predictions(writer, kept, data)
-
-
-def _filters(filters: Any) -> Image.Image:
-    """One picture of filters, uint8 [n, C, H, W]."""
-    shape = filters.shape[2:]
-    if filters.shape[1] not in (1, 3):
-        filters = filters.mean(axis=1, keepdims=True).round().astype(np.uint8)
-    factor = max(1, FILTER_SIZE // max(shape))
-    larger = filters.repeat(factor, axis=2).repeat(factor, axis=3)
-    return as_image(grid(torch.from_numpy(larger)).numpy())
 
 
 def _write_predictions(writer: CellWriter, kept: Sequence[TrainedReplica], data: Data) -> None:

@@ -1,4 +1,4 @@
-"""Probes of the chosen learning rate: a scalar for each layer and moment, over updates."""
+"""Each layer at the chosen learning rate: probes over updates, histograms at a few moments."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +12,8 @@ from study.outputs.results import TrainedReplica
 from study.tensorboard.curves import middle, num_diverged, over_seeds
 from study.tensorboard.writer import Bins, CellWriter
 
+Rows = Sequence[Mapping[str, Any]]
+
 SLOPE = "gradient_slope"
 SLOPE_TAG = f"layers/{SLOPE}"
 ABOUT_SLOPE = (
@@ -19,7 +21,12 @@ ABOUT_SLOPE = (
     "mean over seeds; over updates. Above 0 they vanish on their way back to the first layer, "
     "below 0 they explode."
 )
-Rows = Sequence[Mapping[str, Any]]
+NUM_BINS = 30
+SAMPLES = {"activation": "samples of activations", "gradient": "samples of gradients"}
+ABOUT_SAMPLES = {
+    "activation": "Outputs of the activation function on the probe batch",
+    "gradient": "Each example's loss, on the probe batch, differentiated by pre-activations",
+}
 
 
 def write_layers(writer: CellWriter, chosen: Sequence[TrainedReplica]) -> None:
@@ -36,9 +43,13 @@ def write_layers(writer: CellWriter, chosen: Sequence[TrainedReplica]) -> None:
         seeds = [moment[step] for moment in moments if step in moment]
         lost_by_then = lost if step else 0
         values = {SLOPE_TAG: middle([slope(rows) for rows in seeds], lost_by_then)}
-        for layer, rows in _by_layer(seeds).items():
+        layers: dict[int, list[Mapping[str, Any]]] = {}
+        for rows in seeds:
+            for row in rows:
+                layers.setdefault(row["layer"], []).append(row)
+        for layer, of_seeds in layers.items():
             for name, probe in PROBES.items():
-                numbers = [number(row.get(name)) for row in rows]
+                numbers = [number(row.get(name)) for row in of_seeds]
                 tag = f"layer {layer}/{name}"
                 values[tag] = middle(numbers, lost_by_then)
                 label = label_among(name, ())
@@ -71,24 +82,7 @@ def measured(results: Iterable[TrainedReplica]) -> set[str]:
     return {name for name in names if any(math.isfinite(number(row.get(name))) for row in rows)}
 
 
-def _by_layer(seeds: Sequence[Rows]) -> dict[int, Rows]:
-    """The rows of each layer, one a seed."""
-    layers: dict[int, list[Mapping[str, Any]]] = {}
-    for rows in seeds:
-        for row in rows:
-            layers.setdefault(row["layer"], []).append(row)
-    return dict(layers)
-
-
 # Histograms of activations and gradients: of one network, at its start, midway and at its end.
-
-
-NUM_BINS = 30
-TAGS = {"activation": "samples of activations", "gradient": "samples of gradients"}
-ABOUT = {
-    "activation": "Outputs of the activation function on the probe batch",
-    "gradient": "Each example's loss, on the probe batch, differentiated by pre-activations",
-}
 
 
 def write_histograms(writer: CellWriter, chosen: Sequence[TrainedReplica]) -> None:
@@ -103,10 +97,10 @@ def write_histograms(writer: CellWriter, chosen: Sequence[TrainedReplica]) -> No
     when = ", ".join(f"{place}: after {step:,} updates" for place, step in enumerate(steps))
     of = f"first seed ({first.seed}) at the chosen learning rate"
     for layer, kind in sorted({(layer, kind) for _, layer, kind in first.samples}):
-        about = f"{ABOUT[kind]}, of the {of}. {when}."
+        about = f"{ABOUT_SAMPLES[kind]}, of the {of}. {when}."
         rows = histograms([first.samples[step, layer, kind] for step in steps])
         for place, bins in rows.items():
-            writer.histograms(place, {f"{TAGS[kind]}/layer {layer}": bins}, about)
+            writer.histograms(place, {f"{SAMPLES[kind]}/layer {layer}": bins}, about)
 
 
 def moments(steps: Sequence[int]) -> list[int]:
@@ -129,10 +123,9 @@ def histograms(samples: Sequence[NDArray[np.float32]]) -> dict[int, Bins]:
     if not high > low:
         low, high = low - 0.5, high + 0.5
     edges = np.linspace(low, high, NUM_BINS + 1).tolist()
-    return {place: (edges, _counts(values, low, high)) for place, values in finite_at.items()}
-
-
-def _counts(values: NDArray[np.float64], low: float, high: float) -> list[float]:
-    places = ((values - low) * (NUM_BINS / (high - low))).astype(np.int64)
-    counts = np.bincount(np.minimum(places, NUM_BINS - 1), minlength=NUM_BINS)
-    return [float(count) for count in counts]
+    bins: dict[int, Bins] = {}
+    for place, values in finite_at.items():
+        places = ((values - low) * (NUM_BINS / (high - low))).astype(np.int64)
+        counts = np.bincount(np.minimum(places, NUM_BINS - 1), minlength=NUM_BINS)
+        bins[place] = (edges, [float(count) for count in counts])
+    return bins

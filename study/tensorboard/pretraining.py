@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 
 from study.files import remove
 from study.outputs.cell import filter_images
@@ -25,46 +24,38 @@ NUM_IMAGES = 16
 def watched_run(
     run: Path, input_shape: tuple[int, int, int], tick: Callable[[int], None]
 ) -> Iterator[Watch]:
-    """A run of its own in the directory `run`; what an earlier attempt wrote is written again."""
+    """A run of its own in the directory `run`; what an earlier attempt wrote is written again.
+
+    It shows each epoch's monitors, means over seeds, and images of the first layer's learning: for
+    the first seed, validation images above their reconstructions, and filters.
+    """
     for left in run.glob("events.out.tfevents.*"):
         remove(left)
     with open_writer(run) as writer:
-        yield watch_on(writer, input_shape, tick)
 
+        def report(layer: int, epoch: int, numbers: Row) -> None:
+            for name, value in numbers.items():
+                if name == "epoch":
+                    continue
+                # `val_free_energy` is `free energy val`: both splits of a monitor stand together.
+                split, _, rest = name.partition("_")
+                shown = f"{rest} {split}" if split in ("train", "val") else name
+                tag = f"pretraining layer {layer}/{shown.replace('_', ' ')}"
+                writer.add_scalar(tag, value, epoch)
 
-def watch_on(
-    writer: SummaryWriter, input_shape: tuple[int, int, int], tick: Callable[[int], None]
-) -> Watch:
-    """Writes each epoch's monitors, means over seeds, and images of the first layer's learning.
+        def finished(layer: int, trainee: Trainee, val: Tensor) -> None:
+            if layer > 1:
+                return
+            images = val[:NUM_IMAGES]
+            shown = reconstructions(trainee, images)
+            if shown is not None:
+                page = beside(images.view(-1, *input_shape), shown.view(-1, *input_shape))
+                writer.add_image("pretraining/inputs above their reconstructions", page, 0)
+            weight = learned_weight(trainee).cpu().numpy()
+            filters = torch.from_numpy(filter_images(weight, input_shape))
+            writer.add_image("pretraining/first-layer filters", grid(filters), 0)
 
-    Those are, for the first seed, validation images above their reconstructions, and filters.
-    """
-
-    def report(layer: int, epoch: int, numbers: Row) -> None:
-        for name, value in numbers.items():
-            if name != "epoch":
-                writer.add_scalar(f"pretraining layer {layer}/{_tag(name)}", value, epoch)
-
-    def finished(layer: int, trainee: Trainee, val: Tensor) -> None:
-        if layer > 1:
-            return
-        images = val[:NUM_IMAGES]
-        shown = reconstructions(trainee, images)
-        if shown is not None:
-            page = beside(images.view(-1, *input_shape), shown.view(-1, *input_shape))
-            writer.add_image("pretraining/inputs above their reconstructions", page, 0)
-        weight = learned_weight(trainee).cpu().numpy()
-        filters = torch.from_numpy(filter_images(weight, input_shape))
-        writer.add_image("pretraining/first-layer filters", grid(filters), 0)
-
-    return Watch(report, finished, tick)
-
-
-def _tag(name: str) -> str:
-    """`val_free_energy` as `free energy val`, so that both splits of a monitor stand together."""
-    split, _, rest = name.partition("_")
-    ordered = f"{rest} {split}" if split in ("train", "val") else name
-    return ordered.replace("_", " ")
+        yield Watch(report, finished, tick)
 
 
 def reconstructions(trainee: Trainee, images: Tensor) -> Tensor | None:
