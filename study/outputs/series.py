@@ -312,11 +312,6 @@ def _problem(record: CellRecord, reason: ValueError) -> str:
 # pairs.csv: the straight line between the trained networks of neighbouring seeds.
 
 
-def num_points(config: Mapping[str, Any]) -> int:
-    """The points of each line, its ends among them; 0 in configurations from before the key."""
-    return int(config.get("pairs", {}).get("points", 0))
-
-
 def neighbours(seeds: Iterable[int]) -> list[tuple[int, int]]:
     """Each seed with the next one, the last with the first; of two seeds a single pair."""
     ordered = sorted(seeds)
