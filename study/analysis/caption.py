@@ -69,11 +69,22 @@ def caption(pivot: Pivot, table: Table, study: str) -> str:
 def notes(pivot: Pivot, bold: str) -> list[str]:
     """What stands beside the numbers, the legend of the marks, and the metric's glossary line."""
     entries = pivot.entries
-    lines = [
-        *reference_lines(pivot.metric, pivot.cells),
-        _comparison_note(pivot, bold),
-        _not_compared_note(pivot),
-    ]
+    lines = reference_lines(pivot.metric, pivot.cells)
+    if any(entry.best for entry in entries):
+        lonely = all(entry.num_seeds < 2 for entry in entries)
+        lines.append(
+            f"{bold}: the best of its {pivot.compared}; one seed cannot tell whether others are "
+            "distinguishable from it."
+            if lonely
+            else f"{bold}: the best of its {pivot.compared}; {TIED_MARK}: not distinguishable from "
+            "it (the 95 % t interval of the difference, paired by seed, holds 0)."
+        )
+    if pivot.not_compared:
+        several = "; ".join(origin.words for origin in pivot.not_compared)
+        lines.append(
+            f"Nothing is marked in a {pivot.compared} of several data or splits ({several}): its "
+            "numbers are not of the same images."
+        )
     if any(CHOSEN_MARK in marks(pivot, entry) for entry in entries):
         lines.append(f"{CHOSEN_MARK}: the learning rate that validation chose.")
     if any(entry.edges for entry in entries):
@@ -142,16 +153,13 @@ def _summary(pivot: Pivot) -> str:
     else:
         over = "over the seeds (n in each entry)" if seeds is None else f"over {seeds} seeds"
         what = f"Mean ± half-width of the 95 % t interval {over}"
-    at = "" if "lr" in pivot.over else f", {_learning_rate(pivot)}"
-    return f"{what}{at}{_averaged(pivot)}."
-
-
-def _learning_rate(pivot: Pivot) -> str:
+    at = ", at each cell's chosen learning rate"
+    if "lr" in (*pivot.over, *pivot.where):
+        averaged = "lr" in pivot.over
+        at = "" if averaged else ", at that learning rate whatever validation chose"
     if "lr" in (pivot.rows, pivot.columns):
-        return "at each learning rate"
-    if "lr" in pivot.where:
-        return "at that learning rate whatever validation chose"
-    return "at each cell's chosen learning rate"
+        at = ", at each learning rate"
+    return f"{what}{at}{_averaged(pivot)}."
 
 
 def _averaged(pivot: Pivot) -> str:
@@ -161,25 +169,3 @@ def _averaged(pivot: Pivot) -> str:
         return ""
     first = "" if pivot.metric.per_cell else ": first for each seed, then over seeds"
     return f", averaged over {' and '.join(over)}{first}"
-
-
-def _not_compared_note(pivot: Pivot) -> str:
-    if not pivot.not_compared:
-        return ""
-    several = "; ".join(origin.words for origin in pivot.not_compared)
-    return (
-        f"Nothing is marked in a {pivot.compared} of several data or splits ({several}): its "
-        "numbers are not of the same images."
-    )
-
-
-def _comparison_note(pivot: Pivot, bold: str) -> str:
-    if not any(entry.best for entry in pivot.entries):
-        return ""
-    best = f"{bold}: the best of its {pivot.compared}"
-    if all(entry.num_seeds < 2 for entry in pivot.entries):
-        return f"{best}; one seed cannot tell whether others are distinguishable from it."
-    return (
-        f"{best}; {TIED_MARK}: not distinguishable from it "
-        "(the 95 % t interval of the difference, paired by seed, holds 0)."
-    )

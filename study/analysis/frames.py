@@ -142,10 +142,8 @@ class Frames:
         return {place: reason for place, reason in self.file_errors.items() if reason}
 
 
-@functools.lru_cache(maxsize=64)
-def _parsed(name: str, content: bytes) -> Sequence[Row]:
-    # Several columns of one cell are asked for in turn, and thousands of cells at most once.
-    return parsed_rows(name, content)
+# Several columns of one cell are asked for in turn, and thousands of cells at most once.
+_parsed = functools.lru_cache(maxsize=64)(parsed_rows)
 
 
 def _place(cell: CellRecord, name: str) -> str:

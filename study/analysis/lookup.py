@@ -84,7 +84,13 @@ def find_metric(name: str, *, layer: str | None = None, by_layer: bool = False) 
             raise InputError(f"--layer {layer}: layer is a factor of this table already; drop one")
         return _probe_metric(base, _moment(name, moment if at else "end"), _layer(layer, by_layer))
     if base not in METRICS:
-        raise _unknown_metric(base)
+        # The metrics, then the probes nearest to the name: all of them make no readable line.
+        error = str(unknown("metric", base, [*METRICS, *PROBES])).partition("; choose from")[0]
+        near = difflib.get_close_matches(base, PROBES, n=3, cutoff=0.0)
+        raise InputError(
+            f"{error}; choose from: {', '.join(METRICS)}; or one of {len(PROBES)} probes, as "
+            f"{', '.join(near)} (study table --help lists all)"
+        )
     if at:
         raise InputError(f"{name}: {base} has no moments, as probes have; leave @{moment} out")
     if layer or by_layer:
@@ -131,16 +137,6 @@ def _layer(layer: str | None, by_layer: bool) -> str | None:
     raise unknown("layer", layer, ["a number from 1", *SUMMARIES])
 
 
-def _unknown_metric(name: str) -> InputError:
-    """Lists the metrics, then the probes nearest to the name: all of them make no readable line."""
-    error = str(unknown("metric", name, [*METRICS, *PROBES])).partition("; choose from")[0]
-    near = difflib.get_close_matches(name, PROBES, n=3, cutoff=0.0)
-    return InputError(
-        f"{error}; choose from: {', '.join(METRICS)}; or one of {len(PROBES)} probes, as "
-        f"{', '.join(near)} (study table --help lists all)"
-    )
-
-
 # Tables and cells: how a metric is called of some cells, and what stands beside it.
 
 
@@ -151,24 +147,18 @@ def metric_of(metric: Metric, cells: Sequence[CellRecord]) -> Metric:
     """
     tasks = sorted({cell.result.task for cell in cells if cell.result})
     if len(tasks) > 1 and depends_on_task(metric):
+        # A condition that the reconstructing cells meet.
+        own = [c for c in cells if c.result and c.result.task == RECONSTRUCTION]
+        named = "model" in factor_names(cells)
+        example = f" 'model={cell_level(own[0], 'model')}'" if named else ""
         raise InputError(
             f"{metric.name} of a {tasks[0]} and of a {tasks[1]} cannot stand in one table; "
-            f"choose the cells of one with --where{_example(cells)}"
+            f"choose the cells of one with --where{example}"
         )
     if isinstance(metric, ProbeMetric):
         label = label_among(metric.probe, map(activation_of, cells))
         return replace(metric, label=metric.label.replace(PROBES[metric.probe].label, label, 1))
     return OF_TASK.get(tasks[0], {}).get(metric.name, metric) if len(tasks) == 1 else metric
-
-
-def _example(cells: Sequence[CellRecord]) -> str:
-    """A condition that the reconstructing cells meet."""
-    models = [
-        cell_level(cell, "model")
-        for cell in cells
-        if cell.result and cell.result.task == RECONSTRUCTION
-    ]
-    return f" 'model={models[0]}'" if "model" in factor_names(cells) else ""
 
 
 def reference_lines(metric: Metric, cells: Sequence[CellRecord]) -> list[str]:
@@ -302,15 +292,18 @@ def _carrying(
     record: CellRecord, reading: Reading, taken: Layers, metric: ProbeMetric, layers: list[int]
 ) -> CellRecord:
     replicas: list[ReplicaResult] = []
+    wanted, fewest = metric.layer or "", 2 if metric.layer == "slope" else 1
     for replica in record.finished.replicas:
         key, lost = (replica.seed, replica.lr), replica.diverged
         # Those that a diverged one lacks are not finite.
         values = {at: found.get(key) for at, found in taken.items() if lost or key in found}
         for layer in [None] if metric.layer is not None else layers:
-            if layer is None:
-                number = _summary(metric, values)
-            else:
+            if layer is not None:
                 number = {metric.name: values[layer]} if layer in values else {}
+            elif len(values) < fewest or (wanted.isdecimal() and int(wanted) not in values):
+                number = {}
+            else:
+                number = {metric.name: summed_up(wanted, values)}
             told = vars(replica) | _state(metric, reading, number)
             replicas.append(ProbedReplica(**told, measured=number, layer=layer))
     problems = record.problems + ((reading.problem,) if reading.problem else ())
@@ -330,14 +323,6 @@ def _state(
     last = max((step for _, _, step, _ in reading.numbers or ()), default=0)
     passing = metric.moment.isdecimal() and int(metric.moment) < last
     return {"status": "trained"} if passing and number.get(metric.name) is not None else {}
-
-
-def _summary(metric: ProbeMetric, values: Mapping[int, float | None]) -> dict[str, float | None]:
-    assert metric.layer is not None
-    fewest = 2 if metric.layer == "slope" else 1
-    if len(values) < fewest or (metric.layer.isdecimal() and int(metric.layer) not in values):
-        return {}
-    return {metric.name: summed_up(metric.layer, values)}
 
 
 def _require_probes(metric: ProbeMetric, readings: Iterable[Reading]) -> None:

@@ -127,7 +127,16 @@ def mark_best(entries: Sequence[Entry], direction: str) -> list[Entry]:
     if len(origins_of(entries)) > 1:
         return list(entries)
     best = min(rivals, key=lambda entry: sign * (entry.mean or 0.0))
-    return [_mark(entry, best) if entry.status == "done" else entry for entry in entries]
+    marked = []
+    for entry in entries:
+        shared = [seed for seed in best.values if seed is not None and seed in entry.values]
+        if entry.status == "done" and entry.mean == best.mean:
+            entry = replace(entry, best="best")
+        elif entry.status == "done":
+            first, second = ([each.values[seed] for seed in shared] for each in (entry, best))
+            entry = replace(entry, best="tied" if distinguishable(first, second) is False else "")
+        marked.append(entry)
+    return marked
 
 
 def origins_of(entries: Iterable[Entry]) -> set[Origin]:
@@ -144,14 +153,6 @@ def check_origins(entries: Iterable[Entry], metric: Metric, over: Sequence[str])
                 f"--over {' --over '.join(over)} averages {metric.name} of several data or splits "
                 f"({first}; {second}), which are not pooled; choose the cells of one with --where"
             )
-
-
-def _mark(entry: Entry, best: Entry) -> Entry:
-    if entry.mean == best.mean:
-        return replace(entry, best="best")
-    shared = [seed for seed in best.values if seed is not None and seed in entry.values]
-    first, second = ([e.values[seed] for seed in shared] for e in (entry, best))
-    return replace(entry, best="tied" if distinguishable(first, second) is False else "")
 
 
 def _values(source: Source, metric: Metric) -> dict[int | None, float]:
@@ -285,7 +286,17 @@ def make_pivot(records: Sequence[CellRecord], request: Request) -> Pivot:
         factors.check_factor(records, axis)
     rows, columns = _axes(cells, request, over)
     _check(metric, rows, columns, where, over)
-    _refuse_doubles(cells)
+    names = factor_names(cells)
+    places: dict[tuple[str, ...], CellRecord] = {}
+    for cell in cells:
+        other = places.setdefault(tuple(cell_level(cell, name) for name in names), cell)
+        if other is not cell:
+            # They differ in something unnamed.
+            raise InputError(
+                f"{other.directory} and {cell.directory} have the same factors but different "
+                f"signatures, and are not pooled: sweep the key in which their config.yaml "
+                f"differ, or launch them under another study name"
+            )
     axes = [axis for axis in (rows, columns) if axis]
     split = [f for f in factors.varying_factors(cells) if f not in (*axes, *over)]
     levels = {
@@ -293,7 +304,15 @@ def make_pivot(records: Sequence[CellRecord], request: Request) -> Pivot:
         for factor in (*split, *axes, *over)
     }
     grouped = _group(cells, [*split, *axes], levels, where, over)
-    expected = _expected(cells, over, levels)
+    # The combinations of averaged factors that the selected cells have.
+    expected: set[tuple[str, ...]] = set()
+    for cell in cells:
+        parts = [
+            levels["lr"] if factor == "lr" else [cell_level(cell, factor)]
+            for factor in over
+            if factor != "seed"
+        ]
+        expected.update(itertools.product(*parts))
     entries = {key: make_entry(found, expected, metric) for key, found in grouped.items()}
     check_origins(entries.values(), metric, over)
     tables = _tables(entries, split, (rows, columns), levels)
@@ -347,20 +366,6 @@ def _check(
         )
 
 
-def _refuse_doubles(cells: Sequence[CellRecord]) -> None:
-    """InputError if two cells have all factors in common: they differ in something unnamed."""
-    names = factor_names(cells)
-    places: dict[tuple[str, ...], CellRecord] = {}
-    for cell in cells:
-        other = places.setdefault(tuple(cell_level(cell, name) for name in names), cell)
-        if other is not cell:
-            raise InputError(
-                f"{other.directory} and {cell.directory} have the same factors but different "
-                f"signatures, and are not pooled: sweep the key in which their config.yaml "
-                f"differ, or launch them under another study name"
-            )
-
-
 def _group(
     cells: Sequence[CellRecord],
     keys: Sequence[str],
@@ -389,21 +394,6 @@ def _group(
             key = tuple(place[factor] for factor in keys)
             grouped.setdefault(key, []).append(Source(cell, tuple(replicas), combination))
     return grouped
-
-
-def _expected(
-    cells: Sequence[CellRecord], over: Sequence[str], levels: Mapping[str, list[str]]
-) -> set[tuple[str, ...]]:
-    """The combinations of averaged factors that the selected cells have."""
-    combinations: set[tuple[str, ...]] = set()
-    for cell in cells:
-        parts = [
-            levels["lr"] if factor == "lr" else [cell_level(cell, factor)]
-            for factor in over
-            if factor != "seed"
-        ]
-        combinations.update(itertools.product(*parts))
-    return combinations
 
 
 def _tables(

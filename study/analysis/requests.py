@@ -65,7 +65,10 @@ def make_pivots(
     known = {problem for cell in cells for problem in cell.problems}
     for text in tables or DEFAULT:
         try:
-            pivot = _pivot(cells, parse_request(text))
+            request = parse_request(text)
+            metric = request.find_metric()
+            own = with_probe(cells, metric) if isinstance(metric, ProbeMetric) else cells
+            pivot = make_pivot(own, request)
         except InputError as error:
             remarks.append(f"Table {text}: {error}.")
             continue
@@ -86,10 +89,3 @@ def pivot_names(pivots: Sequence[Pivot]) -> list[str]:
         number = 1 + sum(name == stem or name.startswith(f"{stem}--") for name in names)
         names.append(stem if number == 1 else f"{stem}--{number}")
     return names
-
-
-def _pivot(cells: Sequence[CellRecord], request: Request) -> Pivot:
-    metric = request.find_metric()
-    if isinstance(metric, ProbeMetric):
-        cells = with_probe(cells, metric)
-    return make_pivot(cells, request)

@@ -149,8 +149,11 @@ def _map(cells: Sequence[CellRecord]) -> list[str]:
     columns = [(level,) for level in all_levels(cells, axes[1])] if len(axes) > 1 else [()]
     grid = [[" / ".join(axes) or "cell", *("".join(column) or "" for column in columns)]]
     for row in rows:
-        glyphs = (_field(places, (*row, *column), fields) for column in columns)
-        grid.append(["".join(row), *glyphs])
+        grid.append(["".join(row)])
+        for column in columns:
+            found = (places.get((*row, *column, *field), []) for field in fields)
+            glyphs = ["".join(GLYPHS[c.status] for c in own) or GLYPHS["absent"] for own in found]
+            grid[-1].append("".join(glyphs))
     lines = ["  ".join(row).rstrip() for row in padded(grid)]
     used = "".join("".join(row[1:]) for row in grid[1:])
     marks = [
@@ -161,15 +164,6 @@ def _map(cells: Sequence[CellRecord]) -> list[str]:
         order = ", ".join(" ".join(field) for field in fields)
         lines.append(f"in each field, in this order ({' '.join(inner)}): {order}")
     return lines
-
-
-def _field(
-    places: dict[tuple[str, ...], list[CellRecord]],
-    axes: tuple[str, ...],
-    fields: Sequence[tuple[str, ...]],
-) -> str:
-    found = (places.get((*axes, *field), []) for field in fields)
-    return "".join("".join(GLYPHS[c.status] for c in cells) or GLYPHS["absent"] for cells in found)
 
 
 def _facts(cell: CellRecord) -> str:

@@ -46,7 +46,11 @@ def _unknown_factor(name: str, known: Mapping[str, Sequence[str]]) -> InputError
 
 
 def _whole(factor: str, text: str, known: Sequence[str]) -> str:
-    same = text if factor in GROUPS else _as_number(text)
+    try:
+        # 0.1 and 1e-1 are one level.
+        same = text if factor in GROUPS else level_text(float(text))
+    except ValueError:
+        same = text
     for level in (text, same):
         if level in known:
             return level
@@ -57,14 +61,6 @@ def _whole(factor: str, text: str, known: Sequence[str]) -> str:
     if not starting:
         raise unknown(f"level of {factor}", text, known)
     return starting[0]
-
-
-def _as_number(text: str) -> str:
-    """0.1 and 1e-1 are one level."""
-    try:
-        return level_text(float(text))
-    except ValueError:
-        return text
 
 
 def known_levels(cells: Sequence[CellRecord], factors: Iterable[str]) -> dict[str, list[str]]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from statistics import fmean
 
 from study.analysis.claims.quantity import (
     NotDecidableError,
@@ -28,17 +29,9 @@ Find = Callable[[str], Quantity]
 """The quantity of a probe's name with its moment."""
 
 
-def _mean(numbers: Sequence[float]) -> float:
-    return math.fsum(numbers) / len(numbers)
-
-
-def _range(numbers: Sequence[float]) -> float:
-    return max(numbers) - min(numbers)
-
-
 OVER_TRAINING: Mapping[str, tuple[str, Reduce]] = {
-    "mean": ("mean over training", _mean),
-    "range": ("largest minus smallest over training", _range),
+    "mean": ("mean over training", fmean),
+    "range": ("largest minus smallest over training", lambda each: max(each) - min(each)),
 }
 """By what stands in the place of a moment, its words and what it makes of all moments' numbers."""
 

@@ -127,7 +127,13 @@ def contrast(question: Question, transform: Transform, *changes: Where | None) -
     second = first if against is None else question.side(*changes, against)
     require_pairs(first, second)
     numbers = transformed(question.numbers(first), transform)
-    others = _predicted(question, first) if against is None else question.numbers(second)
+    if against is None:
+        # What was predicted of each cell, for each of its seeds.
+        predicted = {
+            cell.directory: dict.fromkeys(seeds_of(cell, first.lr), _prediction(question, cell))
+            for cell in first.all
+        }
+    others = Numbers(predicted) if against is None else question.numbers(second)
     others = transformed(others, transform)
     values = minus(of_side(first, numbers), of_side(second, others))
     cells = (*first.all, *second.all)
@@ -146,15 +152,6 @@ def require_exact(*numbers: Numbers) -> None:
     for each in numbers:
         for directory in sorted(each.at_least | each.at_most)[:1]:
             raise NotDecidableError(f"numbers of {directory} are bounds only")
-
-
-def _predicted(question: Question, side: Side) -> Numbers:
-    """What was predicted of each cell, for each of its seeds."""
-    values = {
-        cell.directory: dict.fromkeys(seeds_of(cell, side.lr), _prediction(question, cell))
-        for cell in side.all
-    }
-    return Numbers(values)
 
 
 def _preflight_of(frames: Frames, cell: CellRecord) -> dict[str, Any]:

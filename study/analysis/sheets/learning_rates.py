@@ -24,6 +24,11 @@ def learning_rates(scores: Scores, suffix: str = "") -> Sheet | None:
         for score in scores.ranked[:SHOWN]
         if (own := score.cell.finished)
     }
+    text = validation.metric.text
+    texts = {
+        words: {r: text(each.mean) if each.values else "diverged" for r, each in curve.items()}
+        for words, curve in curves.items()
+    }
     shown = rates if len(rates) <= MOST_RATES else []
     return Sheet(
         name=f"learning-rates{suffix}",
@@ -32,7 +37,7 @@ def learning_rates(scores: Scores, suffix: str = "") -> Sheet | None:
         "ordered by their headline.",
         columns=(scores.corner, *(f"{rate:g}" for rate in shown), "good", "decades"),
         rows=tuple(
-            (words, *(_mean(curve, rate, validation) for rate in shown), *_region(curve))
+            (words, *(texts[words].get(rate, "–") for rate in shown), *_region(curve))
             for words, curve in curves.items()
         ),
         notes=(
@@ -49,12 +54,6 @@ def learning_rates(scores: Scores, suffix: str = "") -> Sheet | None:
 def rates_of(cells: Sequence[CellRecord]) -> list[float]:
     """Every learning rate of some replica, in order."""
     return sorted({rate for cell in cells if cell.result for rate in cell.result.rates})
-
-
-def _mean(curve: Mapping[float, Score], rate: float, validation: Scores) -> str:
-    if rate not in curve:
-        return "–"
-    return validation.metric.text(curve[rate].mean) if curve[rate].values else "diverged"
 
 
 def _region(curve: Mapping[float, Score]) -> tuple[str, str]:

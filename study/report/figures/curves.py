@@ -13,7 +13,6 @@ from study.outputs.records import CellRecord
 from study.report.figures.panels import ErrorAxis, band, draw_panels, finished
 from study.report.figures.shown import (
     AT_CHOSEN,
-    Point,
     Shown,
     caption,
     error_point,
@@ -33,7 +32,13 @@ def draw(shown: Shown) -> list[Drawn]:
 
 def _draw(shown: Shown, metric: Metric, more: str) -> list[Drawn]:
     layout = shown.layout
-    found = {cell.directory: _points(shown, cell, metric) for cell in layout.cells.values()}
+    found = {
+        cell.directory: {
+            epoch: error_point(by_seed.values(), metric, lost=cell.status == "diverged")
+            for epoch, by_seed in shown.curve(cell, metric.name).items()
+        }
+        for cell in layout.cells.values()
+    }
     cells = [cell for cell in layout.cells.values() if found[cell.directory]]
     if not cells:
         return []
@@ -61,12 +66,3 @@ def _draw(shown: Shown, metric: Metric, more: str) -> list[Drawn]:
     )
     title = f"Learning curves: {words.partition(',')[0]}"
     return [finished(figure, f"curves_{metric.name}", title, text, cells)]
-
-
-def _points(shown: Shown, cell: CellRecord, metric: Metric) -> dict[float, Point]:
-    """By epoch the metric over seeds."""
-    lost = cell.status == "diverged"
-    return {
-        epoch: error_point(by_seed.values(), metric, lost=lost)
-        for epoch, by_seed in shown.curve(cell, metric.name).items()
-    }

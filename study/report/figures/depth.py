@@ -14,7 +14,6 @@ from study.report.figures.layout import Layout
 from study.report.figures.panels import band, draw_panels, extent, finished, plain_decades
 from study.report.figures.shown import (
     GEOMETRIC,
-    Point,
     Shown,
     caption,
     interval_words,
@@ -38,7 +37,14 @@ def draw(shown: Shown) -> list[Drawn]:
 
 
 def _draw(shown: Shown, layout: Layout, probe: str) -> list[Drawn]:
-    by_layer = {cell.directory: _start(shown, cell, probe) for cell in layout.cells.values()}
+    by_layer = {
+        cell.directory: {
+            layer: point(list(steps[0].values()), decades=True)
+            for layer, steps in shown.frames.probe(cell, probe).items()
+            if 0 in steps
+        }
+        for cell in layout.cells.values()
+    }
     cells = [cell for cell in layout.cells.values() if by_layer[cell.directory]]
     if max((len(points) for points in by_layer.values()), default=0) < 2:
         return []
@@ -60,6 +66,10 @@ def _draw(shown: Shown, layout: Layout, probe: str) -> list[Drawn]:
             axes.set_ylim(low / room, high * room)
             plain_decades(axes.yaxis, room**2 * high / low)
 
+    # A logarithmic axis cannot show them.
+    gaps = sum(
+        any(not math.isfinite(p.center) for p in by_layer[c.directory].values()) for c in cells
+    )
     words = PROBES[probe].label
     figure = draw_panels(
         layout, fill, x_label="hidden layer", y_label="variance", finish=finish, empty=EMPTY
@@ -72,26 +82,6 @@ def _draw(shown: Shown, layout: Layout, probe: str) -> list[Drawn]:
         interval_words(cells, cut=GEOMETRIC),
         lacking_words(len(shown.probed), shown.num_finished, "probes"),
         f"A variance under the largest / {DEEPEST:.0e} is below the axis." if deep else "",
-        _zero_words([by_layer[cell.directory] for cell in cells]),
+        f"In {counted(gaps, 'cell')} a layer's variance is 0 or not finite: a gap." if gaps else "",
     )
     return [finished(figure, f"{probe}_by_depth", f"{words.capitalize()} by depth", text, cells)]
-
-
-def _start(shown: Shown, cell: CellRecord, probe: str) -> dict[int, Point]:
-    """{layer: the probe at initialization}."""
-    layers = shown.frames.probe(cell, probe)
-    return {
-        layer: point(list(steps[0].values()), decades=True)
-        for layer, steps in layers.items()
-        if 0 in steps
-    }
-
-
-def _zero_words(cells: list[dict[int, Point]]) -> str:
-    """How many cells have a layer that a logarithmic axis cannot show."""
-    number = sum(
-        any(not math.isfinite(each.center) for each in points.values()) for points in cells
-    )
-    if not number:
-        return ""
-    return f"In {counted(number, 'cell')} a layer's variance is 0 or not finite: a gap."

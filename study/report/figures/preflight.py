@@ -40,7 +40,9 @@ def draw(shown: Shown) -> list[Drawn]:
     """A panel for each of QUANTITIES, a point a layer; nothing without a sound preflight.json."""
     known = {cell.signature: cell for cell in shown.cells}
     entries = [entry for entry in _entries(shown.frames) if entry.get("signature") in known]
-    entries = [entry for entry in entries if any(_all_points(entry))]
+    entries = [
+        entry for entry in entries if any(any(layer_points(entry, probe)) for probe in QUANTITIES)
+    ]
     if not entries:
         return []
     taken = [entries[place] for place in evenly(len(entries), MOST_CELLS)]
@@ -109,11 +111,6 @@ def layer_points(entry: Entry, probe: str) -> Iterator[tuple[float, Point]]:
         known = predicted is not None and all(value > SMALLEST for value in numbers)
         if known and predicted > SMALLEST:
             yield float(predicted), point(numbers, decades=True)
-
-
-def _all_points(entry: Entry) -> Iterator[tuple[float, Point]]:
-    for probe in QUANTITIES:
-        yield from layer_points(entry, probe)
 
 
 def _level(entry: Entry, factor: str) -> str:

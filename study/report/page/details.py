@@ -47,9 +47,8 @@ def details(report: Report) -> dict[str, Any]:
     order = [name for name in dict.fromkeys(chain(*named, cells)) if name in cells]
     budget = FILTER_BYTES // max(min(len(order), DETAILED), 1)
     return {
-        name: _whole(frames, cells[name], budget)
-        if place < DETAILED
-        else _short(frames, cells[name])
+        name: _short(frames, cells[name])
+        | (_more(frames, cells[name], budget) if place < DETAILED else {})
         for place, name in enumerate(order)
     }
 
@@ -121,9 +120,8 @@ def _short(frames: Frames, cell: CellRecord) -> dict[str, Any]:
     }
 
 
-def _whole(frames: Frames, cell: CellRecord, budget: int) -> dict[str, Any]:
+def _more(frames: Frames, cell: CellRecord, budget: int) -> dict[str, Any]:
     return {
-        **_short(frames, cell),
         "rates": _rates(cell.finished),
         "curves": _curves(frames, cell),
         "probes": _probes(frames, cell),

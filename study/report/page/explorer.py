@@ -51,7 +51,15 @@ def explorer(frames: Frames) -> dict[str, Any]:
     found = [*_metrics(cells), *_probes(cells)]
     names = {metric["name"] for metric in found}
     return {
-        "factors": [_factor(factor, levels[factor]) for factor in varying],
+        "factors": [
+            {
+                "name": factor,
+                "levels": [
+                    without_parts(each, shared_parts(levels[factor])) for each in levels[factor]
+                ],
+            }
+            for factor in varying
+        ],
         "cells": [
             {
                 "name": cell.directory,
@@ -64,11 +72,6 @@ def explorer(frames: Frames) -> dict[str, Any]:
         "metrics": found,
         "listed": [name for name in LISTED if name in names],
     }
-
-
-def _factor(name: str, levels: Sequence[str]) -> dict[str, Any]:
-    parts = shared_parts(levels)
-    return {"name": name, "levels": [without_parts(level, parts) for level in levels]}
 
 
 def _metrics(cells: Sequence[CellRecord]) -> Iterator[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """A report as one HTML page: its texts, its tables and where it comes from."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from study.analysis.frames import Frames
 from study.analysis.parts import Drawn, Report, Sheet
 from study.analysis.pivot import Pivot, Table
 from study.config.labels import counted
-from study.outputs.results import Provenance
 from study.report.page import verdicts
 from study.report.page.details import detail_words, details, probe_labels
 from study.report.page.explorer import explorer
@@ -147,16 +146,14 @@ class ShownPivot:
 
 def shown_pivots(report: Report) -> list[ShownPivot]:
     """The report's tables, as its files hold them."""
-    return [_pivot(pivot, report.title) for pivot in report.pivots]
-
-
-def _pivot(pivot: Pivot, study: str) -> ShownPivot:
-    label = pivot.metric.label[0].upper() + pivot.metric.label[1:]
-    return ShownPivot(
-        title=label,
-        tables=tuple(_table(pivot, table, study) for table in pivot.tables),
-        notes=tuple(notes(pivot, "bold")),
-    )
+    return [
+        ShownPivot(
+            title=pivot.metric.label[0].upper() + pivot.metric.label[1:],
+            tables=tuple(_table(pivot, table, report.title) for table in pivot.tables),
+            notes=tuple(notes(pivot, "bold")),
+        )
+        for pivot in report.pivots
+    ]
 
 
 def _table(pivot: Pivot, table: Table, study: str) -> ShownTable:
@@ -266,7 +263,9 @@ def facts(frames: Frames) -> list[tuple[str, str]]:
         for key, label in _FACTS.items()
         if (text := _values(getattr(record, key) for record in records))
     ]
-    return [*found, *_packages(records)]
+    packages = dict.fromkeys(name for record in records for name in record.packages)
+    versions = {name: _values(record.packages.get(name) for record in records) for name in packages}
+    return [*found, *versions.items()]
 
 
 def experiment_text(frames: Frames) -> str:
@@ -307,8 +306,3 @@ def _values(found: Iterable[object]) -> str:
     texts = list(dict.fromkeys(str(value) for value in found if value is not None))
     more = f" and {len(texts) - _FACTS_SHOWN} more" if len(texts) > _FACTS_SHOWN else ""
     return ", ".join(texts[:_FACTS_SHOWN]) + more
-
-
-def _packages(records: Sequence[Provenance]) -> Iterator[tuple[str, str]]:
-    for name in dict.fromkeys(name for record in records for name in record.packages):
-        yield name, _values(record.packages.get(name) for record in records)

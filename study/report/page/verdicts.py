@@ -71,7 +71,10 @@ def line_of(verdict: Verdict) -> Line | None:
     """Where a verdict's effect stands among 0 and the effects that matter; None without effect."""
     if verdict.estimate is None or not math.isfinite(verdict.estimate):
         return None
-    marks = _marks(verdict)
+    smallest = verdict.smallest
+    marks: tuple[float, ...] = (smallest,)
+    if _is_margin(verdict):
+        marks = (-smallest, smallest) if "same" in verdict.kind else (-smallest,)
     bounds = (verdict.low, verdict.high)
     known = [bound for bound in bounds if bound is not None and math.isfinite(bound)]
     points = [0.0, *marks, verdict.estimate, *known]
@@ -88,13 +91,6 @@ def line_of(verdict: Verdict) -> Line | None:
         low=None if verdict.low is None else place(verdict.low),
         high=None if verdict.high is None else place(verdict.high),
     )
-
-
-def _marks(verdict: Verdict) -> tuple[float, ...]:
-    """The effects that bound what matters, by what the claim expects."""
-    if not _is_margin(verdict):
-        return (verdict.smallest,)
-    return (-verdict.smallest, verdict.smallest)[: 2 if "same" in verdict.kind else 1]
 
 
 def _is_margin(verdict: Verdict) -> bool:
