@@ -224,8 +224,14 @@ def test_cells_of_other_images_are_neither_drawn_nor_compared(
     others = paths[::3]
     for path in others:
         change_result(path, _of_other_images)
-    scales = []
-    monkeypatch.setattr(heat_map, "_color_bar", lambda *a: scales.append(a[3]))
+    scale_of = heat_map._scale
+    scales: list[Any] = []
+
+    def scale(*arguments: Any) -> Any:
+        scales.append(scale_of(*arguments))
+        return scales[-1]
+
+    monkeypatch.setattr(heat_map, "_scale", scale)
     for figure in drawn(tmp_path / "study").values():
         assert set(figure.cells) == {path.name for path in paths} - {path.name for path in others}
         assert "2 cells of another origin are left out" in figure.caption
