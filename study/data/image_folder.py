@@ -5,7 +5,6 @@
 """
 
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,18 +128,14 @@ def read_pixels(paths: list[str]) -> torch.Tensor:
                 raise _mismatch(paths[0], first, paths[index], image)
             pixels[index] = image
 
-    _in_threads(read_some, range(0, len(paths), IMAGES_PER_TASK))
-    return torch.from_numpy(pixels)
-
-
-def _in_threads(task: Callable[[int], None], starts: range) -> None:
-    """Run `task` for each start; the error of the earliest start is the one that is raised."""
     with ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as pool:
         try:
-            list(pool.map(task, starts))
+            # Of several errors that of the earliest images is raised.
+            list(pool.map(read_some, range(0, len(paths), IMAGES_PER_TASK)))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+    return torch.from_numpy(pixels)
 
 
 def _mismatch(path: str, image: np.ndarray, other: str, another: np.ndarray) -> InputError:

@@ -9,6 +9,9 @@ from typing import Protocol
 import numpy as np
 import torch
 
+EMBEDDED_ROOT = Path(__file__).resolve().parents[2] / "data"
+"""This repository's own directory of data, where git ignores what is made."""
+
 
 @dataclass(frozen=True)
 class Images:
@@ -32,6 +35,25 @@ class Images:
             "test_images": self.test_images,
             "test_labels": self.test_labels,
         }
+
+
+class Source(Protocol):
+    """Where images come from: files below a root, and the way to decode them."""
+
+    def cache(self, root: Path) -> Path:
+        """The file that keeps the decoded tensors, beside the source."""
+        ...
+
+    def files(self, root: Path) -> list[str]:
+        """The files present now: their names, sizes and times are the state of the source.
+
+        Strings below `root`: an image folder may have a million of them at every start.
+        """
+        ...
+
+    def decode(self, root: Path) -> Images:
+        """The images, decoded and verified; `InputError` names the file that prevents it."""
+        ...
 
 
 def fingerprint_of(tensors: dict[str, torch.Tensor], classes: tuple[str, ...]) -> str:
@@ -63,32 +85,6 @@ def build_images(
         "test_labels": test[1].long().contiguous(),
     }
     return Images(**tensors, classes=classes, fingerprint=fingerprint_of(tensors, classes))
-
-
-# What a source of images is.
-
-
-EMBEDDED_ROOT = Path(__file__).resolve().parents[2] / "data"
-"""This repository's own directory of data, where git ignores what is made."""
-
-
-class Source(Protocol):
-    """Where images come from: files below a root, and the way to decode them."""
-
-    def cache(self, root: Path) -> Path:
-        """The file that keeps the decoded tensors, beside the source."""
-        ...
-
-    def files(self, root: Path) -> list[str]:
-        """The files present now: their names, sizes and times are the state of the source.
-
-        Strings below `root`: an image folder may have a million of them at every start.
-        """
-        ...
-
-    def decode(self, root: Path) -> Images:
-        """The images, decoded and verified; `InputError` names the file that prevents it."""
-        ...
 
 
 def shown(path: str | Path) -> str:

@@ -7,7 +7,6 @@ y = (x - offset) / divisor, then y <- matrix y (whitening) or y <- [y > threshol
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +25,7 @@ from study.errors import InputError, unknown
 
 FULL_SCALE = 255.0
 IMAGES_PER_CHUNK = 1024
+WHITENING_FORMAT = "1"
 
 
 class Normalize(torch.nn.Module):
@@ -80,24 +80,15 @@ class Normalize(torch.nn.Module):
         return inputs
 
 
-def fit_normalization(kind: str, train_images: torch.Tensor, *, zca_epsilon: float) -> Normalize:
-    """The normalization of this kind, with statistics of `train_images` (uint8 [N, C, H, W]).
-
-    standard: each channel to mean 0, variance 1. centre: each pixel to mean 0, of x/255. pixel:
-    each pixel to mean 0, variance 1; one that is constant to 0. whiten: ZCA of x/255, with
-    `zca_epsilon` added to every variance. unit: x/255. binary: x/255 > 0.5. none: 0-255.
-    """
-    if kind not in NORMALIZATIONS:
-        raise unknown("normalization", kind, NORMALIZATIONS)
-    return NORMALIZATIONS[kind](train_images, zca_epsilon)
-
-
 class _Moments(NamedTuple):
     """Sums of pixels and of their squares, float64: exact, as pixels are small integers."""
 
     num_values: int
     sums: torch.Tensor
     squares: torch.Tensor
+
+
+# The kinds: statistics of training images, and what is made of them.
 
 
 def _moments(images: torch.Tensor) -> _Moments:
@@ -150,21 +141,7 @@ def _whiten(images: torch.Tensor, epsilon: float) -> Normalize:
     """
     if not epsilon > 0:
         raise InputError(f"data.zca_epsilon={epsilon} must be positive: some pixels never vary")
-    mean, covariance = _covariance(images)
-    variances, directions = torch.linalg.eigh(covariance / FULL_SCALE**2)
-    gains = (variances.clamp(min=0) + epsilon).rsqrt()
-    return Normalize(
-        offset=mean.reshape(images.shape[1:]),
-        divisor=torch.tensor(FULL_SCALE),
-        matrix=(directions * gains) @ directions.T,
-    )
-
-
-def _covariance(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean [D] and covariance [D, D] of flattened raw pixels, in float64.
-
-    Sums of products of pixels are integers far below 2^53: exact in any order, on any threads.
-    """
+    # Sums of products of pixels are integers far below 2^53: exact in any order, on any threads.
     count, size = len(images), images[0].numel()
     sums = torch.zeros(size, dtype=torch.float64)
     products = torch.zeros(size, size, dtype=torch.float64)
@@ -172,7 +149,14 @@ def _covariance(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         pixels = chunk.double()
         sums += pixels.sum(0)
         products.addmm_(pixels.T, pixels)
-    return sums / count, (count * products - torch.outer(sums, sums)) / count**2
+    mean, covariance = sums / count, (count * products - torch.outer(sums, sums)) / count**2
+    variances, directions = torch.linalg.eigh(covariance / FULL_SCALE**2)
+    gains = (variances.clamp(min=0) + epsilon).rsqrt()
+    return Normalize(
+        offset=mean.reshape(images.shape[1:]),
+        divisor=torch.tensor(FULL_SCALE),
+        matrix=(directions * gains) @ directions.T,
+    )
 
 
 def _unit(images: torch.Tensor, _: float) -> Normalize:
@@ -205,16 +189,19 @@ NORMALIZATIONS: dict[str, Callable[[torch.Tensor, float], Normalize]] = {
 }
 
 
-# ZCA whitening fitted once and kept beside the images, as one safetensors file.
-#
-# Fitting it to CIFAR takes a quarter of a minute: products of 3,072 pixels and their eigenvectors.
-# A kept one is believed only if it is of the same images and epsilon, was fitted by the same kind
-# of arithmetic (eigenvectors differ in the last bits between versions, thread counts and
-# processors), and has the hash it was written with.
+def fit_normalization(kind: str, train_images: torch.Tensor, *, zca_epsilon: float) -> Normalize:
+    """The normalization of this kind, with statistics of `train_images` (uint8 [N, C, H, W]).
+
+    standard: each channel to mean 0, variance 1. centre: each pixel to mean 0, of x/255. pixel:
+    each pixel to mean 0, variance 1; one that is constant to 0. whiten: ZCA of x/255, with
+    `zca_epsilon` added to every variance. unit: x/255. binary: x/255 > 0.5. none: 0-255.
+    """
+    if kind not in NORMALIZATIONS:
+        raise unknown("normalization", kind, NORMALIZATIONS)
+    return NORMALIZATIONS[kind](train_images, zca_epsilon)
 
 
-FORMAT = "1"
-SUFFIX = "tensors.safetensors"
+# Whitening fitted once and kept beside the images, as one safetensors file.
 
 
 def fit_whitening(
@@ -222,12 +209,29 @@ def fit_whitening(
 ) -> Normalize:
     """ZCA of the training images of these indices, read from beside `cache` where it was kept.
 
+    Fitting it to CIFAR takes a quarter of a minute: products of 3,072 pixels and their
+    eigenvectors. A kept one is believed only if it is of the same images and epsilon, was fitted by
+    the same kind of arithmetic (eigenvectors differ in the last bits between versions, thread
+    counts and processors), and has the hash it was written with.
+
     `cache` is the file that keeps the data set's decoded images. Where nothing can be written, the
     statistics are computed at every start, with a warning.
     """
     key = _key(images.fingerprint, train_indices, zca_epsilon)
-    path = cache.with_name(f"{cache.name.removesuffix(SUFFIX)}whiten-{key[:16]}.safetensors")
-    load = partial(_load, path, key)
+    path = cache.with_name(
+        f"{cache.name.removesuffix('tensors.safetensors')}whiten-{key[:16]}.safetensors"
+    )
+
+    def trust(metadata: Mapping[str, str]) -> None:
+        if metadata["format"] != WHITENING_FORMAT or metadata["key"] != key:
+            raise OutdatedCacheError("is of other images")
+
+    def load() -> Normalize:
+        tensors, metadata = read_tensors(path, trust)
+        if _sha256(tensors) != metadata.get("sha256"):
+            raise UntrustedCacheError("is damaged: its numbers do not have its hash")
+        return Normalize.from_state(tensors)
+
     if normalize := try_load(path, load, warn=False):
         return normalize
     with locked(path) as writable:
@@ -237,7 +241,7 @@ def fit_whitening(
         normalize = fit_normalization("whiten", pixels, zca_epsilon=zca_epsilon)
         if writable:
             state = normalize.state_dict()
-            keep(path, state, {"format": FORMAT, "key": key, "sha256": _sha256(state)})
+            keep(path, state, {"format": WHITENING_FORMAT, "key": key, "sha256": _sha256(state)})
     return normalize
 
 
@@ -248,23 +252,10 @@ def _key(fingerprint: str, train_indices: torch.Tensor, zca_epsilon: float) -> s
         torch.get_num_threads(),
         torch.backends.cpu.get_cpu_capability(),
     ]
-    header = json.dumps([FORMAT, fingerprint, float(zca_epsilon), *arithmetic])
+    header = json.dumps([WHITENING_FORMAT, fingerprint, float(zca_epsilon), *arithmetic])
     digest = hashlib.sha256(header.encode())
     digest.update(train_indices.numpy().astype("<i8").tobytes())
     return digest.hexdigest()
-
-
-def _load(path: Path, key: str) -> Normalize:
-    """The kept normalization, or `UntrustedCacheError`."""
-
-    def trust(metadata: Mapping[str, str]) -> None:
-        if metadata["format"] != FORMAT or metadata["key"] != key:
-            raise OutdatedCacheError("is of other images")
-
-    tensors, metadata = read_tensors(path, trust)
-    if _sha256(tensors) != metadata.get("sha256"):
-        raise UntrustedCacheError("is damaged: its numbers do not have its hash")
-    return Normalize.from_state(tensors)
 
 
 def _sha256(tensors: Mapping[str, torch.Tensor]) -> str:

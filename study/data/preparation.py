@@ -1,4 +1,4 @@
-"""From the group `data` of a configuration to tensors on the device, ready to be indexed."""
+"""From the group `data` of a configuration to tensors on the device, and to augmented batches."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -77,34 +77,23 @@ def prepare(
     images alone, before they are normalized with the statistics of training images. `flip` and
     `crop` are for the batches (`augment`).
     """
-    _check_names(options)
-    key = _key(options, dtype, torch.device(device))
-    if key not in _kept:
-        images = read_images(options.name, options.root, options.cache)
-        _make_room(_num_pixels(images) * dtype.itemsize)
-        _kept[key] = _build(images, options, dtype, torch.device(device))
-    _kept.move_to_end(key)
-    return _kept[key]
-
-
-def _make_room(num_bytes: int) -> None:
-    """Forgets what was used longest ago, until as many bytes more may be kept."""
-    used = sum(data.num_bytes for data in _kept.values())
-    while _kept and used + num_bytes > MAX_KEPT_BYTES:
-        used -= _kept.popitem(last=False)[1].num_bytes
-
-
-def _num_pixels(images: Images) -> int:
-    return images.train_images.numel() + images.test_images.numel()
-
-
-def _check_names(options: DataGroup) -> None:
     if options.name not in SOURCES:
         raise unknown("data set", options.name, SOURCES)
     if options.normalize not in NORMALIZATIONS:
         raise unknown("normalization", options.normalize, NORMALIZATIONS)
     if options.test_shift not in ("none", *SHIFTS):
         raise unknown("test shift", options.test_shift, ("none", *SHIFTS))
+    key = _key(options, dtype, torch.device(device))
+    if key not in _kept:
+        images = read_images(options.name, options.root, options.cache)
+        # Room for it: what was used longest ago is forgotten.
+        new = (images.train_images.numel() + images.test_images.numel()) * dtype.itemsize
+        used = sum(data.num_bytes for data in _kept.values())
+        while _kept and used + new > MAX_KEPT_BYTES:
+            used -= _kept.popitem(last=False)[1].num_bytes
+        _kept[key] = _build(images, options, dtype, torch.device(device))
+    _kept.move_to_end(key)
+    return _kept[key]
 
 
 def _key(options: DataGroup, dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
@@ -125,7 +114,12 @@ def _build(images: Images, options: DataGroup, dtype: torch.dtype, device: torch
         split_seed=seed,
     )
     test = subset_indices(images.test_labels, options.test_size, split_seed=seed)
-    normalize = _fit(images, whole, options)
+    kind, epsilon = options.normalize, options.zca_epsilon
+    if kind == "whiten":
+        cache = cache_of(options.name, resolve_root(options.name, options.root), options.cache)
+        normalize = fit_whitening(images, whole, zca_epsilon=epsilon, cache=cache)
+    else:
+        normalize = fit_normalization(kind, images.train_images[whole], zca_epsilon=epsilon)
     pixels = shifted(images.test_images, options.test_shift, options.test_shift_strength)
 
     def build(pixels: torch.Tensor, labels: torch.Tensor, indices: torch.Tensor) -> Split:
@@ -140,16 +134,6 @@ def _build(images: Images, options: DataGroup, dtype: torch.dtype, device: torch
         fingerprint=images.fingerprint,
         normalize=normalize.to(device),
     )
-
-
-def _fit(images: Images, whole: torch.Tensor, options: DataGroup) -> Normalize:
-    """The normalization with the statistics of the training images of these indices."""
-    kind, epsilon = options.normalize, options.zca_epsilon
-    if kind != "whiten":
-        return fit_normalization(kind, images.train_images[whole], zca_epsilon=epsilon)
-    root = resolve_root(options.name, options.root)
-    cache = cache_of(options.name, root, options.cache)
-    return fit_whitening(images, whole, zca_epsilon=epsilon, cache=cache)
 
 
 # Random flips and shifts of a batch, as one index operation.

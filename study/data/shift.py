@@ -70,15 +70,11 @@ def _translate(images: torch.Tensor, pixels: float, generator: torch.Generator) 
     moved = torch.empty_like(images)
     for direction in range(NUM_DIRECTIONS):
         chosen = directions == direction
-        row, column = _corner(direction, distance)
+        # Where in the padded image the moved one begins.
+        along = 2 * distance * (direction % 2)
+        row, column = (along, distance) if direction < 2 else (distance, along)
         moved[chosen] = padded[chosen, :, row : row + height, column : column + width]
     return moved
-
-
-def _corner(direction: int, distance: int) -> tuple[int, int]:
-    """Where in the padded image the moved one begins."""
-    along = 2 * distance * (direction % 2)
-    return (along, distance) if direction < 2 else (distance, along)
 
 
 SHIFTS: Mapping[str, Shift] = {
