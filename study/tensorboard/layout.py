@@ -32,7 +32,10 @@ def layout(measured: Collection[str]) -> bytes:
     categories = [
         # TensorBoard shows the charts of a category that have margins from the last to the first.
         _category(SEEDS, {_title(tag): _margin(tag) for tag in reversed(ORDER)}),
-        _category(RATES, {_title(tag): _lines(_every_rate(tag)) for tag in ORDER}),
+        _category(
+            RATES,
+            {_title(tag): _lines(rf"{RATES}/{tag.replace('/', ' ')} lr=.*$") for tag in ORDER},
+        ),
     ]
     for title, names in CATEGORIES.items():
         if set(names) & set(measured):
@@ -61,10 +64,6 @@ def _margin(tag: str) -> layout_pb2.Chart:
 
 def _lines(pattern: str) -> layout_pb2.Chart:
     return layout_pb2.Chart(multiline=layout_pb2.MultilineChartContent(tag=[pattern]))
-
-
-def _every_rate(tag: str) -> str:
-    return rf"{RATES}/{tag.replace('/', ' ')} lr=.*$"
 
 
 def _label(name: str) -> str:

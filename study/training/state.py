@@ -57,23 +57,19 @@ def slots_of(optimizer: Optimizer) -> list[Slots]:
 def load_slots(optimizer: Optimizer, slots: Sequence[Slots]) -> None:
     """Gives the optimizer copies of what it kept of each parameter, on the parameter's device.
 
-    They lie in memory as the parameter does, which fused kernels take for granted.
+    Those of its shape lie in memory as it does, which fused kernels take for granted.
     """
     parameters = [each for group in optimizer.param_groups for each in group["params"]]
-    state = {
-        index: {slot: _laid_out(value, parameter) for slot, value in each.items()}
-        for index, (parameter, each) in enumerate(zip(parameters, slots, strict=True))
-        if each
-    }
+    state: dict[int, dict[str, Tensor]] = {}
+    for index, (parameter, each) in enumerate(zip(parameters, slots, strict=True)):
+        for slot, value in each.items():
+            if value.shape == parameter.shape:
+                copy = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+            else:
+                copy = value.clone()
+            state.setdefault(index, {})[slot] = copy
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
-
-
-def _laid_out(value: Tensor, parameter: Tensor) -> Tensor:
-    """A copy that lies in memory as the parameter does, if it has the parameter's shape."""
-    if value.shape != parameter.shape:
-        return value.clone()
-    return torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def _names(module: nn.Module, optimizer: Optimizer) -> list[str]:

@@ -135,23 +135,23 @@ class LayerAutoencoder(GradientTrainee):
         It is summed over an example's inputs.
         """
 
-        def losses(fed: Tensor) -> Tensor:
-            return self.reconstruction.loss(self._outputs(fed), fed)
+        def losses(clean: Tensor) -> Tensor:
+            return self.reconstruction.loss(self._outputs(clean), clean)
 
         return float(in_evaluation(self.block, self._flat(inputs), losses).double().mean())
 
     def reconstruct(self, inputs: Tensor) -> Tensor:
         """Reconstructions of clean inputs in evaluation mode, in their shape."""
 
-        def shown(fed: Tensor) -> Tensor:
-            return self.reconstruction.shown(self._outputs(fed))
+        def shown(clean: Tensor) -> Tensor:
+            return self.reconstruction.shown(self._outputs(clean))
 
         return in_evaluation(self.block, self._flat(inputs), shown).view(inputs.shape)
 
     def _flat(self, inputs: Tensor) -> Tensor:
         return inputs.flatten(1) if isinstance(self.block.layer, nn.Linear) else inputs
 
-    def _outputs(self, fed: Tensor) -> Tensor:
-        """What the decoder makes of `fed`, in its type: logits if the loss is cross-entropy."""
-        outputs: Tensor = self.top(encode(self.block, fed))
-        return outputs.to(fed.dtype)
+    def _outputs(self, inputs: Tensor) -> Tensor:
+        """What the decoder makes of them, in their type: logits if the loss is cross-entropy."""
+        outputs: Tensor = self.top(encode(self.block, inputs))
+        return outputs.to(inputs.dtype)

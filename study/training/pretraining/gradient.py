@@ -138,9 +138,9 @@ class SupervisedLayer(GradientTrainee):
             numbers[f"{split}_error"] = float(wrong(outputs, labels).double().mean())
         return numbers
 
-    def _outputs(self, fed: Tensor) -> Tensor:
-        outputs: Tensor = self.top(self.block(fed).flatten(1))
-        return outputs.to(fed.dtype)
+    def _outputs(self, inputs: Tensor) -> Tensor:
+        outputs: Tensor = self.top(self.block(inputs).flatten(1))
+        return outputs.to(inputs.dtype)
 
 
 def temporary_classifier(block: Block, inputs: Tensor, num_classes: int, fill: Fill) -> nn.Linear:

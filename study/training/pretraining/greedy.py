@@ -175,14 +175,14 @@ class LayerPhase(WholeEpochs):
     def __init__(
         self,
         trainees: Mapping[int, Trainee],
-        fed: Mapping[int, LayerData],
+        data: Mapping[int, LayerData],
         *,
         num_workers: int,
         report: Callable[[int, Row], None],
         tick: Callable[[int], None],
     ) -> None:
         super().__init__()
-        self.trainees, self.fed, self.num_workers = trainees, fed, num_workers
+        self.trainees, self.data, self.num_workers = trainees, data, num_workers
         self.report, self.tick = report, tick
         self.seeds = list(trainees)
         self.curves: dict[int, list[Row]] = {seed: [] for seed in self.seeds}
@@ -192,7 +192,7 @@ class LayerPhase(WholeEpochs):
         epoch = self.epoch
 
         def train(seed: int) -> float:
-            inputs, labels = self.fed[seed].train
+            inputs, labels = self.data[seed].train
             trainee = self.trainees[seed]
             loss = trainee.train_epoch(inputs, labels, epoch=epoch, tick=lambda: None)
             self.tick(1)
@@ -207,8 +207,8 @@ class LayerPhase(WholeEpochs):
         epoch = self.epoch
 
         def measure(seed: int) -> Row:
-            fed = self.fed[seed]
-            return self.trainees[seed].measure(fed.measured, fed.val, epoch=epoch)
+            data = self.data[seed]
+            return self.trainees[seed].measure(data.measured, data.val, epoch=epoch)
 
         monitors = on_workers(measure, self.seeds, self.num_workers)
         for seed, row in zip(self.seeds, monitors, strict=True):
@@ -301,15 +301,13 @@ def pretrain(
     keys = config.pretraining
     blocks = {seed: blocks_to_pretrain(config, network) for seed, network in networks.items()}
     depth = len(next(iter(blocks.values())))
-    (inputs, labels), val = (
-        (data.train.inputs, data.train.labels),
-        (data.val.inputs, data.val.labels),
-    )
+    train, val = data.train, data.val
     # Measured on as many training examples as validation has, spread over the split.
-    count = min(len(labels), len(data.val))
-    spread = torch.arange(count, device=labels.device) * len(labels) // count
-    start = LayerData((inputs, labels), (inputs[spread], labels[spread]), val)
-    fed = dict.fromkeys(networks, start)
+    count = min(len(train), len(val))
+    spread = torch.arange(count, device=train.labels.device) * len(train) // count
+    measured = (train.inputs[spread], train.labels[spread])
+    start = LayerData((train.inputs, train.labels), measured, (val.inputs, val.labels))
+    layer_data = dict.fromkeys(networks, start)
     states: list[Mapping[str, Any]] = []
     rows: dict[int, list[Row]] = {seed: [] for seed in networks}
     trained: dict[int, list[Trainee]] = {seed: [] for seed in networks}
@@ -322,7 +320,7 @@ def pretrain(
                     index,
                     settings,
                     generators(config, seed, index),
-                    fed[seed].train[0],
+                    layer_data[seed].train[0],
                     data.num_classes,
                 )
             )
@@ -332,7 +330,9 @@ def pretrain(
         def report(epoch: int, row: Row, layer: int = index + 1) -> None:
             watch.report(layer, epoch, row)
 
-        phase = LayerPhase(trainees, fed, num_workers=num_workers, report=report, tick=watch.tick)
+        phase = LayerPhase(
+            trainees, layer_data, num_workers=num_workers, report=report, tick=watch.tick
+        )
         if index < len(earlier):
             with fitting():
                 phase.load_state(earlier[index])
@@ -345,13 +345,13 @@ def pretrain(
             trainer(left).fit(phase)
         states.append(phase.training_state())
         first = next(iter(networks))
-        watch.finished(index + 1, trainees[first], fed[first].val[0])
+        watch.finished(index + 1, trainees[first], layer_data[first].val[0])
         for seed, trainee in trainees.items():
             trainee.write_back()
             trained[seed].append(trainee)
             rows[seed] += [{"layer": index + 1, **row} for row in phase.curves[seed]]
             if index + 1 < depth:
-                fed[seed] = fed[seed].through(trainee.hidden)
+                layer_data[seed] = layer_data[seed].through(trainee.hidden)
     for seed, network in networks.items():
         if isinstance(network, Autoencoder):
             unroll(network, trained[seed])
