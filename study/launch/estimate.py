@@ -4,7 +4,7 @@ import json
 import math
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -50,8 +50,8 @@ def describe(
     for cell, status in zip(cells, statuses, strict=True):
         whole = cell.config.num_replicas
         copied = whole - len(left.get(cell.directory, range(whole)))
-        words = f"; {copied} of {counted(whole, 'replica')} copied" if copied else ""
-        lines.append(f"  {status:9}{cell.label}{words}")
+        note = f"; {copied} of {counted(whole, 'replica')} copied" if copied else ""
+        lines.append(f"  {status:9}{cell.label}{note}")
     if todo:
         needed = [(cell, found) for cell in todo if (found := left[cell.directory])]
         populations = {_population(cell): cell for cell, _ in needed}
@@ -59,10 +59,12 @@ def describe(
         total = sum(
             _updates(cell, len(replicas)) * seconds[_population(cell)] for cell, replicas in needed
         )
-        total += sum(
-            len(seeds) * _pretraining_updates(cell) * seconds[_population(cell)]
-            for cell, seeds in _pretrainings(study, needed)
-        )
+        for cell, seeds in _pretrainings(study, needed):
+            # An update of one layer counts as one of the whole network.
+            num_examples = len(training_data(cell.config, data_of(cell.config)).train)
+            per_epoch = num_examples / Settings.from_config(cell.config).batch_of(num_examples)
+            updates = len(seeds) * cell.pretraining_epochs * per_epoch
+            total += updates * seconds[_population(cell)]
         memory = max(cell_bytes(cell.config, data_of(cell.config)) for cell in todo)
         lines += [
             f"time    about {span(total)} on this machine, from {MEASURED_UPDATES} updates of "
@@ -105,8 +107,14 @@ def update_seconds(cell: Cell, threads: int) -> float:
     before = torch.get_num_threads()
     torch.set_num_threads(cell.config.trainer.threads or threads)
     try:
-        with _precision(cell, device):
-            engine = _side_by_side(cell, data, device)
+        # What Lightning's precision plugin surrounds a training step with.
+        mixed = torch.autocast(device.type, dtype=torch.bfloat16)
+        with mixed if cell.config.trainer.precision == "bf16-mixed" else nullcontext():
+            replicas = replicas_of(cell.config)[: at_once(cell.config)]
+            whole = build_population(cell.config, data, replicas).to(device).engine
+            num_workers = whole.num_workers  # One group for each.
+            engine = Engine(whole.groups[:num_workers], num_workers=num_workers)
+            engine.start()
             _train(engine, cell, data, WARM_UP)
             _wait(device)
             started = time.perf_counter()
@@ -115,23 +123,6 @@ def update_seconds(cell: Cell, threads: int) -> float:
             return (time.perf_counter() - started) / (updates * len(engine.replicas))
     finally:
         torch.set_num_threads(before)
-
-
-def _side_by_side(cell: Cell, data: Data, device: torch.device) -> Engine:
-    """The first groups of a cell's population, one for each worker."""
-    replicas = replicas_of(cell.config)[: at_once(cell.config)]
-    population = build_population(cell.config, data, replicas).to(device)
-    workers = population.engine.num_workers
-    engine = Engine(population.engine.groups[:workers], num_workers=workers)
-    engine.start()
-    return engine
-
-
-def _precision(cell: Cell, device: torch.device) -> AbstractContextManager[object]:
-    """What Lightning's precision plugin surrounds a training step with."""
-    if cell.config.trainer.precision == "bf16-mixed":
-        return torch.autocast(device.type, dtype=torch.bfloat16)
-    return nullcontext()
 
 
 def _train(engine: Engine, cell: Cell, data: Data, num_updates: int) -> int:
@@ -177,13 +168,6 @@ def _pretrainings(
                 cells[path.parent] = cell
                 seeds.setdefault(path.parent, set()).add(seed)
     return [(cell, seeds[place]) for place, cell in cells.items()]
-
-
-def _pretraining_updates(cell: Cell) -> float:
-    """Updates of one seed, an update of one layer counted as one of the whole network."""
-    data = training_data(cell.config, data_of(cell.config))
-    per_epoch = len(data.train) / Settings.from_config(cell.config).batch_of(len(data.train))
-    return cell.pretraining_epochs * per_epoch
 
 
 def _disk(cell: Cell) -> float:

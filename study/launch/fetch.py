@@ -37,17 +37,27 @@ def main(arguments: Sequence[str]) -> int:
     if not names and (root or cache):
         raise InputError(f"which data set? such as {parser.prog} {LOCAL} data.root=DIR")
 
-    from study.data.sources import read_images, resolve_root
+    from study.data.sources import SOURCES, cache_of, read_images, resolve_root
 
     for name in names:
         resolve_root(name, root)
     for name in names:
         images = read_images(name, root, cache, fresh=True)
-        print(_summary(name, images), flush=True)
+        shape = " x ".join(str(size) for size in images.train_images.shape[1:])
+        print(
+            f"{name}: {len(images.train_labels):,} training and {len(images.test_labels):,} test "
+            f"images of {shape}, {len(images.classes)} classes, "
+            f"fingerprint {images.fingerprint[:16]}",
+            flush=True,
+        )
         if name == LOCAL:
             print("\n".join(_details(images, root)), flush=True)
     if not names:
-        print("\n".join(_presence(name) for name in known if name != LOCAL))
+        for name in known:
+            if name != LOCAL:
+                folder = resolve_root(name, None)
+                is_here = cache_of(name, folder).exists() or bool(SOURCES[name].files(folder))
+                print(f"{name:14} {'here' if is_here else f'not here: study data {name}'}")
     return 0
 
 
@@ -62,22 +72,6 @@ def _places(words: list[str]) -> tuple[str | None, str | None]:
             raise InputError(f"{key}= names no directory")
         found[key] = parse_one(key, value)
     return found.get("data.root"), found.get("data.cache")
-
-
-def _presence(name: str) -> str:
-    from study.data.sources import SOURCES, cache_of, resolve_root
-
-    root = resolve_root(name, None)
-    here = cache_of(name, root).exists() or bool(SOURCES[name].files(root))
-    return f"{name:14} {'here' if here else f'not here: study data {name}'}"
-
-
-def _summary(name: str, images: Images) -> str:
-    shape = " x ".join(str(size) for size in images.train_images.shape[1:])
-    return (
-        f"{name}: {len(images.train_labels):,} training and {len(images.test_labels):,} test "
-        f"images of {shape}, {len(images.classes)} classes, fingerprint {images.fingerprint[:16]}"
-    )
 
 
 def _details(images: Images, root: str | None) -> Iterator[str]:

@@ -8,7 +8,7 @@ it, else `NAME-2`, `NAME-3`, ..., the first that is free or that an equal launch
 import contextlib
 import itertools
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -59,7 +59,13 @@ def prepared(planned: Plan) -> Launch:
     by_folder = all(cell.config.data.root for cell in of_file)
     asked, own = _trained(planned.cells, by_folder), _trained(of_file, by_folder)
     if asked <= own or "study" in planned.given:
-        _check_experiment(named, experiment)
+        if (named / FILE).exists() and not _is_of(ledger := read_ledger(named), experiment):
+            other = (ledger.experiment or {})["name"]
+            raise InputError(
+                f"{named} is the study of experiment={other}: give that of "
+                f"experiment={experiment} another name, by study=NAME or in its file (or move "
+                f"{named / FILE} away: what is finished is found again)"
+            )
         seeds = {"seeds": planned.base.config.seeds}
         whole = [replace(cell, config=cell.config.changed(seeds)) for cell in of_file]
         return Launch(
@@ -73,9 +79,15 @@ def prepared(planned: Plan) -> Launch:
     families = {cell.family for cell in cells}
 
     def accepts(ledger: Ledger) -> bool:
-        return _is_of(ledger, experiment, strictly=True) and _fit(ledger, families)
+        """Whether the study has the cells of the launch, or one has some of the other's."""
+        listed = {cell.family for cell in ledger.cells}
+        fits = None not in listed and (listed <= families or families <= listed)
+        return fits and _is_of(ledger, experiment, strictly=True)
 
-    study = _first(named, accepts)
+    for number in itertools.count(2):
+        study = named.with_name(f"{named.name}-{number}")
+        if not (study / FILE).exists() or accepts(read_ledger(study)):
+            break
     moved = planned.renamed(study.name)
     return Launch(
         moved,
@@ -93,18 +105,16 @@ def prepared(planned: Plan) -> Launch:
 
 def _of_file(planned: Plan, experiment: str) -> list[Cell]:
     """The cells of the experiment's file alone; none where it lacks what every launch must give."""
-    if all(_keeps_cells(name) for name in planned.given):
+    if all(
+        name in ("experiment", "seeds")
+        or name.startswith("hydra")
+        or (name in KEYS and KEYS[name].effect != "result" and name not in CELLS)
+        for name in planned.given
+    ):
         return planned.cells
     with contextlib.suppress(InputError):
         return plan([f"experiment={experiment}"], multirun=False).cells
     return []
-
-
-def _keeps_cells(name: str) -> bool:
-    """Whether an override leaves the cells, seeds apart, as they are."""
-    if name in ("experiment", "seeds") or name.startswith("hydra"):
-        return True
-    return name in KEYS and KEYS[name].effect != "result" and name not in CELLS
 
 
 def _trained(cells: Sequence[Cell], by_folder: bool) -> set[str]:
@@ -123,28 +133,3 @@ def _is_of(ledger: Ledger, experiment: str, *, strictly: bool = False) -> bool:
     """Whether the study is of the experiment, or at least of no other."""
     name = (ledger.experiment or {}).get("name")
     return name == experiment or (name is None and not strictly)
-
-
-def _fit(ledger: Ledger, families: Collection[str | None]) -> bool:
-    """Whether the study and a launch are of the same cells, or one has some of the other's."""
-    listed, asked = {cell.family for cell in ledger.cells}, set(families)
-    return None not in listed and (listed <= asked or asked <= listed)
-
-
-def _check_experiment(study: Path, experiment: str) -> None:
-    if (study / FILE).exists() and not _is_of(ledger := read_ledger(study), experiment):
-        other = (ledger.experiment or {})["name"]
-        raise InputError(
-            f"{study} is the study of experiment={other}: give that of experiment={experiment} "
-            f"another name, by study=NAME or in its file (or move {study / FILE} away: what is "
-            "finished is found again)"
-        )
-
-
-def _first(named: Path, accepts: Callable[[Ledger], bool]) -> Path:
-    """The first of NAME-2, NAME-3, ... that holds no study, or one to go on with."""
-    for number in itertools.count(2):
-        study = named.with_name(f"{named.name}-{number}")
-        if not (study / FILE).exists() or accepts(read_ledger(study)):
-            return study
-    raise AssertionError("numbers do not end")

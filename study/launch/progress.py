@@ -97,10 +97,13 @@ class SweepProgress:
         """
         provenance = result.provenance
         if provenance.packing and (not self.alone or provenance.alone):
-            self._say_once(packing_words(cell.config.population.engine, provenance))
+            line = packing_text(cell.config.population.engine, provenance)
+            if line not in self._said:
+                self._said.add(line)
+                self.say(line)
         number = "" if self.alone else f"[{self.started}/{self.num_cells}] "
         self.say(
-            f"{number}{cell.label}: {error_words(result)} at lr {result.chosen_lr:g}, "
+            f"{number}{cell.label}: {error_text(result)} at lr {result.chosen_lr:g}, "
             f"{result.wall_seconds:.1f} s"
         )
         if broken := sum(replica.symmetry_broken is not None for replica in result.replicas):
@@ -110,13 +113,8 @@ class SweepProgress:
                 "(symmetry_broken in result.json)"
             )
 
-    def _say_once(self, line: str) -> None:
-        if line not in self._said:
-            self._said.add(line)
-            self.say(line)
 
-
-def error_words(result: Result) -> str:
+def error_text(result: Result) -> str:
     """The mean test error over seeds at the chosen learning rate, such as `test error 1.72 %`.
 
     Where replicas diverged it is the median: `2 of 5 diverged, median test error 90.20 %`.
@@ -130,7 +128,7 @@ def error_words(result: Result) -> str:
     return f"{said}squared error {f'{number:.2f}' if math.isfinite(number) else 'not finite'}"
 
 
-def packing_words(asked: str, provenance: Provenance) -> str:
+def packing_text(asked: str, provenance: Provenance) -> str:
     """How replicas were trained together, such as `2 stacks of 6 replicas, on 2 threads`."""
     sizes = provenance.packing
     shape = " and ".join(

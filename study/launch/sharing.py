@@ -67,10 +67,10 @@ class Sharing:
 
     def _wait(self, pause: float) -> None:
         if pause >= 4 * _SHORTEST_WAIT and not self._waited_for:
-            words = list(dict.fromkeys(owner.label for owner in self._owners.values()))
-            more = f" and {len(words) - _NUM_NAMED} more" if len(words) > _NUM_NAMED else ""
+            owners = list(dict.fromkeys(owner.label for owner in self._owners.values()))
+            more = f" and {len(owners) - _NUM_NAMED} more" if len(owners) > _NUM_NAMED else ""
             cells = counted(len(self._owners), "cell")
-            self.progress.say(f"waiting for {cells} of {'; '.join(words[:_NUM_NAMED])}{more}")
+            self.progress.say(f"waiting for {cells} of {'; '.join(owners[:_NUM_NAMED])}{more}")
             self._waited_for = self._owners
         time.sleep(pause)
 
@@ -119,17 +119,14 @@ class Sharing:
                     )
                     raise lost from None
                 failure = self._failed(cell, Failure.of(cell.directory, error))
-                self._keep_error(cell, ownership.directory)
+                try:
+                    write_error(ownership.directory, cell.config.mapping, traceback.format_exc())
+                except OSError as other:  # Said beside the first error, it stops nothing.
+                    path = ownership.directory / "error.txt"
+                    self.progress.say(f"{path} cannot be written: {other.strerror}")
                 return failure
         self.progress.finished(cell, record)
         return None
-
-    def _keep_error(self, cell: "Cell", directory: Path) -> None:
-        """Writes error.txt; that it cannot be is said beside the first error, and stops nothing."""
-        try:
-            write_error(directory, cell.config.mapping, traceback.format_exc())
-        except OSError as error:
-            self.progress.say(f"{directory / 'error.txt'} cannot be written: {error.strerror}")
 
     def _failed(self, cell: "Cell", failure: Failure) -> Failure:
         self.progress.say(f"failed: {cell.label}: {failure.message or failure.kind}")

@@ -6,7 +6,6 @@ seconds to import: each is imported where it is needed first.
 
 from __future__ import annotations
 
-import itertools
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,7 +20,7 @@ from study.config.pages import asks_for_page, hydra_page
 from study.config.refused import check_flags
 from study.console import Parser, command, importing, run_as_command
 from study.files import writable_directory
-from study.outputs.failures import Outcome, summary
+from study.outputs.failures import summary
 from study.outputs.ledger import FILE, record_launch, with_launch
 from study.outputs.provenance import available_threads
 from study.outputs.records import FINISHED, Ledger, read_cell, read_cells, read_ledger
@@ -68,16 +67,26 @@ def main(arguments: Sequence[str]) -> int:
         for line in check_claims(config.claims, launch.of_claims, launch.planned.base.axes):
             print(f"warning: {line}", file=sys.stderr)
         cells, study = launch.cells, launch.study
-        statuses = [_checked_status(study, cell) for cell in cells]
-        wanted = (_wanted(status, options) for status in statuses)
-        todo = list(itertools.compress(cells, wanted))
-        for line in _of_the_list(launch, is_dry=options.dry_run):
+        statuses = []
+        for cell in cells:
+            record = with_files_checked(read_cell(study / cell.directory, cell))
+            for problem in record.problems:
+                print(f"warning: {study / problem}", file=sys.stderr)
+            statuses.append(record.status)
+        only = "failed" if options.failed else "missing" if options.missing else None
+        todo = [
+            cell
+            for cell, status in zip(cells, statuses, strict=True)
+            if (status == only if only else status not in FINISHED)
+        ]
+        for line in _changes_of_the_list(launch, is_dry=options.dry_run):
             print(line)
         if options.dry_run:
             print(describe(study, cells, statuses, todo, threads=_threads(launch)))
             return 0
-        threads = _recorded(launch)
-        print(f"{study}: {counted(len(cells), 'cell')}, {_to_train(todo, options)}")
+        threads = _record(launch)
+        to_train = f"none {only}" if only and not todo else f"{len(todo)} to train"
+        print(f"{study}: {counted(len(cells), 'cell')}, {to_train}")
         return _train(launch, todo, threads)
 
 
@@ -104,7 +113,7 @@ def _ledger(study: Path) -> Ledger | None:
     return read_ledger(study) if (study / FILE).exists() else None
 
 
-def _of_the_list(launch: Launch, *, is_dry: bool) -> Iterator[str]:
+def _changes_of_the_list(launch: Launch, *, is_dry: bool) -> Iterator[str]:
     """Where a launch goes, and what else its study lists, or lists no longer (would, if dry)."""
     if launch.remark:
         yield launch.remark
@@ -124,31 +133,8 @@ def _of_the_list(launch: Launch, *, is_dry: bool) -> Iterator[str]:
         )
 
 
-def _checked_status(study: Path, cell: Cell) -> str:
-    """A cell's status; files of it that are not what its record says are named."""
-    record = with_files_checked(read_cell(study / cell.directory, cell))
-    for problem in record.problems:
-        print(f"warning: {study / problem}", file=sys.stderr)
-    return record.status
-
-
-def _wanted(status: str, options: object) -> bool:
-    if getattr(options, "failed", False):
-        return status == "failed"
-    if getattr(options, "missing", False):
-        return status == "missing"
-    return status not in FINISHED
-
-
-def _to_train(todo: Sequence[Cell], options: object) -> str:
-    for name in ("failed", "missing"):
-        if getattr(options, name) and not todo:
-            return f"none {name}"
-    return f"{len(todo)} to train"
-
-
-def _recorded(launch: Launch) -> int:
-    """The study's thread count, once the launch stands in its ledger."""
+def _record(launch: Launch) -> int:
+    """Enters the launch into its study's ledger; returns the study's thread count."""
     study, planned = launch.study, launch.planned
     writable_directory(study, within=study.parent)
     experiment = CONF / "experiment" / f"{planned.experiment}.yaml" if planned.experiment else None
@@ -166,11 +152,22 @@ def _recorded(launch: Launch) -> int:
 
 
 def _train(launch: Launch, todo: list[Cell], threads: int) -> int:
+    """Trains in this process, or on the launcher that was asked for; returns the exit status."""
     study = launch.study
     print(f"watch:  {command('tensorboard', study)}", flush=True)
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    # SIGTERM ends a launch as Ctrl-C does.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    planned = launch.planned
     try:
-        outcome = _run(launch, todo, threads)
+        if any(text.startswith("hydra/launcher=") for text in planned.hydra_overrides):
+            from study.launch.launchers import run_on_launcher
+
+            outcome = run_on_launcher(study, todo, planned.hydra_overrides)
+        else:
+            from study.launch.cells import run
+
+            limit = planned.base.config.sweep.max_failures
+            outcome = run(study, todo, threads=threads, max_failures=limit)
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)
         return 130
@@ -182,24 +179,6 @@ def _train(launch: Launch, todo: list[Cell], threads: int) -> int:
     print(f"table:  {command('table', study)}")
     print(f"report: {command('report', study)}")
     return 0
-
-
-def _interrupt(*_: object) -> None:
-    """SIGTERM ends a launch as Ctrl-C does."""
-    raise KeyboardInterrupt
-
-
-def _run(launch: Launch, todo: list[Cell], threads: int) -> Outcome:
-    """Trains in this process, or on the launcher that was asked for."""
-    planned = launch.planned
-    if any(text.startswith("hydra/launcher=") for text in planned.hydra_overrides):
-        from study.launch.launchers import run_on_launcher
-
-        return run_on_launcher(launch.study, todo, planned.hydra_overrides)
-    from study.launch.cells import run
-
-    limit = planned.base.config.sweep.max_failures
-    return run(launch.study, todo, threads=threads, max_failures=limit)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from study.launch.progress import SweepProgress, error_words, packing_words
+from study.launch.progress import SweepProgress, error_text, packing_text
 from study.outputs.results import Provenance, Result
 from study.outputs.schema import reader
 from tests.fabricated import entry
@@ -34,7 +34,7 @@ def provenance(packing: list[int], threads: int = 2) -> Provenance:
     ],
 )
 def test_the_packing_is_said_in_words(packing: list[int], words: str) -> None:
-    assert words in packing_words("auto", provenance(packing))
+    assert words in packing_text("auto", provenance(packing))
 
 
 def record(*errors: float | None, **keys: Any) -> Result:
@@ -50,16 +50,16 @@ def record(*errors: float | None, **keys: Any) -> Result:
 
 
 def test_an_error_is_said_as_its_task_has_it() -> None:
-    assert error_words(record(0.01, 0.02)) == "test error 1.50 %"
-    assert error_words(record(13.0, 14.74, task="reconstruction")) == "squared error 13.87"
+    assert error_text(record(0.01, 0.02)) == "test error 1.50 %"
+    assert error_text(record(13.0, 14.74, task="reconstruction")) == "squared error 13.87"
 
 
 def test_of_replicas_that_diverged_the_median_is_said_and_how_many_they_are() -> None:
-    found = error_words(record(0.01, 0.03, 0.902))
+    found = error_text(record(0.01, 0.03, 0.902))
     assert found == "1 of 3 diverged, median test error 3.00 %"
-    assert error_words(record(0.902)) == "1 of 1 diverged, median test error 90.20 %"
+    assert error_text(record(0.902)) == "1 of 1 diverged, median test error 90.20 %"
     lost = "1 of 2 diverged, median squared error not finite"
-    assert error_words(record(13.0, None, task="reconstruction")) == lost
+    assert error_text(record(13.0, None, task="reconstruction")) == lost
 
 
 class SmallCell:

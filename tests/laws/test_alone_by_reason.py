@@ -15,7 +15,7 @@ from study.config.configuration import Config
 from study.config.level_source import OWN
 from study.errors import InputError
 from study.launch.cell import train_cell
-from study.launch.progress import packing_words
+from study.launch.progress import packing_text
 from study.networks import MODELS, build_network
 from study.outputs.cell import read_result
 from study.training import Replica, Settings, Stack
@@ -117,7 +117,7 @@ def test_what_trains_alone_says_why_in_print_and_in_its_record(
     provenance = read_result(directory)["provenance"]
     assert provenance["alone"].startswith(reason)
     assert provenance["packing"] == [1, 1]
-    assert f"2 alone, on 1 thread ({reason}" in packing_words("auto", provenance)
+    assert f"2 alone, on 1 thread ({reason}" in packing_text("auto", provenance)
     config = config.changed({"population.engine": "stacked"})
     with pytest.raises(InputError, match=f"population.engine=stacked: {reason}"):
         build_population(config, tiny.data(), replicas_of(config))
