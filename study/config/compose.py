@@ -256,22 +256,16 @@ def _chosen(group: str, overrides: Sequence[str]) -> str:
 
 def composed(plain: dict[str, Any], choices: Mapping[str, Any]) -> Composed:
     """Checks what Hydra composed; `choices` names the file of each group."""
-    axes = dict(_flat_axes(_axes_of(plain)))
+    written = (plain["sweep"] if isinstance(plain["sweep"], dict) else {}).get("axes") or {}
+    if not isinstance(written, dict):
+        raise InputError(f"sweep.axes={shown(written)}: write such as activation: [relu, tanh]")
+    axes = dict(_flat_axes(written))
     for name in GROUPS:
         level_defaults(name, choices[name])
     config = check(plain)
     for name in GROUPS:
         check_level(name, choices[name], config.mapping[name])
     return Composed(config, {name: choices[name] for name in GROUPS}, axes)
-
-
-def _axes_of(plain: dict[str, Any]) -> dict[str, Any]:
-    """The axes as an experiment's file writes them."""
-    sweep = plain["sweep"] if isinstance(plain["sweep"], dict) else {}
-    axes = sweep.get("axes") or {}
-    if not isinstance(axes, dict):
-        raise InputError(f"sweep.axes={shown(axes)}: write such as activation: [relu, tanh]")
-    return axes
 
 
 def _flat_axes(axes: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -381,11 +375,10 @@ def _keeps_to_itself(group: str, text: str) -> bool:
     defaults = (yaml.safe_load(text) or {}).get("defaults") or []
     if group in SUBTREES:
         return not defaults and "@package" not in text
-    return all(_is_fixed(entry) for entry in defaults)
-
-
-def _is_fixed(entry: Any) -> bool:
-    """Whether an entry of a defaults list is `_self_` or sets a group, under its own name."""
-    if isinstance(entry, str):
-        return entry == "_self_"
-    return not any(mark in str(entry) for mark in ("${", "@", "["))
+    # Each is `_self_`, or sets a group under its own name.
+    return all(
+        entry == "_self_"
+        if isinstance(entry, str)
+        else not any(mark in str(entry) for mark in ("${", "@", "["))
+        for entry in defaults
+    )

@@ -316,15 +316,11 @@ def parse_one(name: str, value: Any) -> Any:
     try:
         return kind.parse(value)
     except ValueError:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        large = " (too large a number)" if is_number and abs(value) > MAX_WHOLE else ""
         raise InputError(
-            f"{name}={shown(value)} is out of range{_too_large(value)}: it takes {kind.expects}"
+            f"{name}={shown(value)} is out of range{large}: it takes {kind.expects}"
         ) from None
-
-
-def _too_large(value: Any) -> str:
-    """What is said of a number beyond what any key takes, of which its kind has no word."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return " (too large a number)" if is_number and abs(value) > MAX_WHOLE else ""
 
 
 def unknown_key(name: str, groups: Sequence[str] = ()) -> InputError:

@@ -1,12 +1,12 @@
 """From overrides to cells: the axes of a sweep, multiplied out."""
 
 import itertools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from study.config.compose import Assembler, Axis, Composed, axis_of, parse_overrides
+from study.config.compose import Assembler, Composed, axis_of, parse_overrides
 from study.config.configuration import Config, factors, flatten, levels, plain
 from study.config.keys import GROUPS, NUISANCE
 from study.config.labels import level_words
@@ -93,12 +93,15 @@ def plan(arguments: Sequence[str], *, multirun: bool) -> Plan:
         name, axis = next(iter(swept.items()))
         values = ",".join(value[0].partition("=")[2] for value in axis.values)
         raise InputError(f"{name}={values} is a sweep: add -m ({command('train')} -m ...)")
-    axes = [axis for name, axis in _ordered(own, swept, base.axes)]
+    # The experiment's axes in its order, replaced where overridden, then the others.
+    in_order = dict.fromkeys([*base.axes, *swept])
+    axes = [swept.get(name) or own[name] for name in in_order if name in swept or name in own]
     names = {axis.name for axis in axes} | set(base.axes)
-    cells = [
-        planned_cell(assembler.cell(combination), _joined([*fixed, *combination.values()]), names)
-        for combination in _combinations(axes)
-    ]
+    cells = []
+    for chosen in itertools.product(*(axis.values for axis in axes)):
+        combination = {axis.name: value for axis, value in zip(axes, chosen, strict=True)}
+        overrides = _joined([*fixed, *chosen])
+        cells.append(planned_cell(assembler.cell(combination), overrides, names))
     kept = _without_excluded(cells, base.config.sweep.exclude)
     if not kept:
         raise InputError("sweep.exclude leaves out every cell of the sweep")
@@ -108,24 +111,8 @@ def plan(arguments: Sequence[str], *, multirun: bool) -> Plan:
     return Plan(base, experiment, hydra, _distinct(kept), frozenset(given))
 
 
-def _ordered(
-    own: Mapping[str, Axis], swept: Mapping[str, Axis], axes: Mapping[str, Any]
-) -> Iterator[tuple[str, Axis]]:
-    """The experiment's axes in its order, replaced where overridden, then the others."""
-    for name in axes:
-        if name in own or name in swept:
-            yield name, own.get(name) or swept[name]
-    yield from ((name, axis) for name, axis in swept.items() if name not in axes)
-
-
 def _joined(parts: Sequence[Sequence[str]]) -> tuple[str, ...]:
     return tuple(itertools.chain.from_iterable(parts))
-
-
-def _combinations(axes: Sequence[Axis]) -> Iterator[dict[str, tuple[str, ...]]]:
-    """The product of the axes: of each, by name, the overrides that set one of its values."""
-    for values in itertools.product(*(axis.values for axis in axes)):
-        yield {axis.name: value for axis, value in zip(axes, values, strict=True)}
 
 
 def planned_cell(
