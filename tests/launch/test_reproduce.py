@@ -196,7 +196,7 @@ def test_another_packing_is_said(cell: Path, capsys: Output) -> None:
     """Of a record that does not say who was trained together."""
 
     def change(record: dict[str, Any]) -> None:
-        del record["provenance"]["populations"]
+        record["provenance"]["populations"] = []
         record["provenance"]["packing"] = [4]
 
     forged(cell, change)

@@ -44,7 +44,7 @@ def test_what_a_record_says_goes_before_the_rule(
 
 
 def test_without_a_record_the_rule_decides_and_says_so(cell: Path, capsys: Output) -> None:
-    change_result(cell, lambda record: record["provenance"].pop("populations"))
+    change_result(cell, lambda record: record["provenance"].update(populations=[]))
     main(["reproduce", str(cell)])
     assert (
         "differs  packing: groups of [3, 1] then, of [1, 1, 1, 1] here" in capsys.readouterr().out
