@@ -49,7 +49,11 @@ def origin_of(cell: CellRecord) -> Origin:
     """The origin of a finished cell, by its record."""
     result = cell.finished
     data = data_settings(cell)
-    split = tuple((key, _origins_text(data[key])) for key in origin_keys(data) if key in data)
+    split = tuple(
+        (key, "null" if data[key] is None else str(data[key]))
+        for key in origin_keys(data)
+        if key in data
+    )
     return Origin(result.provenance.data_fingerprint, split, result.task)
 
 
@@ -66,7 +70,3 @@ def by_origin(cells: Sequence[CellRecord]) -> dict[Origin, list[CellRecord]]:
         if cell.result:
             groups.setdefault(origin_of(cell), []).append(cell)
     return groups
-
-
-def _origins_text(value: Any) -> str:
-    return "null" if value is None else str(value)

@@ -237,12 +237,9 @@ def _is_alike(number: Published, cell: CellRecord) -> bool:
     """The same of what its configuration holds: the keys of `data`, and the number of layers."""
     wanted = {key.partition(".")[2]: level for key, level in number.of.items() if "." in key}
     is_of_data = wanted.items() <= data_settings(cell).items()
-    return is_of_data and (number.layers is None or number.layers == _layers(cell))
-
-
-def _layers(cell: CellRecord) -> str:
     widths = cell.finished.config.get("model", {}).get("widths", ())
-    return {0: "", 1: "one"}.get(len(widths), "several")
+    layers = {0: "", 1: "one"}.get(len(widths), "several")
+    return is_of_data and number.layers in (None, layers)
 
 
 def standard_errors(number: Published, score: Score, scale: float) -> float | None:

@@ -28,7 +28,12 @@ def read_studies(directories: Sequence[str | os.PathLike[str]], advance: Advance
 
 def build_report(frames: Frames, advance: Advance = quiet) -> Report:
     """The report of one study, or of several joined ones. It writes nothing."""
-    tables, problems = _tables(frames)
+    tables: tuple[str, ...] = ()
+    problems = []
+    try:
+        tables = tables_of(frames.ledger)
+    except InputError as error:
+        problems = [f"The experiment's file: {error}; the default tables stand instead."]
     advance("tables", 0, 1)
     pivots, left_out = _pivots(frames, tables)
     sheets = make_sheets(frames, advance)
@@ -68,11 +73,16 @@ def header(frames: Frames) -> list[str]:
     what = "result.json is" if len(problems) == 1 else "files result.json are"
     unsound = [f"{place} is not used: {reason}" for place, reason in sorted(frames.unsound.items())]
     which = "file beside result.json is" if len(unsound) == 1 else "files beside result.json are"
+    few = sum(len(cell.finished.seeds) < 2 for cell in finished)
+    whose = f"{counted(few, 'cell')} {'has' if few == 1 else 'have'}"
+    whose = "Every cell has" if few == len(finished) else whose
+    told = f"{whose} fewer than 2 seeds: no interval can be given and no difference decided."
+    few_seeds = [told] if few else []
     return [
         *lines,
         *_listed(f"{what} not used, and the cells are skipped:", problems),
         *_listed(f"{which} not used:", unsound),
-        *_seeds(frames),
+        *few_seeds,
         *origin_remarks(frames),
     ]
 
@@ -84,25 +94,6 @@ def _listed(heading: str, lines: Sequence[str]) -> list[str]:
     more = len(lines) - NUM_LISTED
     rest = [f"and {more} more"] if more > 0 else []
     return [f"{len(lines)} {heading}", *lines[:NUM_LISTED], *rest]
-
-
-def _seeds(frames: Frames) -> list[str]:
-    """Whether some cells have too few seeds for an interval."""
-    few = [cell for cell in frames.finished if len(cell.finished.seeds) < 2]
-    if not few:
-        return []
-    which = f"{counted(len(few), 'cell')} {'has' if len(few) == 1 else 'have'}"
-    if len(few) == len(frames.finished):
-        which = "Every cell has"
-    return [f"{which} fewer than 2 seeds: no interval can be given and no difference decided."]
-
-
-def _tables(frames: Frames) -> tuple[tuple[str, ...], list[str]]:
-    """The tables that the experiment's file asks for; a remark where that cannot be read."""
-    try:
-        return tables_of(frames.ledger), []
-    except InputError as error:
-        return (), [f"The experiment's file: {error}; the default tables stand instead."]
 
 
 def _pivots(frames: Frames, tables: Sequence[str]) -> tuple[list[Pivot], list[str]]:

@@ -40,19 +40,17 @@ def read_partner(
 ) -> Numbers:
     """The partner's number for each seed of each cell."""
     if name in frames.factors:
-        return Numbers(
-            {c.directory: dict.fromkeys(seeds_of(c, lr), _level(name, c)) for c in cells}
-        )
+        values = {}
+        for cell in cells:
+            level = cell_level(cell, name)
+            try:
+                found = parse_json(level)
+                number = float(len(found) if isinstance(found, list) else found)
+            except (TypeError, ValueError):
+                raise NotDecidableError(f"with: {name}={level} is no number") from None
+            values[cell.directory] = dict.fromkeys(seeds_of(cell, lr), number)
+        return Numbers(values)
     return find_quantity(name).read(frames, cells, lr)
-
-
-def _level(name: str, cell: CellRecord) -> float:
-    level = cell_level(cell, name)
-    try:
-        found = parse_json(level)
-        return float(len(found) if isinstance(found, list) else found)
-    except (TypeError, ValueError):
-        raise NotDecidableError(f"with: {name}={level} is no number") from None
 
 
 # Predictions that stand in a cell's own record: its references.

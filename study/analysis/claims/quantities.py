@@ -287,7 +287,12 @@ def _unknown(name: str, layer: str | None) -> InputError:
 
 def _of_metric(metric: Metric) -> Quantity:
     def read(frames: Frames, cells: Sequence[CellRecord], lr: float | None) -> Numbers:
-        return _read_metric(metric, cells, lr)
+        if isinstance(metric, ProbeMetric):
+            try:
+                cells = with_probe(cells, metric)
+            except InputError as error:
+                raise NotDecidableError(str(error).replace("--layer ", "layer: ")) from None
+        return Numbers({cell.directory: _seeds(metric, cell, lr) for cell in cells})
 
     probe = metric if isinstance(metric, ProbeMetric) else None
     special = {task: metrics.get(metric.name) for task, metrics in OF_TASK.items()}
@@ -326,15 +331,6 @@ def _minus(name: str, first: Quantity, second: Quantity) -> Quantity:
     )
 
 
-def _read_metric(metric: Metric, cells: Sequence[CellRecord], lr: float | None) -> Numbers:
-    if isinstance(metric, ProbeMetric):
-        try:
-            cells = with_probe(cells, metric)
-        except InputError as error:
-            raise NotDecidableError(str(error).replace("--layer ", "layer: ")) from None
-    return Numbers({cell.directory: _seeds(metric, cell, lr) for cell in cells})
-
-
 def _seeds(metric: Metric, cell: CellRecord, lr: float | None) -> dict[int, float]:
     replicas = replicas_of(cell, lr)
     require_trained(cell, replicas)
@@ -353,15 +349,14 @@ def _seeds(metric: Metric, cell: CellRecord, lr: float | None) -> dict[int, floa
     return numbers
 
 
-def _read_diverged(frames: Frames, cells: Sequence[CellRecord], lr: float | None) -> Numbers:
-    return Numbers(
+_DIVERGED = Quantity(
+    DIVERGED,
+    QUANTITIES[DIVERGED].label,
+    POINTS,
+    lambda frames, cells, lr: Numbers(
         {
-            cell.directory: {
-                replica.seed: 100.0 * replica.diverged for replica in replicas_of(cell, lr)
-            }
+            cell.directory: {each.seed: 100.0 * each.diverged for each in replicas_of(cell, lr)}
             for cell in cells
         }
-    )
-
-
-_DIVERGED = Quantity(DIVERGED, QUANTITIES[DIVERGED].label, POINTS, _read_diverged)
+    ),
+)

@@ -7,7 +7,6 @@ An effect is computed seed by seed and never from means over seeds: what a seed 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from study.analysis.claims.cells import Key, Side, require_pairs, side_of
 from study.analysis.claims.partners import reference_of
@@ -154,21 +153,6 @@ def require_exact(*numbers: Numbers) -> None:
             raise NotDecidableError(f"numbers of {directory} are bounds only")
 
 
-def _preflight_of(frames: Frames, cell: CellRecord) -> dict[str, Any]:
-    """What preflight.json says of a cell; NotDecidableError if it says nothing."""
-    try:
-        flights = (frames.preflight or {}).get("cells", [])
-    except ValueError:
-        raise NotDecidableError("preflight.json is damaged; run study preflight again") from None
-    for flight in flights:
-        if flight.get("signature") == cell.signature:
-            return dict(flight)
-    raise NotDecidableError(
-        f"preflight.json says nothing of {cell.directory}: run study preflight with the study's "
-        "overrides"
-    )
-
-
 def _prediction(question: Question, cell: CellRecord) -> float:
     predicted, metric = question.claim.predicted, question.quantity.predicted_by
     if isinstance(predicted, float):
@@ -176,7 +160,17 @@ def _prediction(question: Question, cell: CellRecord) -> float:
     if predicted != PREFLIGHT or metric is None:
         assert predicted is not None
         return reference_of(cell, predicted, question.quantity)
-    layers = _preflight_of(question.frames, cell)["predicted"].get(metric.probe) or []
+    try:
+        cells = (question.frames.preflight or {}).get("cells", [])
+    except ValueError:
+        raise NotDecidableError("preflight.json is damaged; run study preflight again") from None
+    own = next((each for each in cells if each.get("signature") == cell.signature), None)
+    if own is None:
+        raise NotDecidableError(
+            f"preflight.json says nothing of {cell.directory}: run study preflight with the "
+            "study's overrides"
+        )
+    layers = own["predicted"].get(metric.probe) or []
     known = dict(enumerate(layers, 1))
     layer = metric.layer or "mean"
     if not known or (layer.isdecimal() and int(layer) not in known):

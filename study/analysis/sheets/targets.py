@@ -29,7 +29,17 @@ def time_to_target(scores: Scores, suffix: str = "", *, frames: Frames) -> Sheet
         f"{text(target)}{unit} (the median of the cells' own), medians over seeds at each cell's "
         "chosen learning rate.",
         columns=("target", scores.corner, "epochs", "updates", "seconds", "seeds that reach it"),
-        rows=tuple((text(target), score.words, *_row(time)) for score, time in found[:SHOWN]),
+        rows=tuple(
+            (
+                text(target),
+                score.words,
+                f"{time.epochs:g}" if math.isfinite(time.epochs) else "∞",
+                "–" if math.isnan(time.updates) else count_text(time.updates),
+                f"{time.seconds:.1f}".replace("inf", "∞").replace("nan", "–"),
+                f"{time.num_reached}/{time.num}",
+            )
+            for score, time in found[:SHOWN]
+        ),
         notes=(
             *left_out(len(found), "rows"),
             "A seed that never reaches the target counts as infinite (∞). Epochs are whole ones: "
@@ -67,14 +77,4 @@ def _time(frames: Frames, score: Score, target: float) -> TimeToTarget | None:
         target,
         updates=[float(per_epoch * epoch) for epoch in epochs],
         seconds=[seconds[epoch] for epoch in epochs],
-    )
-
-
-def _row(time: TimeToTarget) -> tuple[str, ...]:
-    seconds = "∞" if math.isinf(time.seconds) else f"{time.seconds:.1f}"
-    return (
-        f"{time.epochs:g}" if math.isfinite(time.epochs) else "∞",
-        "–" if math.isnan(time.updates) else count_text(time.updates),
-        "–" if math.isnan(time.seconds) else seconds,
-        f"{time.num_reached}/{time.num}",
     )

@@ -105,7 +105,10 @@ def arrange(cells: Sequence[CellRecord], axes: Sequence[str], most: Most | None 
         known = {cell_level(cell, factor) for cell in chosen}
         every = [level for level in all_levels(cells, factor) if level in known]
         levels[factor] = thinned(chosen, factor, every, limits[factor])
-        notes += _left_out(factor, levels[factor], every)
+        if len(levels[factor]) < len(every):
+            by = "evenly by validation error, best to worst"
+            by = "in equal steps" if _are_numbers(every) else by
+            notes.append(f"{len(levels[factor])} of the {len(every)} levels of {factor}, {by}.")
     layout = Layout(rows or None, columns or None, lines or None, levels, fixed, {})
     placed = layout.placed(finished)
     if fixed:
@@ -193,13 +196,6 @@ def _are_numbers(levels: Sequence[str]) -> bool:
         return all(math.isfinite(float(level)) for level in levels)
     except ValueError:
         return False
-
-
-def _left_out(factor: str, shown: Sequence[str], every: Sequence[str]) -> list[str]:
-    if len(shown) == len(every):
-        return []
-    by = "in equal steps" if _are_numbers(every) else "evenly by validation error, best to worst"
-    return [f"{len(shown)} of the {len(every)} levels of {factor}, {by}."]
 
 
 def counted_cells(number: int) -> str:

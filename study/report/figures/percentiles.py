@@ -1,7 +1,7 @@
 """Pre-activations over training: their 15th, 50th and 85th percentiles in the last hidden layer."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -54,7 +54,8 @@ def draw(shown: Shown) -> list[Drawn]:
     for (row, column), axes in panels.items():
         if cell := layout.cells.get((row, column, "")):
             _fill(axes, curves[cell.directory])
-    largest = _largest(curves.values())
+    every = [p.center for each in curves.values() for c in each.values() for p in c.values()]
+    largest = max((abs(value) for value in every if math.isfinite(value)), default=1.0)
     scale = LOGARITHMIC if largest > SPREAD else ""
     first = next(iter(panels.values()))
     updates_axis(first, last)
@@ -107,8 +108,3 @@ def _fill(axes: Axes, curves: Curves) -> None:
     area(axes, steps, *inside, color="#EEEEEE", zorder=1)
     for place, name in enumerate(PERCENTILES):
         band(axes, steps, [curves[name][step] for step in steps], _style(place))
-
-
-def _largest(cells: Iterable[Curves]) -> float:
-    every = [p.center for curves in cells for curve in curves.values() for p in curve.values()]
-    return max((abs(value) for value in every if math.isfinite(value)), default=1.0)

@@ -211,7 +211,12 @@ def _probes(frames: Frames, cell: CellRecord) -> dict[str, Any] | None:
     last = _medians(frames, cell, end.step) if cell.num_diverged else end.layers
     moments = (start.layers, last)
     taken = {
-        name: [_layers(moment.get(name), _scale_of_probe(name)) for moment in moments]
+        name: [
+            [None if n is None else rounded(n * _scale_of_probe(name), 4) for n in moment[name]]
+            if moment.get(name)
+            else None
+            for moment in moments
+        ]
         for name in PROBES
         if any(number is not None for moment in moments for number in moment.get(name, ()))
     }
@@ -230,12 +235,6 @@ def _medians(frames: Frames, cell: CellRecord, step: int) -> Mapping[str, Sequen
         return rounded(median([math.inf if n is None else n for n in numbers]), 7)
 
     return {name: [over_seeds(name, at) for at in layers] for name in PROBES}
-
-
-def _layers(numbers: Sequence[float | None] | None, scale: float) -> list[Any] | None:
-    if not numbers:
-        return None
-    return [None if number is None else rounded(number * scale, 4) for number in numbers]
 
 
 def _config(frames: Frames, cell: CellRecord) -> str | None:

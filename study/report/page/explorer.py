@@ -142,7 +142,11 @@ def _probes(cells: Sequence[CellRecord]) -> Iterator[dict[str, Any]]:
             yield {
                 **_heading(metric.name, metric, group, f"{metric.help}. {_LAYERS}"[:-1]),
                 "texts": [
-                    _probe_text(cell, metric, number)
+                    metric.text(number)
+                    if number is not None
+                    else ABSENT_MARK
+                    if cell.result
+                    else cell.status
                     for cell, number in zip(cells, numbers, strict=True)
                 ],
                 "values": [rounded(number) for number in numbers],
@@ -164,9 +168,3 @@ def _mean_over_layers(cell: CellRecord, probe: str, moment: str) -> float | None
         return None
     mean = math.fsum(layers) / len(layers)
     return mean if math.isfinite(mean) else None
-
-
-def _probe_text(cell: CellRecord, metric: Metric, number: float | None) -> str:
-    if number is not None:
-        return metric.text(number)
-    return ABSENT_MARK if cell.result else cell.status

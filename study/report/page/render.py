@@ -163,32 +163,27 @@ def _table(pivot: Pivot, table: Table, study: str) -> ShownTable:
         return without_parts(level, parts[factor]) if factor else pivot.metric.name
 
     places = _directories(pivot, table)
+    rows = []
+    for row in table.row_levels:
+        cells = []
+        for column in table.column_levels:
+            entry = table.entries[row, column]
+            number, _, spread = number_text(pivot, entry).partition(" ± ")
+            cells.append(
+                TableCell(
+                    number=number,
+                    spread=f"± {spread}" if spread else "",
+                    marks=" ".join(marks(pivot, entry)),
+                    best=entry.best,
+                    directory=places.get((row, column), ""),
+                )
+            )
+        rows.append((header(row, pivot.rows), tuple(cells)))
     return ShownTable(
         caption=caption(pivot, table, study),
         corner=" / ".join(axis for axis in (pivot.rows, pivot.columns) if axis),
         columns=tuple(header(level, pivot.columns) for level in table.column_levels),
-        rows=tuple(
-            (
-                header(row, pivot.rows),
-                tuple(
-                    _table_cell(pivot, table, (row, column), places.get((row, column), ""))
-                    for column in table.column_levels
-                ),
-            )
-            for row in table.row_levels
-        ),
-    )
-
-
-def _table_cell(pivot: Pivot, table: Table, at: tuple[str, str], directory: str) -> TableCell:
-    entry = table.entries[at]
-    number, _, spread = number_text(pivot, entry).partition(" ± ")
-    return TableCell(
-        number=number,
-        spread=f"± {spread}" if spread else "",
-        marks=" ".join(marks(pivot, entry)),
-        best=entry.best,
-        directory=directory,
+        rows=tuple(rows),
     )
 
 
@@ -225,14 +220,13 @@ def shown_sheet(sheet: Sheet) -> dict[str, Any]:
 
 def column_kinds(sheet: Sheet) -> list[str]:
     """For each column `number` (set to the right), `short` (on one line), `long` or `prose`."""
-    return [_kind([row[place] for row in sheet.rows]) for place in range(len(sheet.columns))]
-
-
-def _kind(texts: Sequence[str]) -> str:
-    if texts and all(_NUMBER.match(text) for text in texts):
-        return "number"
-    longest = max(map(len, texts), default=0)
-    return "prose" if longest > LINES else "long" if longest > SHORT else "short"
+    kinds = []
+    for place in range(len(sheet.columns)):
+        texts = [row[place] for row in sheet.rows]
+        longest = max(map(len, texts), default=0)
+        kind = "prose" if longest > LINES else "long" if longest > SHORT else "short"
+        kinds.append("number" if texts and all(map(_NUMBER.match, texts)) else kind)
+    return kinds
 
 
 def glossary_of(sheets: Sequence[Sheet]) -> tuple[tuple[str, str], ...]:
