@@ -18,10 +18,10 @@ from study.config.sweep import Cell
 from study.data import read_images, split_indices
 from study.data.split import subset_indices
 from study.errors import InputError
-from study.launch.cell import train_cell
+from study.launch.cell import Tick, train_cell
 from study.launch.memory import CellMemory
 from study.launch.progress import SweepProgress
-from study.launch.sharing import Sharing, Tick
+from study.launch.sharing import Sharing
 from study.networks import needs_sample
 from study.outputs.failures import Failure, Outcome, all_alike
 from study.outputs.results import Result

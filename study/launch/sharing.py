@@ -20,12 +20,12 @@ from study.outputs.series import with_files_checked
 
 if TYPE_CHECKING:
     from study.config.sweep import Cell
+    from study.launch.cell import Tick
 
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.05, 2.0
 _NUM_NAMED = 3
 
-Tick = Callable[[int], None]
-Train = Callable[["Cell", Path, Tick], Result]
+Train = Callable[["Cell", Path, "Tick"], Result]
 
 
 class Sharing:

@@ -1,7 +1,6 @@
 """A saved cell, trained again in a directory of its own, as its record says it was trained."""
 
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -12,7 +11,7 @@ from study.config.configuration import Config
 from study.data import read_images
 from study.errors import InputError
 from study.files import write_json
-from study.launch.cell import data_of, train_cell
+from study.launch.cell import Tick, data_of, train_cell
 from study.launch.reproduce.saved import Saved, pretraining_headers, replica_names
 from study.networks import build_network
 from study.outputs.cell import CONTENT
@@ -112,7 +111,7 @@ def retrain(
     config: Config,
     populations: Populations,
     study: Path,
-    tick: Callable[[int], None],
+    tick: Tick,
 ) -> Path:
     """Trains the cell in the empty directory `study`; returns the cell's directory there.
 
