@@ -3,10 +3,10 @@
 import shlex
 from collections.abc import Sequence
 
-from study.analysis.factors import shared_parts, where_text
 from study.analysis.lookup import reference_lines
 from study.analysis.pivot import NOT_MEASURED, Entry, Pivot, Table
 from study.config.labels import counted
+from study.outputs.factors import shared_parts, where_text
 from study.outputs.records import CellRecord, count_statuses
 from study.outputs.unlisted import Unlisted, listed_again
 from study.outputs.versions import other_versions

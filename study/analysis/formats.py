@@ -5,11 +5,11 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 
 from study.analysis.caption import caption, marks, notes, number_text, shared
-from study.analysis.factors import without_parts
 from study.analysis.parts import Sheet
 from study.analysis.pivot import Entry, Pivot, Table
 from study.console import aligned_table, escape_markdown
 from study.errors import unknown
+from study.outputs.factors import without_parts
 
 Writer = Callable[[Pivot, str, Sequence[str]], str]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-from study.analysis.factors import level_text
+from study.outputs.factors import level_text
 from study.outputs.metrics import METRIC_KEYS
 from study.outputs.records import (
     CellRecord,

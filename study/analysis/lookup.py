@@ -5,9 +5,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from study.analysis.factors import activation_of, cell_level, varying_factors
 from study.config.configuration import RECONSTRUCTION
 from study.errors import InputError, unknown
+from study.outputs.factors import activation_of, cell_level, varying_factors
 from study.outputs.metrics import (
     METRICS,
     OF_TASK,

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from study.analysis import factors
-from study.analysis.factors import INNER, all_levels, cell_level, inner_texts
 from study.analysis.lookup import find_metric, metric_of
 from study.analysis.origins import Origin, origin_of
 from study.analysis.statistics.intervals import distinguishable, median, t_interval
 from study.errors import InputError
+from study.outputs.factors import INNER, all_levels, cell_level, inner_texts
 from study.outputs.metrics import Metric
 from study.outputs.records import CellRecord, factor_names
 from study.outputs.results import ReplicaResult

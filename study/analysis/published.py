@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from study.analysis.factors import level_text
 from study.analysis.origins import data_settings
 from study.analysis.parts import Sheet
 from study.analysis.sheets.scores import Score, Scores, all_scores, signed
 from study.analysis.statistics.intervals import mean_and_error
 from study.config.configuration import CLASSIFICATION
+from study.outputs.factors import level_text
 from study.outputs.records import CellRecord
 from study.outputs.results import Result
 

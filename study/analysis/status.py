@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from study.analysis.factors import all_levels, cell_level, varying_factors
 from study.config.labels import counted
 from study.console import Parser, as_path, padded, run_as_command, show
 from study.outputs.checkpoint import reached_epoch
+from study.outputs.factors import all_levels, cell_level, varying_factors
 from study.outputs.failures import Failure
 from study.outputs.records import CellRecord, Ledger, count_statuses, read_cells, read_ledger
 from study.outputs.unlisted import Unlisted, listed_again, unlisted_cells

@@ -13,7 +13,13 @@ import yaml
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from study.analysis.factors import (
+from study.config.configuration import level_versions, plain, version_changes
+from study.data import Normalize
+from study.errors import InputError, listed, unknown
+from study.files import read_json
+from study.networks import Network, build_network
+from study.outputs.cell import by_replica, replica_name
+from study.outputs.factors import (
     all_levels,
     cell_level,
     level_text,
@@ -21,12 +27,6 @@ from study.analysis.factors import (
     varying_factors,
     where_text,
 )
-from study.config.configuration import level_versions, plain, version_changes
-from study.data import Normalize
-from study.errors import InputError, listed, unknown
-from study.files import read_json
-from study.networks import Network, build_network
-from study.outputs.cell import by_replica, replica_name
 from study.outputs.records import CellRecord, factor_names, read_ledger
 from study.outputs.results import Result, parse_result
 from study.outputs.series import parsed_yaml, read_curves, verified

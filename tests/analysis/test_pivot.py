@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from scipy import stats
 
-from study.analysis.factors import in_order
 from study.analysis.pivot import Request
 from study.analysis.table import read_pivot, render
 from study.errors import InputError
+from study.outputs.factors import in_order
 from tests.synthetic import (
     FACTORS,
     change_result,

@@ -16,11 +16,11 @@ from study.analysis.claims.cells import RATE, matches, require_pairs
 from study.analysis.claims.decision import with_whole_names
 from study.analysis.claims.question import Question
 from study.analysis.claims.schema import Claim, parse_claims
-from study.analysis.factors import level_text, shown_level
 from study.analysis.frames import Frames
 from study.config.compose import hydra_ready
 from study.config.configuration import CONF, levels
 from study.config.sweep import Plan, plan
+from study.outputs.factors import level_text, shown_level
 from tests.config.test_assemble import check_against_hydra
 from tests.synthetic import ledger_cell, make_result, write_ledger, write_result
 

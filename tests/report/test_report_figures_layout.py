@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from study.analysis.factors import cell_level
+from study.outputs.factors import cell_level
 from study.outputs.records import read_cells
 from study.report.figures.layout import Most, arrange, evenly, headline, line_axes, thinned
 from tests.synthetic import change_result, fail, make_study

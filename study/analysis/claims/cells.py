@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from study.analysis.claims.quantity import NotDecidableError
-from study.analysis.factors import all_levels, cell_level, level_text
 from study.analysis.frames import Frames
 from study.config.keys import GROUPS
 from study.config.labels import counted
 from study.errors import InputError, unknown
+from study.outputs.factors import all_levels, cell_level, level_text
 from study.outputs.records import CellRecord
 
 Levels = Mapping[str, tuple[str, ...]]

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 from study.analysis.claims.cells import RATE, Levels, resolved, where_text
 from study.analysis.claims.measures import MEASURES, check_claim
 from study.analysis.claims.schema import Claim, check_unit, parse_claims
-from study.analysis.factors import level_text, shown_level
 from study.analysis.origins import SHIFT_KEYS, SPLIT_KEYS
 from study.config.configuration import plain, task_of
 from study.errors import InputError
+from study.outputs.factors import level_text, shown_level
 
 if TYPE_CHECKING:
     from study.config.sweep import Cell

@@ -19,9 +19,9 @@ from study.analysis.claims.question import (
     require_exact,
 )
 from study.analysis.claims.schema import Where
-from study.analysis.factors import all_levels
 from study.analysis.frames import Frames
 from study.config.labels import counted
+from study.outputs.factors import all_levels
 from study.outputs.records import CellRecord
 
 

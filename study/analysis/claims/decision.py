@@ -12,7 +12,6 @@ from study.analysis.claims.quantities import MINUS, OF_PAIRS
 from study.analysis.claims.quantity import NotDecidableError, Quantity
 from study.analysis.claims.question import Effect, Question
 from study.analysis.claims.schema import PREFLIGHT, Claim, check_unit, claim_name, parse_claim
-from study.analysis.factors import DEFAULT_LEVEL, cell_level
 from study.analysis.frames import Frames
 from study.analysis.origins import by_origin
 from study.analysis.parts import Outcome, Verdict
@@ -21,6 +20,7 @@ from study.analysis.statistics.intervals import mean_and_error
 from study.config.keys import GROUPS
 from study.config.labels import counted
 from study.errors import InputError
+from study.outputs.factors import DEFAULT_LEVEL, cell_level
 from study.outputs.provenance import launch_overrides
 from study.outputs.records import CellRecord
 

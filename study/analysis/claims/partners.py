@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 
 from study.analysis.claims.quantities import find_quantity
 from study.analysis.claims.quantity import NotDecidableError, Numbers, Quantity, seeds_of
-from study.analysis.factors import cell_level
 from study.analysis.frames import Frames
 from study.config.keys import KEYS
 from study.errors import InputError
 from study.files import parse_json
+from study.outputs.factors import cell_level
 from study.outputs.records import CellRecord
 
 

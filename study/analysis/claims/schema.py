@@ -9,12 +9,12 @@ from typing import Any
 from study.analysis.claims.partners import is_of_data
 from study.analysis.claims.quantities import find_quantity
 from study.analysis.claims.quantity import Quantity
-from study.analysis.factors import shown_level
 from study.analysis.statistics.verdicts import Kind
 from study.config.configuration import plain
 from study.config.keys import KEYS
 from study.config.labels import plural
 from study.errors import InputError, shown, unknown
+from study.outputs.factors import shown_level
 
 # What a claim expects of its effect, in a sentence: `lower by 5 points`.
 

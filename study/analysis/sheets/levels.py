@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 
-from study.analysis.factors import all_levels, cell_level, varying_factors
 from study.analysis.parts import Sheet
 from study.analysis.sheets.scores import (
     SHOWN,
@@ -19,6 +18,7 @@ from study.analysis.sheets.scores import (
 )
 from study.analysis.statistics.effects import effects as effects_of
 from study.analysis.statistics.intervals import t_interval
+from study.outputs.factors import all_levels, cell_level, varying_factors
 
 COLUMNS = ("factor", "level", "cells", "mean", "95 % t")
 

@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from study.analysis.factors import cell_level, varying_factors
 from study.analysis.parts import Sheet
 from study.analysis.sheets.scores import (
     SHOWN,
@@ -21,6 +20,7 @@ from study.analysis.sheets.scores import (
 from study.analysis.statistics.corrections import holm_known
 from study.analysis.statistics.intervals import has_spread, paired, paired_p
 from study.analysis.statistics.power import seeds_needed
+from study.outputs.factors import cell_level, varying_factors
 
 COLUMNS = (
     "factor",

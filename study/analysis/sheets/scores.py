@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from study.analysis.factors import cell_level, shared_parts, varying_factors, without_parts
 from study.analysis.frames import Frames
 from study.analysis.origins import Origin, by_origin
 from study.analysis.parts import Sheet, Verdict
 from study.config.labels import counted, measured
+from study.outputs.factors import cell_level, shared_parts, varying_factors, without_parts
 from study.outputs.metrics import METRICS, OF_TASK, Metric
 from study.outputs.records import CellRecord
 from study.outputs.results import CHOSEN

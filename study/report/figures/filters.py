@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from study.analysis.factors import cell_level
 from study.analysis.parts import Drawn
+from study.outputs.factors import cell_level
 from study.outputs.records import CellRecord
 from study.report.figures.layout import Most, arrange
 from study.report.figures.panels import finished, grid, label

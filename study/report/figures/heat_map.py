@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from study.analysis.factors import cell_level, shared_parts, without_parts
 from study.analysis.lookup import metric_of
 from study.analysis.parts import Drawn
 from study.analysis.pivot import Entry, Source, make_entry, mark_best
+from study.outputs.factors import cell_level, shared_parts, without_parts
 from study.outputs.metrics import METRICS, Metric
 from study.outputs.records import CellRecord
 from study.report.figures.layout import Layout, Most, arrange, line_axes

@@ -8,8 +8,8 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from study.analysis.factors import all_levels, cell_level, varying_factors
 from study.config.labels import counted
+from study.outputs.factors import all_levels, cell_level, varying_factors
 from study.outputs.records import CellRecord
 
 MOST_LINES = 5

@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
-from study.analysis.factors import shared_parts, without_parts
 from study.analysis.parts import Drawn
+from study.outputs.factors import shared_parts, without_parts
 from study.outputs.metrics import Metric
 from study.outputs.records import CellRecord
 from study.report.figures.layout import Layout

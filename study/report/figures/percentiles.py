@@ -7,8 +7,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from study.analysis.factors import varying_factors
 from study.analysis.parts import Drawn
+from study.outputs.factors import varying_factors
 from study.outputs.records import CellRecord
 from study.report.figures.layout import Most, arrange
 from study.report.figures.panels import (

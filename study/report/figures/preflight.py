@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from study.analysis.factors import DEFAULT_LEVEL, shown_level
 from study.analysis.frames import Frames
 from study.analysis.parts import Drawn
 from study.config.labels import counted
+from study.outputs.factors import DEFAULT_LEVEL, shown_level
 from study.outputs.metrics import PROBES
 from study.outputs.schema import check_seal
 from study.report.figures.layout import COMPARED, MOST_LINES, counted_cells, evenly

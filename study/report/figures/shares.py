@@ -6,9 +6,9 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from study.analysis.factors import activation_of
 from study.analysis.frames import Curve
 from study.analysis.parts import Drawn
+from study.outputs.factors import activation_of
 from study.outputs.metrics import FLAT, OFF, OFF_OR_SATURATED, PROBES, SATURATED, label_among
 from study.outputs.records import CellRecord
 from study.report.figures.layout import Layout

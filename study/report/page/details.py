@@ -10,11 +10,11 @@ from itertools import chain
 from typing import Any
 
 from study.analysis.caption import ABSENT_MARK
-from study.analysis.factors import activation_of
 from study.analysis.frames import Frames
 from study.analysis.parts import Report
 from study.analysis.statistics.intervals import median
 from study.config.labels import level_words
+from study.outputs.factors import activation_of
 from study.outputs.metrics import METRICS, OF_TASK, PROBES, Metric, label_among
 from study.outputs.records import CellRecord
 from study.outputs.results import Result

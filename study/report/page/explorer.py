@@ -9,17 +9,17 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from study.analysis.caption import ABSENT_MARK, marks, number_text
-from study.analysis.factors import (
+from study.analysis.frames import Frames
+from study.analysis.lookup import SUMMARIES, find_metric, metric_of
+from study.analysis.origins import by_origin, origin_of
+from study.analysis.pivot import Entry, Pivot, Source, Table, make_entry
+from study.outputs.factors import (
     all_levels,
     cell_level,
     shared_parts,
     varying_factors,
     without_parts,
 )
-from study.analysis.frames import Frames
-from study.analysis.lookup import SUMMARIES, find_metric, metric_of
-from study.analysis.origins import by_origin, origin_of
-from study.analysis.pivot import Entry, Pivot, Source, Table, make_entry
 from study.outputs.metrics import METRICS, OF_TASK, PROBES, Metric, depends_on_task
 from study.outputs.records import CellRecord
 from study.outputs.results import Moment

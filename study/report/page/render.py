@@ -10,11 +10,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from study.analysis.caption import caption, marks, notes, number_text, shared
-from study.analysis.factors import INNER, cell_level, without_parts
 from study.analysis.frames import Frames
 from study.analysis.parts import Drawn, Report, Sheet
 from study.analysis.pivot import Pivot, Table
 from study.config.labels import counted
+from study.outputs.factors import INNER, cell_level, without_parts
 from study.report.page import verdicts
 from study.report.page.details import detail_words, details, probe_labels
 from study.report.page.explorer import explorer

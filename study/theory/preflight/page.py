@@ -7,9 +7,9 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from study.analysis.factors import DEFAULT_LEVEL, shown_level
 from study.config.labels import counted
 from study.console import padded
+from study.outputs.factors import DEFAULT_LEVEL, shown_level
 from study.theory.preflight.rules import RULES
 
 if TYPE_CHECKING:
