@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from study.analysis import factors
 from study.analysis.lookup import find_metric, metric_of
 from study.analysis.origins import Origin, origin_of
 from study.analysis.statistics.intervals import distinguishable, median, t_interval
 from study.errors import InputError
+from study.outputs import factors
 from study.outputs.factors import INNER, all_levels, cell_level, inner_texts
 from study.outputs.metrics import Metric
 from study.outputs.records import CellRecord, factor_names
