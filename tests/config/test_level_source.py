@@ -24,9 +24,11 @@ from study.config.level_source import (
     source_of,
 )
 from study.errors import InputError
+from study.files import read_json
 from study.launch.reproduce.saved import read_saved
 from study.outputs import versions
 from study.outputs.records import CellRecord, read_cells, read_ledger
+from study.outputs.results import parse_result
 from study.outputs.series import parsed_config
 from study.outputs.verify import identity_problems
 from study.outputs.versions import changed_levels, other_versions
@@ -310,8 +312,8 @@ def test_verify_takes_the_versions_that_trained_a_cell(
     config = parsed_config((directory / "config.yaml").read_bytes())
 
     def problems() -> list[tuple[str, str]]:
-        result = json.loads((directory / "result.json").read_text())
-        cell = CellRecord("cell", directory, result["signature"], result["factors"], "done", result)
+        result = parse_result(read_json(directory / "result.json"))
+        cell = CellRecord("cell", directory, result.signature, result.factors, "done", result)
         return list(identity_problems(cell, config))
 
     sound = problems()

@@ -27,9 +27,9 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Replica]:
     seen: list[Replica] = []
     build = study.launch.attempt.build_population
 
-    def spy(config: Any, data: Any, replicas: Any, *rest: Any) -> Population:
+    def spy(config: Any, data: Any, replicas: Any, *rest: Any, **keys: Any) -> Population:
         seen.extend(replicas)
-        return build(config, data, replicas, *rest)
+        return build(config, data, replicas, *rest, **keys)
 
     monkeypatch.setattr(study.launch.attempt, "build_population", spy)
     return seen
