@@ -2,7 +2,7 @@
 
 import difflib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from study.config.configuration import RECONSTRUCTION
@@ -212,7 +212,13 @@ def with_probe(records: Sequence[CellRecord], metric: ProbeMetric) -> list[CellR
     readings = {
         record.directory: read_probe(record, metric.probe) for record in records if record.result
     }
-    _require_probes(metric, readings.values())
+    read = list(readings.values())
+    if all(reading.numbers is None for reading in read):
+        problems = [reading.problem for reading in read if reading.problem]
+        raise InputError(problems[0] if problems else NONE_TAKEN)
+    known = {place[2] for reading in read for place in reading.numbers or ()}
+    if metric.moment.isdecimal() and known and int(metric.moment) not in known:
+        raise unknown(f"step of {metric.probe}", metric.moment, sorted(known))
     taken = {
         record.directory: _at_moment(record, readings[record.directory].numbers or {}, metric)
         for record in records
@@ -323,14 +329,3 @@ def _state(
     last = max((step for _, _, step, _ in reading.numbers or ()), default=0)
     passing = metric.moment.isdecimal() and int(metric.moment) < last
     return {"status": "trained"} if passing and number.get(metric.name) is not None else {}
-
-
-def _require_probes(metric: ProbeMetric, readings: Iterable[Reading]) -> None:
-    """InputError unless some cell has probes, and some was probed at the moment."""
-    readings = list(readings)
-    if all(reading.numbers is None for reading in readings):
-        problems = [reading.problem for reading in readings if reading.problem]
-        raise InputError(problems[0] if problems else NONE_TAKEN)
-    steps = {place[2] for reading in readings for place in reading.numbers or ()}
-    if metric.moment.isdecimal() and steps and int(metric.moment) not in steps:
-        raise unknown(f"step of {metric.probe}", metric.moment, sorted(steps))

@@ -30,10 +30,15 @@ def levels(scores: Scores, suffix: str = "") -> Sheet | None:
     places = [(factor, level) for factor in factors for level in all_levels(scores.cells, factor)]
     if not places or not sound:
         return None
-    rows = []
+    rows, text = [], scores.metric.text
     for factor, level in places[:SHOWN]:
         own = [score for score in sound if cell_level(score.cell, factor) == level]
-        rows.append((factor, level, *_row(scores, own)))
+        means = by_seed(own) if own else []
+        mean, interval = "–", "–"
+        if means:
+            found = t_interval(means)
+            mean, interval = text(found.mean), interval_text(found.low, found.high, text)
+        rows.append((factor, level, str(len(own)), mean, interval))
     few = sum(not score.values for score in scores.scores)
     notes = [
         *left_out(len(places), "levels"),
@@ -57,19 +62,6 @@ def by_seed(scores: Sequence[Score]) -> list[float]:
     return [
         math.fsum(score.values[seed] for score in scores) / len(scores) for seed in sorted(seeds)
     ]
-
-
-def _row(scores: Scores, own: Sequence[Score]) -> tuple[str, ...]:
-    means = by_seed(own) if own else []
-    if not means:
-        return (str(len(own)), "–", "–")
-    text = scores.metric.text
-    interval = t_interval(means)
-    return (
-        str(len(own)),
-        text(interval.mean),
-        interval_text(interval.low, interval.high, text),
-    )
 
 
 # Which choice matters most: the share of the variance that each factor accounts for.

@@ -50,7 +50,11 @@ def ranking(scores: Scores, suffix: str = "") -> Sheet:
         (str(place + 1), score.words, *_row(scores, score, behind, adjusted))
         for place, score in enumerate(ranked[:SHOWN])
     ]
-    rows += [("–", score.words, *_diverged_row(scores, score)) for score in others]
+    for score in others:
+        num, lost = len(score.all_values), score.num_diverged
+        state = f"{lost}/{num} diverged" if lost else "not finite"
+        middle = f"median {scores.metric.text(median(score.all_values.values()))} ({state})"
+        rows.append(("–", score.words, middle, str(num), "–", "–", "–", _rate(score)))
     notes = left_out(len(scores.scores), "cells")
     if any(len(score.values) < 2 for score in ranked):
         notes.append("A cell with fewer than 2 seeds has no interval and is not tested.")
@@ -101,14 +105,6 @@ def _row(
         p_text(adjusted.get(score.cell.directory)),
         _rate(score),
     )
-
-
-def _diverged_row(scores: Scores, score: Score) -> tuple[str, ...]:
-    num = len(score.all_values)
-    middle = scores.metric.text(median(score.all_values.values()))
-    lost = score.num_diverged
-    state = f"{lost}/{num} diverged" if lost else "not finite"
-    return (f"median {middle} ({state})", str(num), "–", "–", "–", _rate(score))
 
 
 def _rate(score: Score) -> str:

@@ -47,8 +47,7 @@ def details(report: Report) -> dict[str, Any]:
     order = [name for name in dict.fromkeys(chain(*named, cells)) if name in cells]
     budget = FILTER_BYTES // max(min(len(order), DETAILED), 1)
     return {
-        name: _short(frames, cells[name])
-        | (_more(frames, cells[name], budget) if place < DETAILED else {})
+        name: _detail(frames, cells[name], budget if place < DETAILED else None)
         for place, name in enumerate(order)
     }
 
@@ -90,13 +89,14 @@ def reproducing_command(cell: CellRecord, study: str) -> str:
     return f"study reproduce {shlex.quote(f'outputs/{directory}')}"
 
 
-def _short(frames: Frames, cell: CellRecord) -> dict[str, Any]:
+def _detail(frames: Frames, cell: CellRecord, budget: int | None) -> dict[str, Any]:
+    """Its numbers and its command; with a budget for the bytes of its filters, all else too."""
     result = cell.finished
     metrics = OF_TASK.get(result.task, {})
     words = result.provenance.command.split(" ")
     keys = ("train_error", "val_error", "test_error")
     shown = [metrics.get(key, METRICS[key]) for key in keys]
-    return {
+    short = {
         "factors": [[name, str(level_words(name, level))] for name, level in cell.factors.items()],
         "command": reproducing_command(cell, frames.name),
         # Without where it wrote to, which is of no meaning elsewhere.
@@ -118,15 +118,18 @@ def _short(frames: Frames, cell: CellRecord) -> dict[str, Any]:
             for replica in sorted(result.at(rate), key=lambda each: each.seed)
         ],
     }
-
-
-def _more(frames: Frames, cell: CellRecord, budget: int) -> dict[str, Any]:
+    if budget is None:
+        return short
+    config = None
+    if frames.sound(cell, "config.yaml"):
+        config = _PLACES.sub("", (cell.path / "config.yaml").read_text(encoding="utf-8"))
     return {
+        **short,
         "rates": _rates(cell.finished),
         "curves": _curves(frames, cell),
         "probes": _probes(frames, cell),
         "filters": filters(frames, cell, budget),
-        "config": _config(frames, cell),
+        "config": config,
     }
 
 
@@ -235,14 +238,6 @@ def _medians(frames: Frames, cell: CellRecord, step: int) -> Mapping[str, Sequen
         return rounded(median([math.inf if n is None else n for n in numbers]), 7)
 
     return {name: [over_seeds(name, at) for at in layers] for name in PROBES}
-
-
-def _config(frames: Frames, cell: CellRecord) -> str | None:
-    """config.yaml without where it wrote to; none if it is not what the record names."""
-    if not frames.sound(cell, "config.yaml"):
-        return None
-    text = (cell.path / "config.yaml").read_text(encoding="utf-8")
-    return _PLACES.sub("", text)
 
 
 def filter_grid(num: int, filter_bytes: float, budget: int) -> tuple[int, int]:
