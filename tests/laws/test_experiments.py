@@ -21,7 +21,7 @@ from study.config.compose import hydra_ready
 from study.config.configuration import CONF, levels
 from study.config.sweep import Plan, plan
 from study.outputs.factors import level_text, shown_level
-from tests.config.test_assemble import check_against_hydra
+from tests.config.test_compose_cells import check_against_hydra
 from tests.synthetic import ledger_cell, make_result, write_ledger, write_result
 
 TINY = (

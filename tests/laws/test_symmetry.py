@@ -170,7 +170,7 @@ def test_held_units_train_as_the_plain_network_does_but_for_rounding() -> None:
 )
 @pytest.mark.parametrize("model", ["mlp", "cnn"])
 def test_pretraining_keeps_equal_units_equal(model: str, overrides: tuple[str, ...]) -> None:
-    from tests.training import test_greedy
+    from tests.training.pretraining import test_greedy
 
     kind = overrides[0].partition("=")[2]
     size = ("model.widths=[37,21]",) if model == "mlp" else ("model.channels=[[7]]",)
