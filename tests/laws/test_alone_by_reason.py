@@ -18,6 +18,7 @@ from study.launch.cell import train_cell
 from study.launch.progress import packing_text
 from study.networks import MODELS, build_network
 from study.outputs.cell import read_result
+from study.outputs.results import parse_result
 from study.training import Replica, Settings, Stack
 from study.training.build import build_population, initial_network, replicas_of
 from study.training.optimizers import OPTIMIZERS, Groups, is_elementwise
@@ -114,9 +115,9 @@ def test_what_trains_alone_says_why_in_print_and_in_its_record(
     directory = tmp_path / "cell"
     directory.mkdir()
     train_cell(config, directory, factors={}, threads=1, tick=lambda count: None)
-    provenance = read_result(directory)["provenance"]
-    assert provenance["alone"].startswith(reason)
-    assert provenance["packing"] == [1, 1]
+    provenance = parse_result(read_result(directory)).provenance
+    assert (provenance.alone or "").startswith(reason)
+    assert provenance.packing == (1, 1)
     assert f"2 alone, on 1 thread ({reason}" in packing_text("auto", provenance)
     config = config.changed({"population.engine": "stacked"})
     with pytest.raises(InputError, match=f"population.engine=stacked: {reason}"):

@@ -3,6 +3,7 @@
 Every command runs as `study NAME`, `python -m study.MODULE` and `python study/MODULE.py` alike.
 """
 
+import importlib
 import runpy
 import subprocess
 import sys
@@ -87,6 +88,10 @@ def test_a_commands_module_is_that_command(
     module = COMMANDS[name][0]
     monkeypatch.setattr(sys, "argv", [f"{module}.py", "--no-such-option"])
     for each in (module, "study.__main__"):
+        package, _, name_in_it = each.rpartition(".")
+        # What is imported anew becomes an attribute of its package, too: both are put back.
+        own = getattr(importlib.import_module(package), name_in_it, None)
+        monkeypatch.setattr(importlib.import_module(package), name_in_it, own, raising=False)
         monkeypatch.delitem(sys.modules, each, raising=False)
     with pytest.raises(SystemExit) as end:
         runpy.run_module(module, run_name="__main__")

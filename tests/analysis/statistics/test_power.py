@@ -22,7 +22,8 @@ def test_the_seeds_needed_are_statsmodels_rounded_up(effect: float, power: float
 def test_one_seed_fewer_is_not_enough(difference: float, deviation: float) -> None:
     num = seeds_needed(difference, deviation)
     power = TTestPower().power
-    if num < 1_000 and difference / deviation < 20:
+    # statsmodels' own power is not a number for larger effects of two or three seeds.
+    if num < 1_000 and difference / deviation < 5:
         assert power(difference / deviation, num, 0.05) >= 0.8
         assert num == 2 or power(difference / deviation, num - 1, 0.05) < 0.8
     assert num == seeds_needed(-difference, deviation)
