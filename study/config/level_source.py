@@ -39,7 +39,7 @@ REGISTRIES: dict[str, tuple[str, str]] = {
     "loss": ("study.training.task", "LOSSES"),
     "data.name": ("study.data.sources", "SOURCES"),
     "data.normalize": ("study.data.normalize", "NORMALIZATIONS"),
-    "data.test_shift": ("study.data.shift", "SHIFTS"),
+    "data.test_shift": ("study.data.preparation", "SHIFTS"),
 }
 """The module and the dictionary that say what a key's value means."""
 

@@ -2,8 +2,7 @@
 
 from study.data.images import Images
 from study.data.normalize import IN_UNIT_INTERVAL, NORMALIZATIONS, Normalize, fit_normalization
-from study.data.preparation import Data, Split, augment, prepare
-from study.data.shift import SHIFTS, shifted
+from study.data.preparation import SHIFTS, Data, Split, augment, prepare, shifted
 from study.data.sources import SOURCES, read_images
 from study.data.split import split_indices, subset_indices
 

@@ -15,14 +15,7 @@ from study.locks import Lost
 from study.outputs.cell import clear_unfinished, write_cell, write_config
 from study.outputs.checkpoint import CHECKPOINT, Checkpoints, UnfitCheckpoint, read_checkpoint
 from study.outputs.provenance import code_and_machine
-from study.outputs.results import (
-    Header,
-    Provenance,
-    References,
-    Result,
-    TrainedReplica,
-    own_config,
-)
+from study.outputs.results import Header, Provenance, References, Result, TrainedReplica, own_config
 from study.outputs.reuse import finished_replicas
 from study.outputs.schema import reader
 from study.tensorboard.pretraining import watched_run

@@ -6,12 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from study.config.configuration import (
-    directory_name,
-    flatten,
-    named_levels,
-    with_fingerprint,
-)
+from study.config.configuration import directory_name, flatten, named_levels, with_fingerprint
 from study.config.labels import cell_words
 from study.config.level_source import check_unchanged
 from study.config.sweep import Cell
@@ -25,7 +20,7 @@ from study.launch.sharing import Sharing
 from study.networks import needs_sample
 from study.outputs.failures import Failure, Outcome, all_alike
 from study.outputs.results import Result
-from study.probes.moments import check_steps
+from study.probes.recorder import check_steps
 from study.training.build import check_network
 from study.training.pretraining.cache import cache_directory, pretraining_signature, weights_path
 from study.training.pretraining.checks import check_pretraining

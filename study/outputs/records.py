@@ -15,14 +15,7 @@ from study.files import read_json
 from study.locks import Owner, owner_of
 from study.outputs.metrics import METRIC_KEYS
 from study.outputs.results import Result, parse_result
-from study.outputs.schema import (
-    Count,
-    CountFromOne,
-    Level,
-    check_schema,
-    reader,
-    require_seal,
-)
+from study.outputs.schema import Count, CountFromOne, Level, check_schema, reader, require_seal
 
 if TYPE_CHECKING:
     import pandas

@@ -7,13 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from study.files import read_json, sha256
-from study.outputs.cell import (
-    best_name,
-    by_replica,
-    is_set_aside,
-    read_predictions,
-    replica_name,
-)
+from study.outputs.cell import best_name, by_replica, is_set_aside, read_predictions, replica_name
 from study.outputs.results import Result, TrainedReplica, parse_result
 from study.outputs.series import read_curves, read_probes
 

@@ -24,11 +24,12 @@ from study.outputs.records import (
 from study.outputs.results import Moment, Moments, TrainedReplica
 from study.outputs.schema import PAIRS_COLUMNS, PAIRS_FILE, PROBES_FILE, check_rows
 
+if TYPE_CHECKING:
+    import pandas
+
 RETIRED = ("compare", "margin", "targets")
 """Keys of `report` that configurations were saved with and that no longer exist."""
 
-if TYPE_CHECKING:
-    import pandas
 
 CURVES_FILE = "curves.csv"
 _WHOLE = ("seed", "other_seed", "step", "epoch", "layer")

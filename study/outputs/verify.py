@@ -24,17 +24,9 @@ from study.outputs.cell import CONTENT
 from study.outputs.checkpoint import read_weights, tensors_sha256
 from study.outputs.clean import leftovers
 from study.outputs.records import CellRecord, Ledger, read_cells, read_ledger, stale_directories
-from study.outputs.results import (
-    Result,
-    choose_lr,
-    own_config,
-)
+from study.outputs.results import Result, choose_lr, own_config
 from study.outputs.schema import read_sealed
-from study.outputs.series import (
-    MAY_BE_ABSENT,
-    contents,
-    parsed_config,
-)
+from study.outputs.series import MAY_BE_ABSENT, contents, parsed_config
 
 # Whether a finished cell is what its configuration, its directory and the ledger say it is.
 

@@ -7,11 +7,20 @@ from torch import Tensor, nn
 
 from study.data import Split
 from study.networks import Network, set_generators
-from study.training.batches import SeedBatches, evaluation_batches
-from study.training.group import NO_PAUSES, EpochSums, Evaluation, Pauses, State, Tally
+from study.training.group import (
+    NO_PAUSES,
+    EpochSums,
+    Evaluation,
+    Pauses,
+    SeedBatches,
+    State,
+    Tally,
+    evaluation_batches,
+    restore_training,
+    training_state,
+)
 from study.training.optimizers import is_elementwise, make_optimizer, parameter_groups
 from study.training.settings import Replica, Settings
-from study.training.state import restore_training, training_state
 from study.training.symmetry import Symmetry
 
 BROKEN = "symmetry.broken"

@@ -1,16 +1,159 @@
 """Replicas that are trained as one, the unit of work of an engine, and what an epoch gives."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
-from study.data import Split
-from study.training.settings import Replica
-from study.training.state import State
+from study.data import Split, augment
+from study.training.settings import Purpose, Replica, Settings, Streams
 from study.training.task import Task
+
+# The batches of an epoch: what each seed is given, however its replicas are packed.
+
+
+class SeedBatches:
+    """The training batches of one seed in one epoch.
+
+    A fresh order, the incomplete rest dropped; then flips and crops, then input noise, each from
+    the seed's own stream. `dropout` and `noise` are the generators that the network draws from.
+    """
+
+    def __init__(self, seed: int, data: Split, settings: Settings, epoch: int) -> None:
+        self.data, self.settings = data, settings
+        device = data.inputs.device
+
+        def stream(purpose: Purpose) -> torch.Generator:
+            return settings.streams.generator(seed, purpose, epoch, device=device)
+
+        self.noise, self.dropout = stream("noise"), stream("dropout")
+        self.augmentation = stream("augmentation")
+        order = epoch_order(seed, settings.streams, epoch, len(data.labels)).to(device)
+        size = settings.batch_of(len(order))
+        self.indices = order[: len(order) // size * size].view(-1, size)
+
+    def __len__(self) -> int:
+        """Updates of the epoch."""
+        return len(self.indices)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """(inputs [B, C, H, W], labels [B]) of each update."""
+        settings = self.settings
+        for indices in self.indices:
+            inputs = self.data.inputs.index_select(0, indices)
+            if settings.flip or settings.crop:
+                inputs = augment(
+                    inputs, flip=settings.flip, crop=settings.crop, generator=self.augmentation
+                )
+            if settings.input_noise:
+                inputs = inputs + settings.input_noise * normal_like(inputs, self.noise)
+            yield inputs, self.data.labels.index_select(0, indices)
+
+
+def epoch_order(seed: int, streams: Streams, epoch: int, num_examples: int) -> Tensor:
+    """The order in which a seed sees the training examples in `epoch`: [num_examples].
+
+    Drawn on the CPU whatever the device, so that it is the same on each.
+    """
+    generator = streams.generator(seed, "order", epoch)
+    return torch.randperm(num_examples, generator=generator)
+
+
+def evaluation_batches(data: Split, settings: Settings) -> Iterator[Tensor | slice]:
+    """What indexes each batch of an evaluation of `data`.
+
+    In the order of the split; or in a fixed random one where batches are normalized by their own
+    statistics: images that are sorted by class would make them those of a single class.
+    """
+    num_examples, size = len(data.labels), settings.eval_batch_size
+    if settings.eval_mixes:
+        order = torch.randperm(num_examples, generator=torch.Generator().manual_seed(0))
+        yield from order.to(data.labels.device).split(size)
+    else:
+        yield from (slice(start, start + size) for start in range(0, num_examples, size))
+
+
+def normal_like(inputs: Tensor, generator: torch.Generator) -> Tensor:
+    """N(0, 1) in the shape of `inputs`: the same numbers in every precision."""
+    draws = torch.empty(inputs.shape, dtype=torch.float32, device=inputs.device)
+    return draws.normal_(generator=generator).to(inputs.dtype)
+
+
+# All that the next epoch of a training depends on, as tensors by name.
+#
+# `module.NAME` for parameters and buffers, `optimizer.SLOT.NAME` for what an optimizer keeps of a
+# parameter. Random streams are none of it: they begin anew with each epoch.
+
+
+State = dict[str, Tensor]
+Slots = Mapping[str, Tensor]
+"""What an optimizer keeps of one parameter, by slot (`momentum_buffer`)."""
+
+
+def training_state(module: nn.Module, optimizer: Optimizer) -> State:
+    """The parameters and buffers, and the optimizer's tensors: themselves, not copies."""
+    state = {f"module.{name}": value for name, value in module.state_dict().items()}
+    for name, slots in zip(_names(module, optimizer), slots_of(optimizer), strict=True):
+        state |= {f"optimizer.{slot}.{name}": value for slot, value in slots.items()}
+    return {name: value.detach() for name, value in state.items()}
+
+
+def restore_training(module: nn.Module, optimizer: Optimizer, state: State) -> None:
+    """Takes up a `training_state`, of which nothing is kept but copies."""
+    values, slots = parts_of(state)
+    module.load_state_dict(values)
+    load_slots(optimizer, [slots.get(name, {}) for name in _names(module, optimizer)])
+
+
+def parts_of(state: State) -> tuple[State, dict[str, dict[str, Tensor]]]:
+    """Parameters and buffers by name, and the optimizer's slots by the parameter's name."""
+    values: State = {}
+    slots: dict[str, dict[str, Tensor]] = {}
+    for key, value in state.items():
+        kind, _, name = key.partition(".")
+        if kind == "module":
+            values[name] = value
+        elif kind == "optimizer":
+            slot, _, name = name.partition(".")
+            slots.setdefault(name, {})[slot] = value
+    return values, slots
+
+
+def slots_of(optimizer: Optimizer) -> list[Slots]:
+    """What the optimizer keeps of each parameter, in its order; nothing before the first step."""
+    kept = optimizer.state_dict()["state"]
+    count = sum(len(group["params"]) for group in optimizer.param_groups)
+    return [
+        {slot: value for slot, value in kept.get(index, {}).items() if value is not None}
+        for index in range(count)
+    ]
+
+
+def load_slots(optimizer: Optimizer, slots: Sequence[Slots]) -> None:
+    """Gives the optimizer copies of what it kept of each parameter, on the parameter's device.
+
+    Those of its shape lie in memory as it does, which fused kernels take for granted.
+    """
+    parameters = [each for group in optimizer.param_groups for each in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    for index, (parameter, each) in enumerate(zip(parameters, slots, strict=True)):
+        for slot, value in each.items():
+            if value.shape == parameter.shape:
+                copy = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+            else:
+                copy = value.clone()
+            state.setdefault(index, {})[slot] = copy
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _names(module: nn.Module, optimizer: Optimizer) -> list[str]:
+    """The names of the optimizer's parameters, in its order."""
+    names = {parameter: name for name, parameter in module.named_parameters()}
+    return [names[each] for group in optimizer.param_groups for each in group["params"]]
 
 
 @dataclass(frozen=True)
@@ -123,7 +266,7 @@ class Group(Protocol):
     def training_state(self, index: int) -> State:
         """All that the next epoch of one replica depends on, as it is until then.
 
-        Named as `study.training.state` says, by the plain network's names, so that a
+        Named as `study.training.group` says, by the plain network's names, so that a
         replica's training goes on in whatever group it then is.
         """
 

@@ -15,10 +15,9 @@ from study.config.configuration import Config
 from study.data import Data
 from study.outputs.checkpoint import fitting
 from study.training.engine import Engine
-from study.training.group import NO_PAUSES, Evaluation, Pauses, State
+from study.training.group import NO_PAUSES, Evaluation, Pauses, State, parts_of
 from study.training.optimizers import learning_rate_factors
 from study.training.settings import Replica, Settings
-from study.training.state import parts_of
 
 DIVERGED_FACTOR = 1000.0
 """A last training loss over this many times the loss before training counts as diverged."""

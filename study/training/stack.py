@@ -9,8 +9,20 @@ from torch import Tensor
 
 from study.data import Split
 from study.networks import Dropout, Network
-from study.training.batches import SeedBatches, evaluation_batches
-from study.training.group import NO_PAUSES, EpochSums, Evaluation, Pauses, State, Tally
+from study.training.group import (
+    NO_PAUSES,
+    EpochSums,
+    Evaluation,
+    Pauses,
+    SeedBatches,
+    Slots,
+    State,
+    Tally,
+    evaluation_batches,
+    load_slots,
+    parts_of,
+    slots_of,
+)
 from study.training.optimizers import make_optimizer, parameter_groups
 from study.training.settings import Replica, Settings
 from study.training.stacking import (
@@ -19,7 +31,6 @@ from study.training.stacking import (
     StackedNetwork,
     StackedStochastic,
 )
-from study.training.state import Slots, load_slots, parts_of, slots_of
 
 
 class Slice(NamedTuple):

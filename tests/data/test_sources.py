@@ -19,8 +19,7 @@ import torch
 import torchvision.datasets
 from PIL import Image
 
-from study.data.cifar import in_order
-from study.data.sources import EMBEDDED_ROOT, SOURCES, read_images
+from study.data.sources import EMBEDDED_ROOT, SOURCES, in_order, read_images
 from study.data.torchvision_sets import MnistFamily
 from study.errors import InputError
 

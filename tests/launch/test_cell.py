@@ -13,11 +13,7 @@ from lightning.pytorch.plugins.environments import LightningEnvironment
 from safetensors.torch import load_file
 
 from study.files import sha256
-from study.outputs.cell import (
-    _write_predictions,
-    by_replica,
-    read_predictions,
-)
+from study.outputs.cell import _write_predictions, by_replica, read_predictions
 from study.outputs.checkpoint import tensors_sha256
 from study.outputs.metrics import METRIC_KEYS
 from study.outputs.results import TrainedReplica, parse_result

@@ -12,8 +12,7 @@ from study.data import Data, prepare
 from study.networks import MLP, Network, initialize
 from study.probes.capture import capture
 from study.probes.measure import measured
-from study.probes.moments import probe_batch
-from study.probes.recorder import watching_units
+from study.probes.recorder import probe_batch, watching_units
 from study.probes.signals import mean_and_variance
 from study.training.stacking import StackedNetwork
 from study.training.task import Task, make_task

@@ -12,7 +12,7 @@ from torch import nn
 from study.networks import BatchNorm, Network, batch_statistics
 from study.outputs.metrics import PROBES, ROW
 from study.outputs.series import read_probes
-from study.probes.moments import probe_batch
+from study.probes.recorder import probe_batch
 from study.training import Population, Replica
 from tests import tiny
 

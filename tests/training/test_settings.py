@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.training.batches import epoch_order
+from study.training.group import epoch_order
 from study.training.settings import Purpose, Streams
 
 PURPOSES: tuple[Purpose, ...] = get_args(Purpose)

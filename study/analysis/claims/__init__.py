@@ -4,8 +4,7 @@ Imports nothing heavy.
 """
 
 from study.analysis.claims.checks import check_claims
-from study.analysis.claims.decision import decide
-from study.analysis.claims.history import remarks
+from study.analysis.claims.decision import decide, remarks
 from study.analysis.claims.schema import Claim, parse_claims
 
 __all__ = ["Claim", "check_claims", "decide", "parse_claims", "remarks"]

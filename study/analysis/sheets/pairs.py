@@ -19,7 +19,7 @@ from study.analysis.sheets.scores import (
 )
 from study.analysis.statistics.corrections import holm_known
 from study.analysis.statistics.intervals import has_spread, paired, paired_p
-from study.analysis.statistics.power import seeds_needed
+from study.analysis.statistics.sensitivity import seeds_needed
 from study.outputs.factors import cell_level, varying_factors
 
 COLUMNS = (

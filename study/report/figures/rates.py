@@ -11,13 +11,7 @@ from study.analysis.parts import Drawn
 from study.outputs.metrics import METRICS
 from study.outputs.records import CellRecord
 from study.report.figures.panels import ErrorAxis, band, draw_panels, finished, plain_decades
-from study.report.figures.shown import (
-    Shown,
-    caption,
-    error_point,
-    interval_words,
-    of_errors,
-)
+from study.report.figures.shown import Shown, caption, error_point, interval_words, of_errors
 
 MOST_TICKS = 4
 """Learning rates that are each a tick."""

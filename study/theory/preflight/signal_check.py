@@ -12,7 +12,7 @@ from study.launch.cell import data_of
 from study.networks import build_network
 from study.outputs.metrics import PROBES
 from study.probes.measure import measured
-from study.probes.moments import probe_batch
+from study.probes.recorder import probe_batch
 from study.theory.preflight.ends import input_signal, output_gradient
 from study.theory.preflight.rules import flags
 from study.theory.preflight.shapes import LayerShape, hidden_layers, not_in_theory, output_layer

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from study.networks import Block
+from study.training.group import restore_training, training_state
 from study.training.optimizers import is_elementwise, make_optimizer, parameter_groups
 from study.training.pretraining.decoders import Fill, filled
 from study.training.pretraining.trainee import (
@@ -19,7 +20,6 @@ from study.training.pretraining.trainee import (
     in_evaluation,
     train_mode,
 )
-from study.training.state import restore_training, training_state
 from study.training.symmetry import Symmetry
 from study.training.task import cross_entropy, wrong
 

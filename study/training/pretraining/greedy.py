@@ -16,6 +16,7 @@ from study.config.groups import PretrainingGroup
 from study.data import Data
 from study.networks import Autoencoder, Block, Network, weight_filler
 from study.outputs.checkpoint import fitting
+from study.training.engine import on_workers
 from study.training.population import WholeEpochs
 from study.training.pretraining.autoencoder import LayerAutoencoder, make_corruption
 from study.training.pretraining.decoders import TiedDecoder, make_decoder
@@ -25,7 +26,6 @@ from study.training.pretraining.settings import LayerSettings, blocks_to_pretrai
 from study.training.pretraining.trainee import GeneratorFactory, Labelled, Trainee
 from study.training.settings import Streams, stream_seed
 from study.training.task import make_reconstruction
-from study.training.workers import on_workers
 
 Row = dict[str, float]
 """An epoch's numbers by name: `epoch`, `loss` and the trainee's monitors."""

@@ -97,7 +97,7 @@ def test_an_interval_of_lost_seeds_is_no_number() -> None:
 def test_tables_need_no_statistics_package() -> None:
     lines = (
         "import sys, study.analysis.table",
-        "from study.analysis.statistics import corrections, effects, intervals, power",
+        "from study.analysis.statistics import corrections, effects, intervals",
         "from study.analysis.statistics import sensitivity, verdicts",
         "assert not {'statsmodels', 'scipy', 'pandas', 'numpy', 'torch'} & set(sys.modules)",
     )

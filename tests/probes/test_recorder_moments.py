@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from study.config.configuration import level_defaults
 from study.config.groups import ProbesGroup, typed
 from study.errors import InputError
-from study.probes.moments import check_steps, moments_of
+from study.probes.recorder import check_steps, moments_of
 
 DEFAULT, FULL = (typed(ProbesGroup, level_defaults("probes", name)) for name in ("default", "full"))
 NONE = ProbesGroup("none")

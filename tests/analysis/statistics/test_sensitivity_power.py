@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.power import TTestPower
 
-from study.analysis.statistics.power import seeds_needed
+from study.analysis.statistics.sensitivity import seeds_needed
 
 
 @settings(max_examples=20)
