@@ -31,7 +31,6 @@ from study.config.configuration import (
 )
 from study.config.keys import GROUPS, KEYS, NUISANCE, is_open, unknown_key
 from study.config.refused import check_hydra, is_hydras
-from study.console import command
 from study.errors import InputError, shown, unknown
 from study.files import MAX_DEPTH, TOO_DEEP, require_shallow
 
@@ -295,7 +294,7 @@ def one_line(error: Exception, overrides: Sequence[str]) -> str:
         if not launcher[1].startswith(("joblib", "submitit", "ray")):
             return str(unknown("launcher", launcher[1], levels("hydra/launcher")))
         return (
-            f"hydra/launcher={launcher[1]} is not installed: `{command('setup', 'joblib')}` (or "
+            f"hydra/launcher={launcher[1]} is not installed: `make setup EXTRAS=joblib` (or "
             "submitit, ray) installs the launchers of that name"
         )
     if lines[0].endswith(":"):

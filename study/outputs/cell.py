@@ -227,8 +227,8 @@ def replica_name(seed: object, lr: object) -> str:
 def best_name(seed: object, lr: object, best_epoch: int | None) -> str:
     """How weights.safetensors names a replica at its best epoch: `seed=0,lr=0.1,epoch=3`.
 
-    At its last epoch it has a replica's name alone, and where that is
-    the best the file holds it once.
+    At its last epoch it has a replica's name alone, and where that is the best the file holds it
+    once.
     """
     return f"{replica_name(seed, lr)},epoch={best_epoch}"
 

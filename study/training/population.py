@@ -23,7 +23,6 @@ DIVERGED_FACTOR = 1000.0
 """A last training loss over this many times the loss before training counts as diverged."""
 
 SPLITS = ("train", "val", "test")
-CURVES = ("train_loss", "train_error", "val_loss", "val_error")
 
 
 @dataclass
