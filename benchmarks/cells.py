@@ -13,6 +13,8 @@ from statistics import median
 from typing import Any
 from unittest.mock import patch
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 import study.launch.attempt
 import study.launch.cell
 from benchmarks.growth import TINY, planned, sweep
@@ -22,9 +24,6 @@ from study.outputs.provenance import available_threads
 from study.tensorboard.curves import EpochCurves
 from study.training import Population
 from study.training.engine import Engine
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 
 NUM_FIRST = 3
 """Cells that are not counted: they read the data, and load what is loaded late."""

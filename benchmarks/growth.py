@@ -9,6 +9,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 from benchmarks.turns import write
 from study.config.compose import hydra_ready
 from study.config.sweep import Cell, plan
@@ -17,9 +19,6 @@ from study.launch.progress import SweepProgress
 from study.outputs.ledger import record_launch
 from study.outputs.results import Result
 from study.theory.activations.timing import in_turns, median_ratio
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 
 SIZES = (10, 100, 1000)
 ROUNDS = 5

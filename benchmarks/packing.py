@@ -4,6 +4,8 @@ import os
 from collections.abc import Callable
 from statistics import median
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 import torch
 
 from benchmarks.contestants import Case, made_up_data, ours
@@ -11,9 +13,6 @@ from benchmarks.turns import write
 from study.data import Data
 from study.theory.activations.timing import in_turns, median_ratio
 from study.training import build as packing
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 
 WIDTHS = (32, 64, 128, 256)
 GROUPS = (1, 2, 3, 5, 10)

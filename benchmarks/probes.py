@@ -13,15 +13,14 @@ from statistics import median
 from typing import Any
 from unittest.mock import patch
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 from benchmarks.growth import planned, sweep
 from benchmarks.turns import write
 from study.config.sweep import Cell
 from study.outputs.provenance import available_threads
 from study.probes.recorder import Liveness, Recorder
 from study.theory.activations.timing import in_turns, median_ratio
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 
 AGAINST = "time against probes=none"
 INSIDE = "share of the time inside probes"

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 from torch.utils.data import DataLoader, Subset
 
 from benchmarks.recipe import RecipeModule, mnist, quiet, recipe_trainer
@@ -26,9 +28,6 @@ from study.outputs.failures import summary
 from study.outputs.provenance import available_threads
 from study.training import Replica
 from study.training.build import initial_network, replicas_of
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 
 OVERRIDES = ("experiment=quickstart", "trainer.accelerator=cpu")
 NUM_PARTS = 9

@@ -11,11 +11,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.turns import write
-from study.theory.activations.timing import in_turns, median_ratio
-
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+from benchmarks.turns import write
+from study.theory.activations.timing import in_turns, median_ratio
 
 ROUNDS = 9
 ROOT = Path(__file__).parents[1]

@@ -5,6 +5,8 @@ import time
 from collections.abc import Sequence
 from statistics import median
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 import torch
 
 from benchmarks.contestants import (
@@ -21,9 +23,6 @@ from benchmarks.contestants import (
 from benchmarks.turns import write
 from study.networks import build_network
 from study.theory.activations.timing import in_turns, median_ratio
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 
 ROUNDS = 7
 TEMPLATE_ROUNDS = 3

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: a fork must find no thread
+
 from faults.crowds import crowds, sleepers
 from faults.damage import damages
 from faults.disks import disks
@@ -18,9 +20,6 @@ from faults.launches import HungError
 from faults.workshop import SIX, TWO, Row, Workshop
 from study.console import Parser
 from study.errors import InputError, unknown
-
-os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: a fork must find no thread
-
 
 SEED = 20
 

@@ -11,11 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
-from hypothesis import settings
-
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported anywhere
 
+import pytest
+from hypothesis import settings
 
 settings.register_profile("study", deadline=None, derandomize=True)
 settings.load_profile("study")
