@@ -219,6 +219,13 @@ class Ownership:
             self.check()
             os.utime(self.directory / OWNER)
 
+    def is_of_dead(self, path: Path) -> bool:
+        """Whether a file that is there names an owner who is gone."""
+        owner = read_owner(path)
+        with contextlib.suppress(OSError):
+            return owner is not None and _is_dead(path, owner, self._lock)
+        return False
+
     def release(self) -> None:
         """Gives the directory up."""
         self._ended.set()
@@ -254,10 +261,11 @@ def owned(
     _held[place] = ownership
     try:
         for left in (path for name in files for path in directory.glob(f".{name}.*.partial")):
-            if f".{OWNER}." not in left.name:  # others may be about to claim
-                ownership.check()
-                with contextlib.suppress(OSError):
-                    left.unlink()
+            if f".{OWNER}." in left.name and not ownership.is_of_dead(left):
+                continue  # another is about to claim the directory by it
+            ownership.check()
+            with contextlib.suppress(OSError):
+                left.unlink()
         yield ownership
     finally:
         if _held.get(place) is ownership:
@@ -420,7 +428,8 @@ def _remove_if_of(path: Path, owner: Owner) -> None:
         return
     try:
         if read_owner(aside) != owner:
-            with contextlib.suppress(FileExistsError):
+            # One that is gone named a dead owner: nobody misses it.
+            with contextlib.suppress(FileExistsError, FileNotFoundError):
                 _link(aside, path)
     finally:
         aside.unlink(missing_ok=True)

@@ -264,7 +264,7 @@ def test_where_links_cannot_be_made_the_owner_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
-        raise PermissionError(1, "Operation not breakerted")
+        raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(Path, "hardlink_to", refuse)
     with owned(tmp_path, wait=False), pytest.raises(Owned, match=f"process {os.getpid()}"):
@@ -299,3 +299,12 @@ def test_what_others_are_about_to_claim_by_stays(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     with owned(tmp_path, wait=False):
         assert {path.name for path in tmp_path.iterdir()} == {LOCK, OWNER, *names}
+
+
+def test_what_the_dead_were_about_to_claim_by_goes(tmp_path: Path) -> None:
+    dead = Owner(host=platform.node(), pid=7, process_start=0, boot=Owner.myself().boot, token="ab")
+    (tmp_path / f".{OWNER}.0123.7.partial").write_bytes(dead.json())
+    mine = tmp_path / f".{OWNER}.4567.8.partial"
+    mine.write_bytes(Owner.myself().json())
+    with owned(tmp_path, wait=False):
+        assert {path.name for path in tmp_path.iterdir()} == {LOCK, OWNER, mine.name}
