@@ -260,7 +260,7 @@ def owned(
     place = directory.resolve()
     _held[place] = ownership
     try:
-        for left in (path for name in files for path in directory.glob(f".{name}.*.partial")):
+        for left in {path for name in (*files, OWNER) for path in _partial(directory, name)}:
             if f".{OWNER}." in left.name and not ownership.is_of_dead(left):
                 continue  # another is about to claim the directory by it
             ownership.check()
@@ -311,6 +311,11 @@ def still_ours(directory: Path) -> None:
 def partial_path(path: Path) -> Path:
     """A name beside a file that nobody else has: of what is on its way there, or away."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.{os.getpid()}.partial")
+
+
+def _partial(directory: Path, name: str) -> Iterator[Path]:
+    """What is on its way to a file of that name or pattern, or was cut off."""
+    return directory.glob(f".{name}.*.partial")
 
 
 def _say(line: str) -> None:

@@ -308,3 +308,12 @@ def test_what_the_dead_were_about_to_claim_by_goes(tmp_path: Path) -> None:
     mine.write_bytes(Owner.myself().json())
     with owned(tmp_path, wait=False):
         assert {path.name for path in tmp_path.iterdir()} == {LOCK, OWNER, mine.name}
+
+
+def test_it_goes_where_only_some_files_are_the_owners(tmp_path: Path) -> None:
+    dead = Owner(host=platform.node(), pid=7, process_start=0, boot=Owner.myself().boot, token="ab")
+    (tmp_path / f".{OWNER}.0123.7.partial").write_bytes(dead.json())
+    other = tmp_path / ".report.html.0123.7.partial"
+    other.touch()
+    with owned(tmp_path, wait=False, files=("study.json",)):
+        assert {path.name for path in tmp_path.iterdir()} == {LOCK, OWNER, other.name}
