@@ -53,7 +53,29 @@ def write_markdown(pivot: Pivot, study: str, remarks: Sequence[str] = ()) -> str
 def write_latex(pivot: Pivot, study: str, remarks: Sequence[str] = ()) -> str:
     """A `table` environment for each table, for the booktabs package, each with its legend."""
     legend = [escape_latex(line) for line in (*notes(pivot, "bold"), *remarks)]
-    return "\n".join(_latex_table(pivot, table, study, legend) for table in pivot.tables)
+    texts = []
+    for table in pivot.tables:
+        header, *rows = (
+            " & ".join(row) + r" \\"
+            for row in _grid(pivot, table, escape_latex, r"\textbf{{{}}}".format)
+        )
+        lines = [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{escape_latex(caption(pivot, table, study))}}}",
+            rf"\begin{{tabular}}{{l{'r' * len(table.column_levels)}}}",
+            r"\toprule",
+            header,
+            r"\midrule",
+            *rows,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\par\smallskip\footnotesize",
+            *(rf"{line}\par" for line in legend),
+            r"\end{table}",
+        ]
+        texts.append("\n".join(lines) + "\n")
+    return "\n".join(texts)
 
 
 def write_csv(pivot: Pivot, study: str, remarks: Sequence[str] = ()) -> str:
@@ -129,29 +151,6 @@ def _grid(
             number = embolden(number) if entry.best == "best" else number
             cells.append(" ".join([number, *map(escape, marks(pivot, entry))]))
         yield [header(row, pivot.rows), *cells]
-
-
-def _latex_table(pivot: Pivot, table: Table, study: str, legend: Sequence[str]) -> str:
-    header, *rows = (
-        " & ".join(row) + r" \\"
-        for row in _grid(pivot, table, escape_latex, r"\textbf{{{}}}".format)
-    )
-    lines = [
-        r"\begin{table}",
-        r"\centering",
-        rf"\caption{{{escape_latex(caption(pivot, table, study))}}}",
-        rf"\begin{{tabular}}{{l{'r' * len(table.column_levels)}}}",
-        r"\toprule",
-        header,
-        r"\midrule",
-        *rows,
-        r"\bottomrule",
-        r"\end{tabular}",
-        r"\par\smallskip\footnotesize",
-        *(rf"{line}\par" for line in legend),
-        r"\end{table}",
-    ]
-    return "\n".join(lines) + "\n"
 
 
 # Writers of a sheet: Markdown, CSV and LaTeX. The same sheet gives the same bytes.

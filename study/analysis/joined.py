@@ -12,7 +12,7 @@ from study.analysis.frames import Frames
 from study.analysis.origins import by_origin
 from study.config.labels import counted
 from study.errors import InputError
-from study.outputs.records import CellRecord, Ledger, LedgerCell
+from study.outputs.records import Ledger, LedgerCell
 
 FACTOR = "study"
 
@@ -49,8 +49,16 @@ def join(parts: Sequence[Frames]) -> JoinedFrames:
     Studies of one name are numbered.
     """
     names = distinct_names([part.name for part in parts])
+    # Each cell is under its study's name; a factor called `study` of its own gives way.
     cells = [
-        _named(cell, name) for name, part in zip(names, parts, strict=True) for cell in part.cells
+        replace(
+            cell,
+            directory=f"{name}/{cell.directory}",
+            factors={FACTOR: name} | {f: v for f, v in cell.factors.items() if f != FACTOR},
+            problems=tuple(f"{name}: {problem}" for problem in cell.problems),
+        )
+        for name, part in zip(names, parts, strict=True)
+        for cell in part.cells
     ]
     entries = tuple(LedgerCell(cell.directory, cell.signature, cell.factors) for cell in cells)
     title = " + ".join(names)
@@ -87,11 +95,3 @@ def origin_remarks(frames: Frames) -> list[str]:
         whose = f" of {', '.join(names)}" if names else ""
         lines.append(f"{counted(len(cells), 'cell')}{whose}: {origin.words}.")
     return lines
-
-
-def _named(cell: CellRecord, name: str) -> CellRecord:
-    """The cell under its study's name; a factor called `study` of its own gives way."""
-    factors = {FACTOR: name, **{f: level for f, level in cell.factors.items() if f != FACTOR}}
-    problems = tuple(f"{name}: {problem}" for problem in cell.problems)
-    directory = f"{name}/{cell.directory}"
-    return replace(cell, directory=directory, factors=factors, problems=problems)

@@ -95,7 +95,13 @@ def as_lines(
         ]:
             told.append(f"diverged: {_listed(lost)}")
         for cell in cells:
-            facts = _facts(cell)
+            # Who trains it, how far it is, its error.
+            parts = [cell.owner.label] if cell.owner else []
+            if cell.owner and cell.owner.started:
+                parts.append(f"since {cell.owner.started}")
+            if cell.result is None and (epoch := reached_epoch(cell.path)) is not None:
+                parts.append(f"checkpoint after epoch {epoch}")
+            facts = ", ".join([*parts, *([cell.error] if cell.error else [])])
             if cell.status in ("failed", "running") or facts:
                 told.append(f"{cell.status}: {cell.directory}{f'  {facts}' if facts else ''}")
             elif cell.status == "missing":
@@ -164,17 +170,6 @@ def _map(cells: Sequence[CellRecord]) -> list[str]:
         order = ", ".join(" ".join(field) for field in fields)
         lines.append(f"in each field, in this order ({' '.join(inner)}): {order}")
     return lines
-
-
-def _facts(cell: CellRecord) -> str:
-    """What is to be said of a cell that is not done: who trains it, how far it is, its error."""
-    facts = []
-    if cell.owner:
-        facts.append(cell.owner.label)
-        facts += [f"since {cell.owner.started}"] if cell.owner.started else []
-    if cell.result is None and (epoch := reached_epoch(cell.path)) is not None:
-        facts.append(f"checkpoint after epoch {epoch}")
-    return ", ".join([*facts, *([cell.error] if cell.error else [])])
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -106,7 +106,10 @@ FEWEST_CELLS = 4
 
 
 def rank_correlation(question: Question) -> Effect:
-    """Spearman's rank correlation over cells of the quantity with another."""
+    """Spearman's rank correlation over cells of the quantity with another.
+
+    Pearson's correlation of the ranks, ties at their mean rank (Spearman 1904).
+    """
     side = question.side()
     if len(side.all) < FEWEST_CELLS:
         words = counted(len(side.all), "cell")
@@ -118,18 +121,15 @@ def rank_correlation(question: Question) -> Effect:
     require_exact(first, second)
     columns = [(first.values[c.directory], second.values[c.directory]) for c in side.all]
     shared = mean([seeds for column in columns for seeds in column])
-    values = {seed: _spearman([(x[seed], y[seed]) for x, y in columns]) for seed in shared}
+    values = {}
+    for seed in shared:
+        one, other = zip(*((x[seed], y[seed]) for x, y in columns), strict=True)
+        if len(set(one)) < 2 or len(set(other)) < 2:
+            raise NotDecidableError("one of the two quantities is the same in all cells")
+        from scipy.stats import spearmanr
+
+        values[seed] = float(spearmanr(one, other).statistic)
     return Effect(values, tuple(side.all), 1.0)
-
-
-def _spearman(pairs: Sequence[tuple[float, float]]) -> float:
-    """Pearson's correlation of the ranks, ties at their mean rank (Spearman 1904)."""
-    first, second = zip(*pairs, strict=True)
-    if len(set(first)) < 2 or len(set(second)) < 2:
-        raise NotDecidableError("one of the two quantities is the same in all cells")
-    from scipy.stats import spearmanr
-
-    return float(spearmanr(first, second).statistic)
 
 
 # The largest learning rate at which a cell is still about as good as at its best.

@@ -252,7 +252,17 @@ def _verdict(
     frames: Frames, known: Levels, asked: _Asked, judged: rules.Judgement | None
 ) -> Verdict:
     claim, effect = asked.claim, asked.effect
-    outcome, reason = _outcome(asked, judged)
+    outcome: Outcome = judged.outcome if judged else "not decidable"
+    reasons = [] if judged else [asked.reason]
+    if effect and not effect.has_spread:
+        seeds = f"all {len(effect.values)} seeds"
+        reasons.append(f"{seeds} have the same effect: no spread, so neither interval nor p")
+    if effect and effect.beyond:
+        side = "larger" if effect.beyond > 0 else "smaller"
+        cause = "an error was not reached in the epochs trained"
+        if claim is None or claim.target is None:
+            cause = "the grid of learning rates ends where they are still good, or best"
+        reasons.append(f"the true effect may be {side}: {cause}")
     estimate = mean_and_error(list(effect.values.values()))[0] if effect else None
     cells = effect.cells if effect else ()
     quantity = asked.question.quantity if asked.question else None
@@ -272,26 +282,9 @@ def _verdict(
         unit=claim.expect.unit if claim else "",
         published=claim.published if claim else _said(asked.value, "published"),
         command=rerun_command(frames, known, cells),
-        reason=reason,
+        reason="; ".join(reasons),
         cells=tuple(cell.directory for cell in cells),
     )
-
-
-def _outcome(asked: _Asked, judged: rules.Judgement | None) -> tuple[Outcome, str]:
-    """The outcome, and what must be known of it beside the numbers."""
-    if judged is None or asked.effect is None or asked.claim is None:
-        return "not decidable", asked.reason
-    effect, reasons = asked.effect, []
-    if not effect.has_spread:
-        seeds = f"all {len(effect.values)} seeds"
-        reasons.append(f"{seeds} have the same effect: no spread, so neither interval nor p")
-    if effect.beyond:
-        side = "larger" if effect.beyond > 0 else "smaller"
-        cause = "an error was not reached in the epochs trained"
-        if asked.claim.target is None:
-            cause = "the grid of learning rates ends where they are still good, or best"
-        reasons.append(f"the true effect may be {side}: {cause}")
-    return judged.outcome, "; ".join(reasons)
 
 
 def _said(value: Any, key: str) -> str:

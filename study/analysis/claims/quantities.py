@@ -9,6 +9,7 @@ from study.analysis.claims.quantity import (
     NotDecidableError,
     Numbers,
     Quantity,
+    Read,
     replicas_of,
     require_trained,
 )
@@ -45,27 +46,22 @@ def over_training(name: str, layer: str | None, find: Find) -> Quantity:
     def read(frames: Frames, cells: Sequence[CellRecord], lr: float | None) -> Numbers:
         values = {}
         for cell in cells:
-            moments = [find(f"{probe}@{step}") for step in _steps(cell, probe)]
+            reading = read_probe(cell, probe)
+            numbers = reading.numbers or {}
+            steps = {place[2] for place, number in numbers.items() if number is not None}
+            if not steps:
+                why = f" ({start.lacking})" if start.lacking else ""
+                reason = f"{probe} was not measured in {cell.directory}{why}"
+                raise NotDecidableError(reading.problem or reason)
+            moments = [find(f"{probe}@{step}") for step in sorted(steps)]
             taken = [each.read(frames, [cell], lr).values[cell.directory] for each in moments]
             values[cell.directory] = {
-                seed: reduce([numbers[seed] for numbers in taken]) for seed in taken[0]
+                seed: reduce([by_seed[seed] for by_seed in taken]) for seed in taken[0]
             }
         return Numbers(values)
 
     label = f"{start.label.replace(' at initialization', '')}, {words}"
     return Quantity(name, label, find(f"{probe}@end").unit, read)
-
-
-def _steps(cell: CellRecord, probe: str) -> list[int]:
-    """The moments at which a cell has numbers of the probe; NotDecidableError if there is none."""
-    reading = read_probe(cell, probe)
-    steps = {place[2] for place, number in (reading.numbers or {}).items() if number is not None}
-    if not steps:
-        lacking = find_metric(probe).lacking
-        why = f" ({lacking})" if lacking else ""
-        reason = reading.problem or f"{probe} was not measured in {cell.directory}{why}"
-        raise NotDecidableError(reason)
-    return sorted(steps)
 
 
 # Quantities from learning curves: the epochs to an error, and the seconds of an epoch.
@@ -102,28 +98,28 @@ def epochs_to(name: str, target: float | None) -> Quantity:
 
 def epoch_seconds() -> Quantity:
     """The mean seconds of an epoch, of seeds that were trained one by one."""
+
+    def read(frames: Frames, cells: Sequence[CellRecord], lr: float | None) -> Numbers:
+        values: dict[str, dict[int, float]] = {}
+        for cell in cells:
+            # Seeds of one clock were trained together: a time of all is no sample of each.
+            seen: dict[tuple[float, ...], int] = {}
+            numbers = values[cell.directory] = {}
+            for seed, clock in _curves(frames, cell, lr, "seconds").items():
+                other = seen.setdefault(tuple(clock.values()), seed)
+                if other != seed:
+                    raise NotDecidableError(
+                        f"seeds {other} and {seed} of {cell.directory} were trained together and "
+                        "have one time: train them one by one, with population.max_replicas=1"
+                    )
+                first, last = min(clock), max(clock)
+                if first == last:
+                    raise NotDecidableError(f"{cell.directory} was trained for no epoch")
+                numbers[seed] = (clock[last] - clock[first]) / (last - first)
+        return Numbers(values)
+
     row = QUANTITIES[EPOCH_SECONDS]
-    return Quantity(EPOCH_SECONDS, row.label, row.unit, _read_seconds)
-
-
-def _read_seconds(frames: Frames, cells: Sequence[CellRecord], lr: float | None) -> Numbers:
-    values: dict[str, dict[int, float]] = {}
-    for cell in cells:
-        # Seeds of one clock were trained together: a time of all is no sample of each.
-        seen: dict[tuple[float, ...], int] = {}
-        numbers = values[cell.directory] = {}
-        for seed, clock in _curves(frames, cell, lr, "seconds").items():
-            other = seen.setdefault(tuple(clock.values()), seed)
-            if other != seed:
-                raise NotDecidableError(
-                    f"seeds {other} and {seed} of {cell.directory} were trained together and have "
-                    "one time: train them one by one, with population.max_replicas=1"
-                )
-            first, last = min(clock), max(clock)
-            if first == last:
-                raise NotDecidableError(f"{cell.directory} was trained for no epoch")
-            numbers[seed] = (clock[last] - clock[first]) / (last - first)
-    return Numbers(values)
+    return Quantity(EPOCH_SECONDS, row.label, row.unit, read)
 
 
 def _curves(
@@ -178,42 +174,34 @@ def of_pairs(name: str) -> Quantity:
     return replace(plain, unit=POINTS, read=read, by_task={RECONSTRUCTION: plain})
 
 
-def _reader(
-    name: str, scale: float
-) -> Callable[[Frames, Sequence[CellRecord], float | None], Numbers]:
+def _reader(name: str, scale: float) -> Read:
     def read(frames: Frames, cells: Sequence[CellRecord], lr: float | None) -> Numbers:
-        return Numbers({cell.directory: _of_cell(name, scale, frames, cell, lr) for cell in cells})
+        values: dict[str, dict[int, float]] = {}
+        for cell in cells:
+            replicas = replicas_of(cell, lr)
+            require_trained(cell, replicas)
+            if PAIRS_FILE not in cell.finished.files:
+                raise NotDecidableError(
+                    f"{cell.directory} has no {PAIRS_FILE}: "
+                    "train it with pairs.points=11 and two seeds or more"
+                )
+            lines = by_pair(frames.rows(cell, PAIRS_FILE))
+            place = f"{cell.directory}/{PAIRS_FILE}"
+            if not frames.sound(cell, PAIRS_FILE):
+                raise NotDecidableError(f"{place} is not the file that result.json names")
+            rate = replicas[0].lr
+            if any(row["lr"] != rate for line in lines.values() for row in line):
+                raise NotDecidableError(f"{place} is of the chosen learning rate, not of {rate:g}")
+            own = {seed: OF_PAIRS[name](line) for seed, line in lines.items()}
+            for seed, value in own.items():
+                if not math.isfinite(value):
+                    raise NotDecidableError(
+                        f"{name} is not finite in {cell.directory}, seed {seed}"
+                    )
+            values[cell.directory] = {seed: value * scale for seed, value in own.items()}
+        return Numbers(values)
 
     return read
-
-
-def _of_cell(
-    name: str, scale: float, frames: Frames, cell: CellRecord, lr: float | None
-) -> dict[int, float]:
-    replicas = replicas_of(cell, lr)
-    require_trained(cell, replicas)
-    found = {}
-    if PAIRS_FILE not in cell.finished.files:
-        raise NotDecidableError(
-            f"{cell.directory} has no {PAIRS_FILE}: "
-            "train it with pairs.points=11 and two seeds or more"
-        )
-    lines = by_pair(frames.rows(cell, PAIRS_FILE))
-    if not frames.sound(cell, PAIRS_FILE):
-        raise NotDecidableError(
-            f"{cell.directory}/{PAIRS_FILE} is not the file that result.json names"
-        )
-    rate = replicas[0].lr
-    if any(row["lr"] != rate for line in lines.values() for row in line):
-        raise NotDecidableError(
-            f"{cell.directory}/{PAIRS_FILE} is of the chosen learning rate, not of {rate:g}"
-        )
-    for seed, line in lines.items():
-        value = OF_PAIRS[name](line)
-        if not math.isfinite(value):
-            raise NotDecidableError(f"{name} is not finite in {cell.directory}, seed {seed}")
-        found[seed] = value * scale
-    return found
 
 
 def check_name(name: str, layer: str | None) -> None:
@@ -292,7 +280,23 @@ def _of_metric(metric: Metric) -> Quantity:
                 cells = with_probe(cells, metric)
             except InputError as error:
                 raise NotDecidableError(str(error).replace("--layer ", "layer: ")) from None
-        return Numbers({cell.directory: _seeds(metric, cell, lr) for cell in cells})
+        values: dict[str, dict[int, float]] = {}
+        for cell in cells:
+            replicas = replicas_of(cell, lr)
+            require_trained(cell, replicas)
+            numbers = values[cell.directory] = {}
+            for replica in replicas:
+                taken = metric.is_measured(replica)
+                value = metric.value(replica) if taken else None
+                if value is None or not math.isfinite(value):
+                    what = "is not finite" if taken else "was not measured"
+                    why = cell.problems[-1] if cell.problems else "" if taken else metric.lacking
+                    raise NotDecidableError(
+                        f"{metric.name} {what} in {cell.directory}, seed {replica.seed}"
+                        f"{f' ({why})' if why else ''}"
+                    )
+                numbers[replica.seed] = value * metric.scale
+        return Numbers(values)
 
     probe = metric if isinstance(metric, ProbeMetric) else None
     special = {task: metrics.get(metric.name) for task, metrics in OF_TASK.items()}
@@ -329,24 +333,6 @@ def _minus(name: str, first: Quantity, second: Quantity) -> Quantity:
         },
         of_neighbours=first.of_neighbours or second.of_neighbours,
     )
-
-
-def _seeds(metric: Metric, cell: CellRecord, lr: float | None) -> dict[int, float]:
-    replicas = replicas_of(cell, lr)
-    require_trained(cell, replicas)
-    numbers = {}
-    for replica in replicas:
-        value = metric.value(replica) if metric.is_measured(replica) else None
-        if value is None or not math.isfinite(value):
-            taken = metric.is_measured(replica)
-            what = "is not finite" if taken else "was not measured"
-            why = cell.problems[-1] if cell.problems else "" if taken else metric.lacking
-            raise NotDecidableError(
-                f"{metric.name} {what} in {cell.directory}, seed {replica.seed}"
-                f"{f' ({why})' if why else ''}"
-            )
-        numbers[replica.seed] = value * metric.scale
-    return numbers
 
 
 _DIVERGED = Quantity(

@@ -130,7 +130,12 @@ class _Design:
 
         pairs = list(itertools.combinations(levels, 2))
         self.terms: list[Factors] = [*((factor,) for factor in levels), *pairs]
-        codes = [_codes(levels, factors, len(means)) for factors in [(), *self.terms]]
+        # Each cell's combination of a term's levels, counted from 0; the constant has one.
+        codes = [np.zeros(len(means), dtype=int)]
+        for factors in self.terms:
+            found = list(zip(*(levels[factor] for factor in factors), strict=True))
+            numbers = {levels: place for place, levels in enumerate(dict.fromkeys(found))}
+            codes.append(np.array([numbers[each] for each in found]))
         ends = np.cumsum([int(code.max()) + 1 for code in codes])
         starts = [0, *ends[:-1]]
         self.columns = {
@@ -186,12 +191,3 @@ def _term(design: _Design, factors: Factors, split: _Split) -> Term:
         return Term(factors, share, degrees, None, None)
     f = share * split.total / degrees / (split.noise / split.noise_degrees)
     return Term(factors, share, degrees, f, float(fdtrc(degrees, split.noise_degrees, f)))
-
-
-def _codes(levels: Mapping[str, Sequence[str]], factors: Factors, num: int) -> Any:
-    """Each cell's combination of levels of `factors`, counted from 0 (shape [cells], int)."""
-    import numpy as np
-
-    combinations = list(zip(*(levels[factor] for factor in factors), strict=True)) or [()] * num
-    numbers = {found: place for place, found in enumerate(dict.fromkeys(combinations))}
-    return np.array([numbers[found] for found in combinations])
