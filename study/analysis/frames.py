@@ -19,7 +19,7 @@ from study.outputs.records import (
     replica_rows,
     require_finished,
 )
-from study.outputs.results import CELL_SECONDS, CHOSEN
+from study.outputs.results import CELL_SECONDS, CHOSEN, ReplicaResult
 from study.outputs.schema import read_sealed
 from study.outputs.series import CURVES_FILE, Row, parsed_rows, read_probe, sound_content
 from study.outputs.unlisted import Unlisted, unlisted_cells
@@ -140,6 +140,15 @@ class Frames:
     def unsound(self) -> dict[str, str]:
         """Of the files asked for so far, those that cannot be used, and why."""
         return {place: reason for place, reason in self.file_errors.items() if reason}
+
+
+def replicas_of(cell: CellRecord) -> tuple[ReplicaResult, ...]:
+    """Every replica of a finished cell, at all learning rates, as they stand in its record.
+
+    Those of a record that `with_probe` made carry a probe's number, of each layer by itself where
+    layer is a factor.
+    """
+    return cell.finished.replicas
 
 
 # Several columns of one cell are asked for in turn, and thousands of cells at most once.

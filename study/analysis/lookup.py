@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from study.analysis.frames import replicas_of
 from study.config.configuration import RECONSTRUCTION
 from study.errors import InputError, unknown
 from study.outputs.factors import activation_of, cell_level, varying_factors
@@ -82,7 +83,7 @@ def find_metric(name: str, *, layer: str | None = None, by_layer: bool = False) 
     if base in PROBES:
         if layer and by_layer:
             raise InputError(f"--layer {layer}: layer is a factor of this table already; drop one")
-        return _probe_metric(base, _moment(name, moment if at else "end"), _layer(layer, by_layer))
+        return _probe_metric(name, moment if at else "end", layer, by_layer)
     if base not in METRICS:
         # The metrics, then the probes nearest to the name: all of them make no readable line.
         error = str(unknown("metric", base, [*METRICS, *PROBES])).partition("; choose from")[0]
@@ -98,7 +99,21 @@ def find_metric(name: str, *, layer: str | None = None, by_layer: bool = False) 
     return METRICS[name]
 
 
-def _probe_metric(name: str, moment: str, layer: str | None) -> ProbeMetric:
+def _probe_metric(asked: str, moment: str, layer: str | None, by_layer: bool) -> ProbeMetric:
+    name = asked.partition("@")[0]
+    if moment not in _MOMENTS:
+        if not (moment.isascii() and moment.isdecimal()):
+            raise InputError(
+                f"{asked}: write its moment as @start, @end or @STEP, a number of updates, "
+                f"as {name}@end"
+            )
+        # A step without leading zeros; that of step 0 is the start.
+        moment = str(int(moment)) if int(moment) else "start"
+    layer = None if by_layer else "mean" if layer is None else layer
+    if layer is not None and layer not in SUMMARIES:
+        if not (layer.isascii() and layer.isdecimal() and int(layer)):
+            raise unknown("layer", layer, ["a number from 1", *SUMMARIES])
+        layer = str(int(layer))
     row = vars(PROBES[name])
     if layer == "slope":
         unit = "decades a layer"
@@ -113,28 +128,6 @@ def _probe_metric(name: str, moment: str, layer: str | None) -> ProbeMetric:
         "fixed": {} if layer is None else {"layer": layer},
     }
     return ProbeMetric(**row, probe=name, moment=moment, layer=layer)
-
-
-def _moment(name: str, moment: str) -> str:
-    """The moment, a step without leading zeros; that of step 0 is the start."""
-    if moment in _MOMENTS:
-        return moment
-    if not (moment.isascii() and moment.isdecimal()):
-        raise InputError(
-            f"{name}: write its moment as @start, @end or @STEP, a number of updates, "
-            f"as {name.partition('@')[0]}@end"
-        )
-    return str(int(moment)) if int(moment) else "start"
-
-
-def _layer(layer: str | None, by_layer: bool) -> str | None:
-    if by_layer:
-        return None
-    if layer is None or layer in SUMMARIES:
-        return layer or "mean"
-    if layer.isascii() and layer.isdecimal() and int(layer):
-        return str(int(layer))
-    raise unknown("layer", layer, ["a number from 1", *SUMMARIES])
 
 
 # Tables and cells: how a metric is called of some cells, and what stands beside it.
@@ -285,7 +278,7 @@ def _at_moment(record: CellRecord, numbers: Numbers, metric: ProbeMetric) -> Lay
     for (seed, lr, at, layer), number in numbers.items():
         if at == step:
             layers.setdefault(layer, {})[seed, lr] = number
-    lost = bool(step) and all(replica.diverged for replica in record.finished.replicas)
+    lost = bool(step) and all(replica.diverged for replica in replicas_of(record))
     always = lost or PROBES[metric.probe].always
     return {
         layer: found
@@ -299,7 +292,11 @@ def _carrying(
 ) -> CellRecord:
     replicas: list[ReplicaResult] = []
     wanted, fewest = metric.layer or "", 2 if metric.layer == "slope" else 1
-    for replica in record.finished.replicas:
+    # What diverges later has not at initialization, nor while a number of it is finite. The last
+    # moment is the one at which a replica has diverged, however finite its numbers are.
+    last = max((step for _, _, step, _ in reading.numbers or ()), default=0)
+    passing = metric.moment.isdecimal() and int(metric.moment) < last
+    for replica in replicas_of(record):
         key, lost = (replica.seed, replica.lr), replica.diverged
         # Those that a diverged one lacks are not finite.
         values = {at: found.get(key) for at, found in taken.items() if lost or key in found}
@@ -310,22 +307,11 @@ def _carrying(
                 number = {}
             else:
                 number = {metric.name: summed_up(wanted, values)}
-            told = vars(replica) | _state(metric, reading, number)
+            sound = passing and number.get(metric.name) is not None
+            told = vars(replica)
+            if metric.moment == "start" or sound:
+                told = told | {"status": "trained"}
             replicas.append(ProbedReplica(**told, measured=number, layer=layer))
     problems = record.problems + ((reading.problem,) if reading.problem else ())
     result = replace(record.finished, replicas=tuple(replicas))
     return replace(record, result=result, problems=problems)
-
-
-def _state(
-    metric: ProbeMetric, reading: Reading, number: Mapping[str, float | None]
-) -> dict[str, str]:
-    """What diverges later has not at initialization, nor while a number of it is finite.
-
-    The last moment is the one at which a replica has diverged, however finite its numbers are.
-    """
-    if metric.moment == "start":
-        return {"status": "trained"}
-    last = max((step for _, _, step, _ in reading.numbers or ()), default=0)
-    passing = metric.moment.isdecimal() and int(metric.moment) < last
-    return {"status": "trained"} if passing and number.get(metric.name) is not None else {}

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from study.analysis.frames import replicas_of
 from study.analysis.lookup import find_metric, metric_of
 from study.analysis.origins import Origin, origin_of
 from study.analysis.statistics.intervals import distinguishable, median, t_interval
@@ -14,7 +15,7 @@ from study.outputs import factors
 from study.outputs.factors import INNER, all_levels, cell_level, inner_texts
 from study.outputs.metrics import Metric
 from study.outputs.records import CellRecord, factor_names
-from study.outputs.results import ReplicaResult
+from study.outputs.results import ReplicaResult, sample
 
 # One entry of a table: the replicas of one cell, or of several averaged, as one number.
 
@@ -85,14 +86,19 @@ def make_entry(sources: Sequence[Source], expected: set[tuple[str, ...]], metric
     ]
     finished = [source for source in taken if source.replicas]
     if not finished:
-        found = {NOT_MEASURED if source.replicas else source.cell.status for source in sources}
-        named = (status for status in (*UNFINISHED, NOT_MEASURED) if status in found)
+        states = {NOT_MEASURED if source.replicas else source.cell.status for source in sources}
+        named = (status for status in (*UNFINISHED, NOT_MEASURED) if status in states)
         return Entry(next(named, "absent"))
-    replicas = [replica for source in finished for replica in source.replicas]
-    parts = [_values(source, metric) for source in finished]
-    shared = [seed for seed in parts[0] if all(seed in part for part in parts)]
-    values = {seed: math.fsum(part[seed] for part in parts) / len(parts) for seed in shared}
     results = [source.cell.finished for source in finished]
+    values: dict[int | None, float] = {}
+    samples = [] if metric.per_cell else [sample(metric, source.replicas) for source in finished]
+    for seed in samples[0].values if samples else ():
+        if all(seed in each.values for each in samples):
+            values[seed] = math.fsum(each.values[seed] for each in samples) / len(samples)
+    if metric.per_cell:
+        found = [metric.value(result) for result in results]
+        whole = [metric.worst if number is None else number for number in found]
+        values[None] = math.fsum(whole) / len(whole)
     at_chosen = [
         {replica.lr for replica in source.replicas} == {source.cell.finished.chosen_lr}
         for source in finished
@@ -101,7 +107,9 @@ def make_entry(sources: Sequence[Source], expected: set[tuple[str, ...]], metric
     entry = Entry(
         status="done",
         values=values,
-        num_replicas=len(replicas),
+        num_replicas=sum(len(source.replicas) for source in finished),
+        num_diverged=sum(each.num_diverged for each in samples),
+        num_not_finite=sum(each.num_not_finite for each in samples),
         num_combinations=len(finished),
         num_expected=len(expected),
         origins=frozenset(origin_of(r.cell) for r in finished if metric.is_of_data),
@@ -109,8 +117,16 @@ def make_entry(sources: Sequence[Source], expected: set[tuple[str, ...]], metric
         edges=tuple(sorted(edges, reverse=True)) if metric.follows_training else (),
         chosen=all(at_chosen),
     )
+    numbers = [value for value in values.values() if not math.isnan(value)]
+    if entry.num_diverged or entry.num_not_finite:
+        return replace(entry, status="diverged", median=median(numbers) if numbers else None)
     complete = {source.combination for source in finished} == expected
-    return _summarize(entry, replicas, metric, complete)
+    if not complete or not (numbers or metric.per_cell):
+        entry = replace(entry, status="incomplete")
+    if not numbers:
+        return entry
+    interval = t_interval(numbers)
+    return replace(entry, mean=interval.mean, low=interval.low, high=interval.high)
 
 
 def mark_best(entries: Sequence[Entry], direction: str) -> list[Entry]:
@@ -153,42 +169,6 @@ def check_origins(entries: Iterable[Entry], metric: Metric, over: Sequence[str])
                 f"--over {' --over '.join(over)} averages {metric.name} of several data or splits "
                 f"({first}; {second}), which are not pooled; choose the cells of one with --where"
             )
-
-
-def _values(source: Source, metric: Metric) -> dict[int | None, float]:
-    if metric.per_cell:
-        return {None: _finite(metric, source.cell.finished)}
-    seeds = sorted({replica.seed for replica in source.replicas})
-    by_seed = {seed: [r for r in source.replicas if r.seed == seed] for seed in seeds}
-    return {
-        seed: math.fsum(_finite(metric, replica) for replica in replicas) / len(replicas)
-        for seed, replicas in by_seed.items()
-    }
-
-
-def _finite(metric: Metric, owner: object) -> float:
-    """The metric, or the worst there is where the recorded number was not finite."""
-    value = metric.value(owner)
-    return metric.worst if value is None else value
-
-
-def _summarize(
-    entry: Entry, replicas: list[ReplicaResult], metric: Metric, complete: bool
-) -> Entry:
-    diverged = infinite = 0
-    if not metric.per_cell:
-        diverged = sum(replica.diverged for replica in replicas)
-        infinite = sum(not r.diverged and metric.value(r) is None for r in replicas)
-    numbers = [value for value in entry.values.values() if not math.isnan(value)]
-    if diverged or infinite:
-        entry = replace(entry, num_diverged=diverged, num_not_finite=infinite)
-        middle = median(numbers) if numbers else None
-        return replace(entry, status="diverged", median=middle)
-    status = "done" if complete else "incomplete"
-    if not numbers:
-        return replace(entry, status=status if metric.per_cell else "incomplete")
-    interval = t_interval(numbers)
-    return replace(entry, status=status, mean=interval.mean, low=interval.low, high=interval.high)
 
 
 @dataclass(frozen=True)
@@ -383,7 +363,7 @@ def _group(
             # An unfinished cell has every level.
             parts = {each: [] for each in itertools.product(*(levels[f] for f in inner))}
         else:
-            for replica in cell.result.replicas if free_lr else cell.result.chosen:
+            for replica in replicas_of(cell) if free_lr else cell.result.chosen:
                 texts = inner_texts(replica)
                 if all(texts[f] in allowed for f, allowed in where.items() if f in INNER):
                     parts.setdefault(tuple(texts[f] for f in inner), []).append(replica)

@@ -14,8 +14,8 @@ from study.analysis.sheets.scores import Score, Scores, all_scores, signed
 from study.analysis.statistics.intervals import mean_and_error
 from study.config.configuration import CLASSIFICATION
 from study.outputs.factors import level_text
+from study.outputs.metrics import METRICS
 from study.outputs.records import CellRecord
-from study.outputs.results import Result
 
 # How a cell was trained, in the words of a paper's table of settings.
 
@@ -29,8 +29,32 @@ def protocol_of(cell: CellRecord) -> dict[str, str]:
 
     The names are those of `protocol` in published.yaml.
     """
-    config = cell.finished.config
-    return dict(_known(config, cell.finished)) if config else {}
+    result, config = cell.finished, cell.finished.config
+    if not config:
+        return {}
+    data, model, optimizer = config["data"], config["model"], config["optimizer"]
+    is_shifted = data.get("test_shift", "none") != "none"
+    epochs = config["trainer"]["max_epochs"]
+    words = f"{epochs} epochs" if epochs != 1 else "1 epoch"
+    layers = config.get("pretraining", {}).get("epochs")
+    before = f"pretraining {layers} epochs a layer, then " if layers else ""
+    sizes = {
+        "dropout": model.get("dropout"),
+        "weight decay": optimizer.get("weight_decay"),
+        "input noise": config.get("input_noise"),
+    }
+    named = [f"{name} {size:g}" for name, size in sizes.items() if size]
+    return {
+        "network": network_words(model),
+        "training images": f"{result.num_train:,}",
+        "test images": f"{result.num_test:,}",
+        **({"test shift": shift_words(data)} if is_shifted else {}),
+        "optimizer": str(optimizer["name"]),
+        "batch": str(config["batch_size"]),
+        "length": f"{before}{words} ({result.updates:,} updates)",
+        "regularization": ", ".join(named) or "none",
+        "seeds": str(len(result.seeds)),
+    }
 
 
 def protocol_differences(theirs: Mapping[str, str], ours: Mapping[str, str]) -> list[str]:
@@ -50,30 +74,6 @@ def protocol_differences(theirs: Mapping[str, str], ours: Mapping[str, str]) -> 
             ordered = [name for name in (*ours, *theirs) if name in names]
             lines.append(f"not stated {where}: {', '.join(ordered)}")
     return lines or ["nothing"]
-
-
-def _known(config: Mapping[str, Any], result: Result) -> Iterator[tuple[str, str]]:
-    data, optimizer = config["data"], config["optimizer"]
-    yield "network", network_words(config["model"])
-    yield "training images", f"{result.num_train:,}"
-    yield "test images", f"{result.num_test:,}"
-    if data.get("test_shift", "none") != "none":
-        yield "test shift", shift_words(data)
-    yield "optimizer", str(optimizer["name"])
-    yield "batch", str(config["batch_size"])
-    epochs = config["trainer"]["max_epochs"]
-    words = f"{epochs} epochs" if epochs != 1 else "1 epoch"
-    layers = config.get("pretraining", {}).get("epochs")
-    before = f"pretraining {layers} epochs a layer, then " if layers else ""
-    yield "length", f"{before}{words} ({result.updates:,} updates)"
-    sizes = {
-        "dropout": config["model"].get("dropout"),
-        "weight decay": config["optimizer"].get("weight_decay"),
-        "input noise": config.get("input_noise"),
-    }
-    named = [f"{name} {size:g}" for name, size in sizes.items() if size]
-    yield "regularization", ", ".join(named) or "none"
-    yield "seeds", str(len(result.seeds))
 
 
 def shift_words(data: Mapping[str, Any]) -> str:
@@ -148,33 +148,32 @@ def published_numbers() -> tuple[Published, ...]:
     """The entries of published.yaml."""
     import yaml
 
-    tables = yaml.safe_load(FILE.read_text(encoding="utf-8"))
-    return tuple(
-        Published(
-            paper=table["paper"],
-            read=table["read"],
-            task=table.get("task", CLASSIFICATION),
-            of=(of := table["of"] | {k: v for k, v in value.items() if k not in _OTHER_KEYS}),
-            protocol=_protocol(table, of),
-            error=value["error"],
-            spread=value.get("spread"),
-            num_images=table.get("test_images", TEST_IMAGES),
-            components=value.get("components"),
-            layers=value.get("layers"),
-        )
-        for table in tables
-        for value in table["values"]
-    )
-
-
-def _protocol(table: Mapping[str, Any], of: Mapping[str, Any]) -> dict[str, str]:
-    """What the source says of how it was trained, if it says anything, and its images."""
-    known = {name: str(text) for name, text in table["protocol"].items()}
-    if not known:
-        return {}
-    if of.get("data.train_size"):
-        known["training images"] = f"{of['data.train_size']:,}"
-    return {**known, "test images": f"{table.get('test_images', TEST_IMAGES):,}"}
+    numbers = []
+    for table in yaml.safe_load(FILE.read_text(encoding="utf-8")):
+        num_images = table.get("test_images", TEST_IMAGES)
+        for value in table["values"]:
+            of = table["of"] | {key: v for key, v in value.items() if key not in _OTHER_KEYS}
+            # What the source says of how it was trained, if it says anything, and its images.
+            protocol = {name: str(text) for name, text in table["protocol"].items()}
+            if protocol and of.get("data.train_size"):
+                protocol["training images"] = f"{of['data.train_size']:,}"
+            if protocol:
+                protocol["test images"] = f"{num_images:,}"
+            numbers.append(
+                Published(
+                    paper=table["paper"],
+                    read=table["read"],
+                    task=table.get("task", CLASSIFICATION),
+                    of=of,
+                    protocol=protocol,
+                    error=value["error"],
+                    spread=value.get("spread"),
+                    num_images=num_images,
+                    components=value.get("components"),
+                    layers=value.get("layers"),
+                )
+            )
+    return tuple(numbers)
 
 
 def published_sheets(cells: Sequence[CellRecord]) -> list[Sheet]:
@@ -259,17 +258,24 @@ def standard_errors(number: Published, score: Score, scale: float) -> float | No
 
 
 def _rows(scores: Scores) -> Iterator[tuple[str, ...]]:
-    alike = _by_levels(scores.ranked)
+    # In groups of cells of which the same published numbers can be true.
+    names = {name for number in published_numbers() for name in number.of if "." not in name}
+    alike: dict[tuple[str, ...], list[Score]] = {}
+    for score in scores.ranked:
+        key = tuple(str(_first_word(score.cell.factors.get(name))) for name in sorted(names))
+        alike.setdefault(key, []).append(score)
     for number in published_numbers():
         if number.task != scores.origin.task:
             continue
         if number.components:
             yield from _pca_row(number, scores)
             continue
-        groups = (group for group in alike if _has_levels(number, group[0].cell))
+        groups = (group for group in alike.values() if _has_levels(number, group[0].cell))
         found = [s for group in groups for s in group if _is_alike(number, s.cell)]
         if found:
-            best = min(found, key=_validation_error)
+            validation = [each.cell.finished.value(METRICS["val_error"]) for each in found]
+            means = [math.fsum(each.values.values()) / len(each.values) for each in validation]
+            best = found[means.index(min(means))]
             distance = standard_errors(number, best, scores.metric.scale)
             words = best.words + (f" (of {len(found)})" if len(found) > 1 else "")
             ours = protocol_of(best.cell)
@@ -287,16 +293,6 @@ def _pca_row(number: Published, scores: Scores) -> Iterator[tuple[str, ...]]:
             words = f"PCA-{number.components} of the training and validation images"
             yield _compared(number, scores, words, pca.test_error, None, ours)
             return
-
-
-def _by_levels(scores: Sequence[Score]) -> list[list[Score]]:
-    """The scores in groups of cells of which the same published numbers can be true."""
-    names = {name for number in published_numbers() for name in number.of if "." not in name}
-    groups: dict[tuple[str, ...], list[Score]] = {}
-    for score in scores:
-        key = tuple(str(_first_word(score.cell.factors.get(name))) for name in sorted(names))
-        groups.setdefault(key, []).append(score)
-    return list(groups.values())
 
 
 def _compared(
@@ -320,15 +316,6 @@ def _compared(
         "–" if distance is None else f"{distance:+.1f}",
         "; ".join(protocol_differences(number.protocol, ours)),
     )
-
-
-def _validation_error(score: Score) -> float:
-    """The mean validation error at the chosen learning rate."""
-    errors = [
-        math.inf if replica.val_error is None else replica.val_error
-        for replica in score.cell.finished.chosen
-    ]
-    return math.fsum(errors) / len(errors)
 
 
 def _first_word(level: Any) -> Any:

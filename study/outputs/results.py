@@ -330,17 +330,17 @@ def own_config(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def sample(metric: Metric, replicas: Sequence[ReplicaResult]) -> Sample:
-    """The metric over replicas of different seeds."""
-    numbers = [metric.value(replica) for replica in replicas]
-    lost = [each is None and not r.diverged for each, r in zip(numbers, replicas, strict=True)]
-    values = {
-        replica.seed: metric.worst if number is None else number
-        for replica, number in zip(replicas, numbers, strict=True)
-    }
+    """The metric over replicas; of a seed that has several (rates, layers) their mean."""
+    by_seed: dict[int, list[float]] = {}
+    num_not_finite = 0
+    for replica in replicas:
+        number = metric.value(replica)
+        num_not_finite += number is None and not replica.diverged
+        by_seed.setdefault(replica.seed, []).append(metric.worst if number is None else number)
     return Sample(
-        {seed: values[seed] for seed in sorted(values)},
+        {seed: math.fsum(by_seed[seed]) / len(by_seed[seed]) for seed in sorted(by_seed)},
         sum(replica.diverged for replica in replicas),
-        sum(lost),
+        num_not_finite,
     )
 
 

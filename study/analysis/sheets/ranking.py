@@ -1,6 +1,6 @@
 """The headline: cells by their error at the chosen learning rate, and how sure the order is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from study.analysis.caption import EDGE_MARKS
@@ -44,7 +44,15 @@ def ranking(scores: Scores, suffix: str = "") -> Sheet:
     ranked = scores.ranked
     others = [score for score in scores.scores if not score.values]
     others.sort(key=lambda score: median(score.all_values.values()))
-    behind = _behind_best(ranked)
+    # By directory, how far every other cell lies behind the best one, paired by seed.
+    behind: dict[str, _Behind] = {}
+    for score in ranked[1:]:
+        seeds = [seed for seed in ranked[0].values if seed in score.values]
+        if seeds:
+            own, best = ([each.values[seed] for seed in seeds] for each in (score, ranked[0]))
+            apart = [a - b for a, b in zip(own, best, strict=True)]
+            found = _Behind(apart, has_spread(own, best), paired_p(own, best))
+            behind[score.cell.directory] = found
     adjusted = dict(zip(behind, holm_known([each.p for each in behind.values()]), strict=True))
     rows = [
         (str(place + 1), score.words, *_row(scores, score, behind, adjusted))
@@ -70,20 +78,6 @@ def ranking(scores: Scores, suffix: str = "") -> Sheet:
         rows=tuple(rows[:SHOWN]),
         notes=(*notes, *_NOTES),
     )
-
-
-def _behind_best(ranked: Sequence[Score]) -> dict[str, _Behind]:
-    """By directory, how far every other cell lies behind the best one, paired by seed."""
-    found = {}
-    for score in ranked[1:]:
-        seeds = [seed for seed in ranked[0].values if seed in score.values]
-        if seeds:
-            own, best = ([each.values[seed] for seed in seeds] for each in (score, ranked[0]))
-            differences = [a - b for a, b in zip(own, best, strict=True)]
-            found[score.cell.directory] = _Behind(
-                differences, has_spread(own, best), paired_p(own, best)
-            )
-    return found
 
 
 def _row(

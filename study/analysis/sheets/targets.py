@@ -4,9 +4,8 @@ import math
 
 from study.analysis.frames import Frames
 from study.analysis.parts import Sheet
-from study.analysis.sheets.scores import SHOWN, Score, Scores, count_text, left_out
+from study.analysis.sheets.scores import SHOWN, Scores, count_text, left_out
 from study.analysis.statistics.intervals import median
-from study.analysis.statistics.sensitivity import TimeToTarget
 from study.analysis.statistics.sensitivity import time_to_target as time_of
 
 
@@ -16,7 +15,21 @@ def time_to_target(scores: Scores, suffix: str = "", *, frames: Frames) -> Sheet
     target = target_of(validation)
     if target is None:
         return None
-    found = [(score, time) for score in validation.scores if (time := _time(frames, score, target))]
+    found = []
+    for score in validation.scores:
+        errors = frames.curve(score.cell, "val_error")
+        longest = max(errors, key=lambda seed: len(errors[seed]), default=0)
+        epochs = [epoch for epoch in errors.get(longest, ()) if epoch]
+        if not epochs:
+            continue
+        seconds = frames.curve(score.cell, "seconds")[longest]
+        time = time_of(
+            [[curve.get(epoch, math.nan) for epoch in epochs] for curve in errors.values()],
+            target,
+            updates=[float(score.cell.finished.updates_per_epoch * epoch) for epoch in epochs],
+            seconds=[seconds[epoch] for epoch in epochs],
+        )
+        found.append((score, time))
     if not found:
         return None
     found.sort(key=lambda row: row[1].epochs)
@@ -61,20 +74,3 @@ def target_of(validation: Scores) -> float | None:
         return middle
     step = 10.0 ** (math.floor(math.log10(middle)) - 1)
     return float(f"{math.ceil(middle / step - 1e-9) * step:.2g}")
-
-
-def _time(frames: Frames, score: Score, target: float) -> TimeToTarget | None:
-    """The time of a cell; None without curves, or for those of no epoch."""
-    errors = frames.curve(score.cell, "val_error")
-    longest = max(errors, key=lambda seed: len(errors[seed]), default=0)
-    epochs = [epoch for epoch in errors.get(longest, ()) if epoch]
-    if not epochs:
-        return None
-    per_epoch = score.cell.finished.updates_per_epoch
-    seconds = frames.curve(score.cell, "seconds")[longest]
-    return time_of(
-        [[curve.get(epoch, math.nan) for epoch in epochs] for curve in errors.values()],
-        target,
-        updates=[float(per_epoch * epoch) for epoch in epochs],
-        seconds=[seconds[epoch] for epoch in epochs],
-    )

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from study.analysis.caption import caption, marks, notes, number_text, shared
-from study.analysis.frames import Frames
+from study.analysis.frames import Frames, replicas_of
 from study.analysis.parts import Drawn, Report, Sheet
 from study.analysis.pivot import Pivot, Table
 from study.config.labels import counted
@@ -285,7 +285,7 @@ def extent(frames: Frames) -> list[tuple[str, str]]:
     results = [cell.finished for cell in frames.finished]
     seeds = {seed for result in results for seed in result.seeds}
     rates = {rate for result in results for rate in result.rates}
-    networks = sum(len(result.replicas) for result in results)
+    networks = sum(len(replicas_of(cell)) for cell in frames.finished)
     share = f"{finished}" if finished == total else f"{finished} of {total}"
     nouns = {"seed": len(seeds), "learning rate": len(rates), "network": networks}
     texts = [counted(number, noun).partition(" ") for noun, number in nouns.items()]
