@@ -81,7 +81,9 @@ def peer_seconds(config: Config, replica: Replica) -> float:
     network = initial_network(config, data, replica.seed)
     train, val, test = _loaders(data, config.batch_size)
     started = time.perf_counter()
-    module = RecipeModule(network, lr=replica.lr, momentum=config.optimizer.level["momentum"])
+    momentum = config.optimizer.level["momentum"]
+    assert isinstance(momentum, float)
+    module = RecipeModule(network, lr=replica.lr, momentum=momentum)
     with quiet():
         trainer = recipe_trainer(max_epochs=config.trainer.max_epochs)
         trainer.fit(module, train, val)

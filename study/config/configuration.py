@@ -12,12 +12,11 @@ import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from study.config.groups import (
     DataGroup,
     GroupType,
-    Level,
     LevelGroup,
     ModelGroup,
     NormGroup,
@@ -27,6 +26,7 @@ from study.config.groups import (
     PopulationGroup,
     PretrainingGroup,
     ProbesGroup,
+    ScheduleGroup,
     SweepGroup,
     TrainerGroup,
     typed,
@@ -34,6 +34,9 @@ from study.config.groups import (
 from study.config.keys import GROUPS, KEYS, NUISANCE, parse, unknown_key
 from study.config.level_source import OWN, REGISTRIES, required_source
 from study.errors import InputError, unknown
+
+if TYPE_CHECKING:
+    from study.networks.registry import Arguments
 
 RECIPE = 1
 """Raised with every change of the code that changes results."""
@@ -81,7 +84,7 @@ class Config:
     norm: NormGroup
     pretraining: PretrainingGroup
     optimizer: OptimizerGroup
-    schedule: LevelGroup
+    schedule: ScheduleGroup
     probes: ProbesGroup
     pairs: PairsGroup
     trainer: TrainerGroup
@@ -114,7 +117,7 @@ class Config:
             norm=group("norm", NormGroup),
             pretraining=group("pretraining", PretrainingGroup),
             optimizer=group("optimizer", OptimizerGroup),
-            schedule=group("schedule", LevelGroup),
+            schedule=group("schedule", ScheduleGroup),
             probes=group("probes", ProbesGroup),
             pairs=group("pairs", PairsGroup),
             trainer=group("trainer", TrainerGroup),
@@ -131,7 +134,7 @@ class Config:
         return Config.from_mapping(nest(dict(flatten(self.mapping)) | dict(values)))
 
     @property
-    def network(self) -> Mapping[str, Level]:
+    def network(self) -> Mapping[str, "Arguments"]:
         """The levels that a network is built from."""
         groups = {"model": self.model, "activation": self.activation, "norm": self.norm}
         return {name: group.level for name, group in groups.items()}
@@ -190,7 +193,7 @@ def check(config: Mapping[str, Any]) -> Config:
             f"trainer.devices={checked.trainer.devices}: a cell trains on one device; "
             "to use several, run many cells at once with hydra/launcher=machine"
         )
-    warmup, epochs = checked.schedule.level["warmup_epochs"], checked.trainer.max_epochs
+    warmup, epochs = checked.schedule.warmup_epochs, checked.trainer.max_epochs
     if warmup > epochs:
         raise InputError(
             f"schedule.warmup_epochs={warmup:g} is longer than training: "

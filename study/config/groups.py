@@ -7,10 +7,10 @@ says, by name, as its function takes them.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-Level = Mapping[str, Any]
-"""A level of a group: its `name`, and the keywords of the function behind it."""
+if TYPE_CHECKING:
+    from study.networks.registry import Arguments
 
 NUM_EXAMPLES = 1024
 """Images that a network is measured on where no key says how many."""
@@ -21,7 +21,7 @@ class LevelGroup:
     """A group of which nothing is read but its name; `level` goes to the level's function."""
 
     name: str
-    level: Level
+    level: "Arguments"
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,11 @@ class OptimizerGroup(LevelGroup):
 
     lr: Sequence[float]
     weight_decay: float = 0.0
+
+
+@dataclass(frozen=True)
+class ScheduleGroup(LevelGroup):
+    warmup_epochs: float
 
 
 @dataclass(frozen=True)

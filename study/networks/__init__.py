@@ -22,6 +22,7 @@ from study.networks.initializers import INITIALIZERS, fans
 from study.networks.models import CNN, MLP, MODELS, POOLINGS, Autoencoder, build_network
 from study.networks.network import Block, Network
 from study.networks.normalization import NORMS, BatchNorm, batch_statistics, make_norm
+from study.networks.registry import Arguments
 from study.networks.stochastic import Dropout, NonStationaryNoise, Stochastic, set_generators
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "MODELS",
     "NORMS",
     "POOLINGS",
+    "Arguments",
     "Autoencoder",
     "BatchNorm",
     "Block",

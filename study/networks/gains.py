@@ -10,21 +10,21 @@ E[z'^2] = gain^2 E[f(z)^2]. With z ~ N(0, 1), as in a wide layer, the second mom
 
 import copy
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from study.networks.activations import make_activation, pieces_per_unit
+from study.networks.registry import Arguments
 
 EDGE = 14.0
 """The density of N(0, 1) beyond it is below 1e-42: nothing, in float64."""
 
 
-def gain(activation: Mapping[str, Any] | str | nn.Module) -> float:
+def gain(activation: Arguments | str | nn.Module) -> float:
     """1 / sqrt(E[f(z)^2]) for z ~ N(0, 1), to about 1e-14 (PReLU: its slope is a float32).
 
     For maxout z is the largest of `pieces` independent normals, one per linear piece. These are
@@ -47,18 +47,18 @@ def gain(activation: Mapping[str, Any] | str | nn.Module) -> float:
     return 1 / math.sqrt(second_moment(activation))
 
 
-def second_moment(activation: Mapping[str, Any] | str | nn.Module) -> float:
+def second_moment(activation: Arguments | str | nn.Module) -> float:
     """E[f(z)^2] for z ~ N(0, 1), or for the largest of `pieces` normals if f is maxout."""
     return expectation(Tensor.square, activation)
 
 
-def mean_output(activation: Mapping[str, Any] | str | nn.Module) -> float:
+def mean_output(activation: Arguments | str | nn.Module) -> float:
     """E f(z) for z as in `second_moment`: 0 of an activation that is zero-centred."""
     return expectation(lambda values: values, activation)
 
 
 def expectation(
-    function: Callable[[Tensor], Tensor], activation: Mapping[str, Any] | str | nn.Module
+    function: Callable[[Tensor], Tensor], activation: Arguments | str | nn.Module
 ) -> float:
     """E[function(f(z))] for z as in `second_moment`; `function` is elementwise.
 

@@ -1,9 +1,8 @@
 """Initialization of a whole network, from a generator alone."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +13,7 @@ from study.networks.gains import gain as activation_gain
 from study.networks.initializers import INITIALIZERS, fans
 from study.networks.network import Network
 from study.networks.normalization import BatchNorm, batch_statistics
-from study.networks.registry import keywords, only_keys, split_level
+from study.networks.registry import Arguments, keywords, only_keys, split_level
 
 # Layer-sequential unit variance (Mishkin & Matas 2016, "All you need is a good init").
 
@@ -65,15 +64,15 @@ DATA_DEPENDENT = {"lsuv": rescale}
 """Levels that go on to look at data, and what they then do to a network."""
 
 
-def needs_sample(config: Mapping[str, Any]) -> bool:
+def needs_sample(config: Arguments) -> bool:
     """Whether the initialization looks at data, so that `initialize` needs a sample."""
     return config.get("name") in DATA_DEPENDENT
 
 
 def initialize(
     network: Network,
-    config_init: Mapping[str, Any],
-    config_activation: Mapping[str, Any],
+    config_init: Arguments,
+    config_activation: Arguments,
     generator: torch.Generator,
     sample: Tensor | None = None,
 ) -> None:
@@ -100,6 +99,7 @@ def initialize(
             "use init=orthogonal"
         )
     gain, bias = keys.pop("gain", None), keys.pop("bias", 0.0)
+    assert isinstance(bias, int | float)
     feeding = activation_gain(config_activation) if gain == "auto" else 1.0
     layers = list(_layers(network, feeding))
     for layer, layer_gain in layers:
@@ -120,18 +120,18 @@ def initialize(
 
 
 def weight_filler(
-    config_init: Mapping[str, Any],
-    config_activation: Mapping[str, Any],
+    config_init: Arguments,
+    config_activation: Arguments,
     generator: torch.Generator,
 ) -> Callable[[Tensor], object]:
     """What fills the weight, [out, in, ...], of a layer beside the network, as `initialize` would.
 
     The layer is fed by the activation. `delta_orthogonal` fills as `orthogonal` does.
     """
-    keys = {key: value for key, value in config_init.items() if key not in ("name", "bias")}
+    name, keys = split_level("init", config_init, INITIALIZERS)
+    keys.pop("bias", None)
     if keys.get("gain") == "auto":
         keys["gain"] = activation_gain(config_activation)
-    name = config_init["name"]
     level = "orthogonal" if name == "delta_orthogonal" else name
     return partial(INITIALIZERS[level], generator=generator, **keys)
 

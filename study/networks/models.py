@@ -8,7 +8,7 @@ from torch import nn
 
 from study.errors import InputError, unknown
 from study.networks.network import Block, BlockMaker, Network
-from study.networks.registry import keywords, only_keys, split_level
+from study.networks.registry import Arguments, keywords, only_keys, split_level
 
 # The multilayer perceptron.
 
@@ -30,8 +30,8 @@ class MLP(Network):
         *,
         widths: Sequence[int] = (128, 128, 128),
         dropout: float = 0.0,
-        activation: Mapping[str, Any] | str = "relu",
-        norm: Mapping[str, Any] | str = "none",
+        activation: Arguments | str = "relu",
+        norm: Arguments | str = "none",
     ) -> None:
         make = BlockMaker(activation, norm, dropout)
         sizes = [in_features, *widths]
@@ -65,8 +65,8 @@ class CNN(Network):
         pool: str = "max",
         head: Sequence[int] = (64,),
         dropout: float = 0.0,
-        activation: Mapping[str, Any] | str = "relu",
-        norm: Mapping[str, Any] | str = "none",
+        activation: Arguments | str = "relu",
+        norm: Arguments | str = "none",
     ) -> None:
         make = BlockMaker(activation, norm, dropout)
         if kernel_size % 2 == 0:
@@ -124,8 +124,8 @@ class Autoencoder(Network):
         widths: Sequence[int] = (1000, 500, 250),
         code: int = 30,
         dropout: float = 0.0,
-        activation: Mapping[str, Any] | str = "relu",
-        norm: Mapping[str, Any] | str = "none",
+        activation: Arguments | str = "relu",
+        norm: Arguments | str = "none",
     ) -> None:
         make = BlockMaker(activation, norm, dropout)
         down = [in_features, *widths]
@@ -161,7 +161,7 @@ MODELS: dict[str, tuple[Callable[..., Network], type[Network]]] = {
 
 
 def build_network(
-    config: Mapping[str, Any], input_shape: tuple[int, int, int], num_classes: int
+    config: Mapping[str, Arguments | str], input_shape: tuple[int, int, int], num_classes: int
 ) -> Network:
     """The network of `config["model"]`, `config["activation"]` and `config["norm"]`.
 

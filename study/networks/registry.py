@@ -1,20 +1,26 @@
 """What a level of a group says: its name, and the keywords that its function takes."""
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from study.errors import InputError, unknown
 
+Value: TypeAlias = "float | str | Sequence[Value] | None"
+"""What a keyword is set to: a number, true or false, a text, nothing, or a list of these."""
+
+Arguments = Mapping[str, Value]
+"""A level as its function takes it: its `name`, and its keywords."""
+
 
 def split_level(
-    group: str, config: Mapping[str, Any] | str, registry: Iterable[str]
-) -> tuple[str, dict[str, Any]]:
+    group: str, config: Arguments | str, registry: Iterable[str]
+) -> tuple[str, dict[str, Value]]:
     """The level's name, which must be in `registry`, and its keys, not yet checked.
 
     A name alone is a level without keys.
     """
-    keys = {"name": config} if isinstance(config, str) else dict(config)
+    keys: dict[str, Value] = {"name": config} if isinstance(config, str) else dict(config)
     name = keys.pop("name", None)
     names = list(registry)
     if not isinstance(name, str) or name not in names:
@@ -22,7 +28,7 @@ def split_level(
     return name, keys
 
 
-def keywords(function: Callable[..., Any]) -> dict[str, Any]:
+def keywords(function: Callable[..., Any]) -> dict[str, Value]:
     """A function's keyword-only parameters with their defaults: the keys that a level may set."""
     parameters = inspect.signature(function).parameters.values()
     return {

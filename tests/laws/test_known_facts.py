@@ -9,7 +9,7 @@ import torch
 
 from study.config.groups import DataGroup
 from study.data import Data, prepare
-from study.networks import MLP, Network, initialize
+from study.networks import MLP, Arguments, Network, initialize
 from study.probes.capture import capture
 from study.probes.measure import measured
 from study.probes.recorder import probe_batch, watching_units
@@ -18,7 +18,6 @@ from study.training.stacking import StackedNetwork
 from study.training.task import Task, make_task
 from tests import tiny
 
-Level = dict[str, object]
 TASK: Task = make_task(tiny.config())
 
 
@@ -27,7 +26,7 @@ def mnist() -> Data:
     return prepare(DataGroup("mnist"))
 
 
-def network(seed: int, widths: list[int], activation: str, init: Level) -> Network:
+def network(seed: int, widths: list[int], activation: str, init: Arguments) -> Network:
     made = MLP(784, 10, widths=widths, activation=activation)
     generator = torch.Generator().manual_seed(seed)
     initialize(made, init, {"name": activation}, generator)
@@ -137,7 +136,7 @@ def test_linear_networks_scale_the_second_moment_by_n_var_w_a_layer() -> None:
     The lecture's formula. A single network strays far, and the error is taken over networks.
     """
     depth, count, factor = 20, 200, 0.95
-    init: Level = {"name": "lecun_normal", "gain": math.sqrt(factor)}
+    init: Arguments = {"name": "lecun_normal", "gain": math.sqrt(factor)}
     stack = StackedNetwork([network(seed, [64] * depth, "identity", init) for seed in range(count)])
     batch = probe_batch(mnist().val, 64)
     mean_square = float(batch.inputs.square().mean())

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from study.config.configuration import Config
 from study.config.groups import DataGroup
 from study.data import Data, prepare
-from study.networks import CNN, MLP, Block, Network, initialize
+from study.networks import CNN, MLP, Arguments, Block, Network, initialize
 from study.training import Alone, Engine, Replica, Settings
 from study.training.build import DTYPES, build_population, replicas_of
 from study.training.symmetry import Symmetry
 from tests import tiny
 
-CONSTANT = {"name": "constant", "value": 0.01, "bias": 0.0}
+CONSTANT: Arguments = {"name": "constant", "value": 0.01, "bias": 0.0}
 GRID = [Replica(0, 0.05), Replica(0, 0.2)]
 UNEVEN = [Replica(0, 0.05), Replica(1, 0.2)]
 """In a stack of the first the replicas of a seed share its batches; in one of these none does."""
@@ -135,7 +135,7 @@ def test_units_are_equal_by_what_they_are_fed_and_by_what_reads_them() -> None:
 
 def test_random_weights_and_units_behind_random_draws_are_free() -> None:
     assert not Symmetry.from_network(MLP(256, 3, widths=[9, 9]))
-    noisy = {"name": "batch", "noise": 0.5}
+    noisy: Arguments = {"name": "batch", "noise": 0.5}
     for keys, network in (
         ("dropout", MLP(256, 3, widths=[9], dropout=0.5)),
         ("noise", MLP(256, 3, widths=[9], norm=noisy)),

@@ -14,6 +14,7 @@ from study.networks import (
     ACTIVATIONS,
     INITIALIZERS,
     MLP,
+    Arguments,
     build_network,
     gain,
     initialize,
@@ -99,7 +100,7 @@ def test_weights_of_ones_own_modules_depend_on_the_generator_alone(monkeypatch):
 
 
 def test_norms_slopes_and_biases_start_as_configured():
-    slope = {"name": "prelu", "slope": 0.4}
+    slope: Arguments = {"name": "prelu", "slope": 0.4}
     norm = {"name": "batch", "position": "after"}
     network = cnn(activation=slope, norm=norm)
     with torch.no_grad():
@@ -154,8 +155,9 @@ def test_constant_weights_keep_all_hidden_units_equal():
 )
 def test_auto_gain_is_that_of_what_feeds_the_layer(activation, norm, feeding):
     networks = [mlp(activation=activation, norm=norm), mlp(activation=activation, norm=norm)]
-    for network, scale in zip(networks, ["auto", 1.0], strict=True):
-        init = {"name": "xavier_normal", "gain": scale}
+    scales: list[Arguments] = [{"gain": "auto"}, {"gain": 1.0}]
+    for network, scale in zip(networks, scales, strict=True):
+        init = {"name": "xavier_normal", **scale}
         initialize(network, init, {"name": activation}, seeded())
     auto, one = ([*(block.layer for block in net.blocks), net.output] for net in networks)
     for layer, unscaled, expected in zip(auto, one, [1.0, feeding, feeding], strict=True):
@@ -247,7 +249,7 @@ def test_needs_sample_names_lsuv_alone():
 
 
 def test_a_built_network_is_initialized_like_one_made_by_hand():
-    config = {
+    config: dict[str, Arguments | str] = {
         "model": {"name": "mlp", "widths": [32, 32]},
         "activation": RELU,
         "norm": {"name": "none"},

@@ -14,6 +14,7 @@ from study.errors import InputError
 from study.networks import (
     ACTIVATIONS,
     INITIALIZERS,
+    Arguments,
     Autoencoder,
     BatchNorm,
     Dropout,
@@ -95,8 +96,9 @@ def test_every_initialization_fills_it(name: str, activation: str) -> None:
 @pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
 def test_auto_gain_is_one_behind_the_linear_code(activation: str) -> None:
     networks = [small(activation=activation) for _ in range(2)]
-    for network, scale in zip(networks, ["auto", 1.0], strict=True):
-        init = {"name": "xavier_normal", "gain": scale}
+    scales: list[Arguments] = [{"gain": "auto"}, {"gain": 1.0}]
+    for network, scale in zip(networks, scales, strict=True):
+        init = {"name": "xavier_normal", **scale}
         initialize(network, init, {"name": activation}, seeded())
     auto, one = ([*(b.layer for b in net.hidden_blocks()), net.output] for net in networks)
     feeding = gain(activation)
@@ -122,8 +124,12 @@ def test_auto_gain_keeps_the_second_moment_through_code_and_decoder() -> None:
         ({"head": [5]}, "unknown key of model autoencoder 'head'; choose from: widths, code"),
     ],
 )
-def test_bad_input_is_named(keys: dict[str, Any], message: str) -> None:
-    config = {"model": {"name": "autoencoder", **keys}, "activation": "relu", "norm": "none"}
+def test_bad_input_is_named(keys: Arguments, message: str) -> None:
+    config: dict[str, Arguments | str] = {
+        "model": {"name": "autoencoder", **keys},
+        "activation": "relu",
+        "norm": "none",
+    }
     with pytest.raises(InputError, match=re.escape(message)):
         build_network(config, (3, 8, 8), 10)
 

@@ -15,7 +15,7 @@ import yaml
 from study.config.keys import KEYS, parse_one
 from study.errors import InputError
 from study.networks import ACTIVATIONS, CNN, INITIALIZERS, MODELS, NORMS, initialize
-from study.networks.registry import keywords, only_keys, split_level
+from study.networks.registry import Arguments, keywords, only_keys, split_level
 
 CONF = Path(__file__).parents[2] / "conf"
 FUNCTIONS: dict[str, Mapping[str, Callable[..., Any]]] = {
@@ -38,7 +38,7 @@ def function(tensor, *, gain=1.0, std=2.0):
 
 def test_a_name_is_a_level_without_keys():
     assert split_level("init", "zeros", ["zeros"]) == ("zeros", {})
-    level = {"name": "zeros", "bias": 0.5}
+    level: Arguments = {"name": "zeros", "bias": 0.5}
     assert split_level("init", level, ["zeros"]) == ("zeros", {"bias": 0.5})
     assert level == {"name": "zeros", "bias": 0.5}
 

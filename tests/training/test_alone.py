@@ -68,11 +68,12 @@ def by_hand(config: Config, data: Data, replica: Replica) -> tuple[nn.Module, li
     torch.manual_seed(123)
     network = initial_network(config, data, replica.seed).to(data.train.inputs.dtype)
     keys = config.optimizer.level
+    assert isinstance(keys["momentum"], float)
     optimizer = torch.optim.SGD(
         network.parameters(),
         lr=replica.lr,
         momentum=keys["momentum"],
-        nesterov=keys["nesterov"],
+        nesterov=bool(keys["nesterov"]),
         fused=True,
     )
     curve = []

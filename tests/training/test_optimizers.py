@@ -130,9 +130,9 @@ def test_without_gradients_only_weights_shrink(name: str) -> None:
         for parameter in network.parameters():
             parameter.fill_(1.0)
             parameter.grad = torch.zeros_like(parameter)
-    config = tiny.config(f"optimizer={name}", "optimizer.weight_decay=0.1").optimizer.level
-    groups = parameter_groups(network, weight_decay=config["weight_decay"])
-    make_optimizer(groups, LR, config).step()
+    optimizer = tiny.config(f"optimizer={name}", "optimizer.weight_decay=0.1").optimizer
+    groups = parameter_groups(network, weight_decay=optimizer.weight_decay)
+    make_optimizer(groups, LR, optimizer.level).step()
     for key, parameter in network.named_parameters():
         value = float(parameter.detach().flatten()[0])
         assert value < 1 if key.endswith(("layer.weight", "output.weight")) else value == 1
