@@ -1,11 +1,12 @@
 """Activation functions by name: plain `torch.nn` modules, and the two that torch lacks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from study.networks.registry import Arguments, keywords, only_keys, split_level
+from study.networks.registry import keywords, only_keys, split_level
 
 # On processors with AVX-512 ELU, SELU and softplus take twelve times as long until some vectorized
 # power has been computed in the process, and give the same bits (measured, torch 2.14).
@@ -82,7 +83,7 @@ ACTIVATIONS: dict[str, Callable[..., nn.Module]] = {
 }
 
 
-def make_activation(config: Arguments | str) -> nn.Module:
+def make_activation(config: Mapping[str, Any] | str) -> nn.Module:
     """A new module for an activation's name, or its name and parameters.
 
     Raises InputError for an unknown name or parameter.

@@ -30,8 +30,8 @@ class MLP(Network):
         *,
         widths: Sequence[int] = (128, 128, 128),
         dropout: float = 0.0,
-        activation: Arguments | str = "relu",
-        norm: Arguments | str = "none",
+        activation: Mapping[str, Any] | str = "relu",
+        norm: Mapping[str, Any] | str = "none",
     ) -> None:
         make = BlockMaker(activation, norm, dropout)
         sizes = [in_features, *widths]
@@ -65,8 +65,8 @@ class CNN(Network):
         pool: str = "max",
         head: Sequence[int] = (64,),
         dropout: float = 0.0,
-        activation: Arguments | str = "relu",
-        norm: Arguments | str = "none",
+        activation: Mapping[str, Any] | str = "relu",
+        norm: Mapping[str, Any] | str = "none",
     ) -> None:
         make = BlockMaker(activation, norm, dropout)
         if kernel_size % 2 == 0:
@@ -124,8 +124,8 @@ class Autoencoder(Network):
         widths: Sequence[int] = (1000, 500, 250),
         code: int = 30,
         dropout: float = 0.0,
-        activation: Arguments | str = "relu",
-        norm: Arguments | str = "none",
+        activation: Mapping[str, Any] | str = "relu",
+        norm: Mapping[str, Any] | str = "none",
     ) -> None:
         make = BlockMaker(activation, norm, dropout)
         down = [in_features, *widths]

@@ -1,13 +1,13 @@
 """What every network here is made of: blocks in a row, then a linear output layer."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 from torch import Tensor, nn
 
 from study.networks.activations import make_activation, pieces_per_unit
 from study.networks.normalization import BatchNorm, make_norm
-from study.networks.registry import Arguments
 from study.networks.stochastic import Dropout
 
 
@@ -107,8 +107,8 @@ class BlockMaker:
 
     def __init__(
         self,
-        activation: Arguments | str,
-        norm: Arguments | str,
+        activation: Mapping[str, Any] | str,
+        norm: Mapping[str, Any] | str,
         dropout: float,
     ) -> None:
         self.activation, self.norm, self.dropout = activation, norm, dropout

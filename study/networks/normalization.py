@@ -1,13 +1,14 @@
 """Batch normalization for dense and convolutional layers (Ioffe & Szegedy 2015)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from study.networks.registry import Arguments, keywords, only_keys, split_level
+from study.networks.registry import keywords, only_keys, split_level
 from study.networks.stochastic import NonStationaryNoise
 
 
@@ -128,7 +129,7 @@ def no_norm(num_features: int) -> nn.Module:
 NORMS: dict[str, Callable[..., nn.Module]] = {"none": no_norm, "batch": BatchNorm}
 
 
-def make_norm(config: Arguments | str, num_features: int) -> nn.Module:
+def make_norm(config: Mapping[str, Any] | str, num_features: int) -> nn.Module:
     """A new module for a norm's name, or its name and keys; nn.Identity for `none`."""
     name, keys = split_level("norm", config, NORMS)
     only_keys(f"norm {name}", keys, keywords(NORMS[name]))

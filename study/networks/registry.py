@@ -10,7 +10,12 @@ Value: TypeAlias = "float | str | Sequence[Value] | None"
 """What a keyword is set to: a number, true or false, a text, nothing, or a list of these."""
 
 Arguments = Mapping[str, Value]
-"""A level as its function takes it: its `name`, and its keywords."""
+"""A level as its function takes it: its `name`, and its keywords.
+
+The blocks, and what makes them, say `Mapping[str, Any]`: their text is part of the digest that a
+model of one's own is known by (`study.config.level_source`), so that another word would train its
+cells anew.
+"""
 
 
 def split_level(
