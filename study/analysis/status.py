@@ -108,7 +108,7 @@ def as_lines(
                 missing.append(cell.directory)
             told += [f"{cell.status}: {problem}" for problem in cell.problems]
         failures = [Failure.recorded(cell.directory, cell.error) for cell in cells if cell.error]
-        kinds = Counter(failure.words for failure in failures)
+        kinds = Counter(failure.label for failure in failures)
         if kinds.total() > 1:
             each = (f"{count} x {words}" for words, count in kinds.most_common())
             told.append(f"failed by kind: {'; '.join(each)}")

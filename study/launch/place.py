@@ -17,8 +17,8 @@ from study.config.keys import KEYS
 from study.config.sweep import Cell, Plan, plan
 from study.errors import InputError
 from study.launch.cells import identify
-from study.outputs.ledger import FILE
 from study.outputs.records import Ledger, read_ledger
+from study.outputs.schema import LEDGER_FILE
 
 CELLS = ("sweep.exclude", "data.root")
 """The keys that change nothing in a cell, but which cells there are."""
@@ -59,12 +59,12 @@ def prepared(planned: Plan) -> Launch:
     by_folder = all(cell.config.data.root for cell in of_file)
     asked, own = _trained(planned.cells, by_folder), _trained(of_file, by_folder)
     if asked <= own or "study" in planned.given:
-        if (named / FILE).exists() and not _is_of(ledger := read_ledger(named), experiment):
+        if (named / LEDGER_FILE).exists() and not _is_of(ledger := read_ledger(named), experiment):
             other = (ledger.experiment or {})["name"]
             raise InputError(
                 f"{named} is the study of experiment={other}: give that of "
                 f"experiment={experiment} another name, by study=NAME or in its file (or move "
-                f"{named / FILE} away: what is finished is found again)"
+                f"{named / LEDGER_FILE} away: what is finished is found again)"
             )
         seeds = {"seeds": planned.base.config.seeds}
         whole = [replace(cell, config=cell.config.changed(seeds)) for cell in of_file]
@@ -86,7 +86,7 @@ def prepared(planned: Plan) -> Launch:
 
     for number in itertools.count(2):
         study = named.with_name(f"{named.name}-{number}")
-        if not (study / FILE).exists() or accepts(read_ledger(study)):
+        if not (study / LEDGER_FILE).exists() or accepts(read_ledger(study)):
             break
     moved = planned.renamed(study.name)
     return Launch(

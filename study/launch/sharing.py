@@ -16,6 +16,7 @@ from study.outputs.cell import write_error
 from study.outputs.failures import Failure
 from study.outputs.records import FINISHED, last_error, read_cell
 from study.outputs.results import Result
+from study.outputs.schema import ERROR_FILE, RESULT_FILE
 from study.outputs.series import with_files_checked
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Sharing:
     def _end_of(self, cell: "Cell") -> Failure | None:
         """How a cell ended, here or elsewhere; raises `Owned` if another process has it."""
         directory = self.study / cell.directory
-        if (directory / "result.json").exists() and self._is_finished(cell):
+        if (directory / RESULT_FILE).exists() and self._is_finished(cell):
             self.progress.passed(cell)
             return None
         if other := self._pretrains(cell):
@@ -122,7 +123,7 @@ class Sharing:
                 try:
                     write_error(ownership.directory, cell.config.mapping, traceback.format_exc())
                 except OSError as other:  # Said beside the first error, it stops nothing.
-                    path = ownership.directory / "error.txt"
+                    path = ownership.directory / ERROR_FILE
                     self.progress.say(f"{path} cannot be written: {other.strerror}")
                 return failure
         self.progress.finished(cell, record)
@@ -139,7 +140,7 @@ class Sharing:
     def _failed_at(self, cell: "Cell") -> int | None:
         """When its last attempt failed, if it did."""
         with contextlib.suppress(OSError):
-            return (self.study / cell.directory / "error.txt").stat().st_mtime_ns
+            return (self.study / cell.directory / ERROR_FILE).stat().st_mtime_ns
         return None
 
     def _pretrains(self, cell: "Cell") -> Owner | None:

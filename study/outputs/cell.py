@@ -21,8 +21,19 @@ from study.files import (
 from study.locks import LOCK, OWNER
 from study.outputs.checkpoint import CHECKPOINT
 from study.outputs.results import Header, Result, TrainedReplica, choose_lr, edge, sealed
-from study.outputs.schema import CURVE_COLUMNS
-from study.outputs.schema import PAIRS_FILE as PAIRS
+from study.outputs.schema import (
+    CONFIG_FILE,
+    CURVE_COLUMNS,
+    CURVES_FILE,
+    ERROR_FILE,
+    EVENT_FILES,
+    FILTERS_FILE,
+    PAIRS_FILE,
+    PREDICTIONS_FILE,
+    PROBES_FILE,
+    RESULT_FILE,
+    WEIGHTS_FILE,
+)
 from study.outputs.series import Row, summary, write_pairs, write_probes
 
 # First-layer weights as images.
@@ -49,16 +60,16 @@ def filter_images(weight: Any, input_shape: tuple[int, int, int]) -> Any:
 
 
 CONTENT = (
-    "config.yaml",
-    "curves.csv",
-    "filters.npz",
-    PAIRS,
-    "predictions.npz",
-    "probes.csv",
-    "weights.safetensors",
+    CONFIG_FILE,
+    CURVES_FILE,
+    FILTERS_FILE,
+    PAIRS_FILE,
+    PREDICTIONS_FILE,
+    PROBES_FILE,
+    WEIGHTS_FILE,
 )
 """The files that a record names with their hashes."""
-PASSING = (CHECKPOINT, "error.txt", "events.out.tfevents.*", PARTIAL)
+PASSING = (CHECKPOINT, ERROR_FILE, EVENT_FILES, PARTIAL)
 """The other files of ours, but for the record itself and those of ownership."""
 OWNERSHIP = (LOCK, OWNER)
 """The files that say who trains the cell."""
@@ -76,7 +87,7 @@ def clear_unfinished(directory: Path, keep: Sequence[str] = ()) -> None:
     `<directory>.damaged-N`, and a warning says so.
     """
     stays = (*OWNERSHIP, *keep)
-    if (directory / "result.json").exists():
+    if (directory / RESULT_FILE).exists():
         _set_aside(directory, stays)
     for path in directory.iterdir():
         ours = _is_one_of(path, (*CONTENT, *PASSING)) and not _is_one_of(path, stays)
@@ -110,12 +121,12 @@ def _set_aside(directory: Path, stays: Sequence[str]) -> None:
 
 def write_config(directory: Path, config: Mapping[str, Any]) -> None:
     """The resolved configuration, as YAML."""
-    write_text(directory / "config.yaml", _yaml(config))
+    write_text(directory / CONFIG_FILE, _yaml(config))
 
 
 def write_error(directory: Path, config: Mapping[str, Any], traceback: str) -> None:
     """The configuration and the traceback of a failed cell; the last line is the error."""
-    write_text(directory / "error.txt", f"{_yaml(config)}\n{traceback}")
+    write_text(directory / ERROR_FILE, f"{_yaml(config)}\n{traceback}")
 
 
 def _yaml(config: Mapping[str, Any]) -> str:
@@ -146,10 +157,10 @@ def write_cell(
     rows = [
         {"seed": result.seed, "lr": result.lr, **row} for result in results for row in result.curve
     ]
-    write_csv(directory / "curves.csv", CURVE_COLUMNS, rows)
+    write_csv(directory / CURVES_FILE, CURVE_COLUMNS, rows)
     best = [result for result in results if result.lr == chosen]
     _write_predictions(directory, best, labels)
-    write_arrays(directory / "filters.npz", {"filters": first_filters(best, input_shape)})
+    write_arrays(directory / FILTERS_FILE, {"filters": first_filters(best, input_shape)})
     if keep_weights != "none":
         kept = results if keep_weights == "all" else best
         _write_weights(directory, kept, normalization, input_shape)
@@ -165,7 +176,7 @@ def write_cell(
         probes=summary(best),
         files={path.name: sha256(path) for path in files},
     )
-    write_json(directory / "result.json", sealed(record))
+    write_json(directory / RESULT_FILE, sealed(record))
     return record
 
 
@@ -186,7 +197,7 @@ def _write_predictions(directory: Path, chosen: Sequence[TrainedReplica], labels
         "lr": np.array(chosen[0].lr),
         "labels": labels.astype(kind),
     }
-    write_arrays(directory / "predictions.npz", arrays)
+    write_arrays(directory / PREDICTIONS_FILE, arrays)
 
 
 def _write_weights(
@@ -205,7 +216,7 @@ def _write_weights(
         for prefix, state in states.items():
             tensors |= {f"{prefix}/{name}": value for name, value in state.items()}
     shape = ",".join(str(size) for size in input_shape)
-    write_tensors(directory / "weights.safetensors", tensors, {"input_shape": shape})
+    write_tensors(directory / WEIGHTS_FILE, tensors, {"input_shape": shape})
 
 
 def first_filters(results: Sequence[TrainedReplica], input_shape: tuple[int, int, int]) -> Any:
@@ -252,7 +263,7 @@ def read_predictions(directory: Path) -> tuple[float, dict[int, Any]]:
     """
     import numpy as np
 
-    with np.load(directory / "predictions.npz", allow_pickle=False) as arrays:
+    with np.load(directory / PREDICTIONS_FILE, allow_pickle=False) as arrays:
         stored, seeds, lr = arrays["predictions"], arrays["seeds"], float(arrays["lr"])
     none = stored == np.iinfo(stored.dtype).max
     predictions = np.where(none, NO_CLASS, stored.astype(np.int64))
@@ -261,4 +272,4 @@ def read_predictions(directory: Path) -> tuple[float, dict[int, Any]]:
 
 def read_result(directory: Path) -> dict[str, Any]:
     """result.json as it stands."""
-    return read_json(directory / "result.json")
+    return read_json(directory / RESULT_FILE)

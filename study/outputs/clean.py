@@ -23,9 +23,10 @@ from study.locks import STALE_SECONDS, Owned, owned, owner_of
 from study.outputs.cell import CONTENT, OWNERSHIP, PASSING, is_set_aside
 from study.outputs.checkpoint import CHECKPOINT, UNFIT
 from study.outputs.records import CellRecord, Ledger, read_cells, read_ledger
+from study.outputs.schema import ERROR_FILE, EVENT_FILES, RESULT_FILE
 from study.outputs.unlisted import Unlisted, listed_again, unlisted_cells
 
-CELL = (*CONTENT, *PASSING, "result.json", UNFIT, *OWNERSHIP)
+CELL = (*CONTENT, *PASSING, RESULT_FILE, UNFIT, *OWNERSHIP)
 """What a cell's directory holds of ours."""
 CACHE = ("seed=*.safetensors", "seed=*.csv", CHECKPOINT, UNFIT, PARTIAL, *OWNERSHIP)
 CACHE_RUN = "seeds=*"
@@ -111,7 +112,7 @@ def _of_cell(cell: CellRecord) -> Iterator[Leftover]:
     if cell.result is None:
         yield from () if owner_of(cell.path) else _partial(cell.path, "an unfinished write")
         return
-    found = _matching(cell.path, (CHECKPOINT, UNFIT, "error.txt", PARTIAL, *OWNERSHIP))
+    found = _matching(cell.path, (CHECKPOINT, UNFIT, ERROR_FILE, PARTIAL, *OWNERSHIP))
     for path in () if found and owner_of(cell.path) else found:
         yield Leftover(f"a finished cell needs no {_called(path)}", path, (path,), room=cell.path)
 
@@ -140,7 +141,7 @@ def _pretraining(study: Path, cells: Sequence[CellRecord]) -> Iterator[Leftover]
                 yield Leftover(reason, path, (path,), room=directory)
             continue
         runs = [path for path in directory.glob(CACHE_RUN) if _is_directory(path)]
-        events = [path for run in runs for path in _matching(run, ("events.out.tfevents.*",))]
+        events = [path for run in runs for path in _matching(run, (EVENT_FILES,))]
         yield Leftover(
             "pretrained weights that no cell of study.json started from",
             directory,

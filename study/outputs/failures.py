@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from study.config.labels import counted
+from study.outputs.schema import ERROR_FILE
 
 _SYSTEM_ERROR = re.compile(r"\[Errno -?\d+\] (.*?)(: '.*')?")
 
@@ -34,7 +35,7 @@ class Failure:
         return cls(directory, kind.rpartition(".")[2], message)
 
     @property
-    def words(self) -> str:
+    def label(self) -> str:
         return f"{self.kind}: {self.message}" if self.message else self.kind
 
 
@@ -48,7 +49,7 @@ class Outcome:
 
 def all_alike(failures: Sequence[Failure], limit: int) -> bool:
     """Whether so many failed, and all with the same error."""
-    return len(failures) >= limit and len({failure.words for failure in failures}) == 1
+    return len(failures) >= limit and len({failure.label for failure in failures}) == 1
 
 
 def summary(study: Path, outcome: Outcome) -> str:
@@ -59,8 +60,8 @@ def summary(study: Path, outcome: Outcome) -> str:
         f"{counted(len(failures), 'cell')} failed{rest}; what is done is kept. "
         "The same command tries again."
     ]
-    for words, count in Counter(failure.words for failure in failures).most_common():
-        errors = [study / each.directory / "error.txt" for each in failures if each.words == words]
+    for label, count in Counter(failure.label for failure in failures).most_common():
+        errors = [study / each.directory / ERROR_FILE for each in failures if each.label == label]
         kept = next((error for error in errors if error.exists()), None)
-        lines.append(f"  {count} x {words}{f' (see {kept})' if kept else ''}")
+        lines.append(f"  {count} x {label}{f' (see {kept})' if kept else ''}")
     return "\n".join(lines)

@@ -12,12 +12,11 @@ from study.files import read_json, write_json
 from study.locks import while_owned
 from study.outputs.provenance import differs_from_commit, git_commit
 from study.outputs.records import Ledger, LedgerCell, listed, read_ledger
-from study.outputs.schema import SCHEMA, seal
+from study.outputs.schema import LEDGER_FILE as FILE
+from study.outputs.schema import RESULT_FILE, SCHEMA, seal
 
 if TYPE_CHECKING:
     from study.config.sweep import Cell
-
-FILE = "study.json"
 
 
 def record_launch(
@@ -107,7 +106,7 @@ def _previous(
     same_claims = old.claims == list(claims)
     if same_file and same_claims and all(cell.signature in now for cell in old.cells):
         return list(old.previous)
-    done = [cell for cell in old.cells if (old.directory / cell.directory / "result.json").exists()]
+    done = [cell for cell in old.cells if (old.directory / cell.directory / RESULT_FILE).exists()]
     last = {
         "experiment": old.experiment,
         "claims": old.claims,

@@ -29,11 +29,11 @@ from study.outputs.factors import (
 )
 from study.outputs.records import CellRecord, factor_names, read_ledger
 from study.outputs.results import Result, parse_result
+from study.outputs.schema import CONFIG_FILE, CURVES_FILE, LEDGER_FILE, RESULT_FILE, WEIGHTS_FILE
 from study.outputs.series import parsed_yaml, read_curves, verified
 
 WHEN = ("best", "last")
 """The epochs of a replica whose weights are kept."""
-WEIGHTS = "weights.safetensors"
 Replica = tuple[int, float]
 """Seed and learning rate."""
 
@@ -112,8 +112,8 @@ def load(
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise InputError(
-            f"{cell / WEIGHTS} does not fit the network that this version of the code makes of "
-            f"config.yaml ({reason}); load it with the version that trained it"
+            f"{cell / WEIGHTS_FILE} does not fit the network that this version of the code makes "
+            f"of config.yaml ({reason}); load it with the version that trained it"
         ) from None
     trained = TrainedNetwork(OrderedDict[str, nn.Module](normalize=normalize, network=network))
     trained.cell, (trained.seed, trained.lr), trained.epoch = cell, replica, epoch
@@ -122,7 +122,7 @@ def load(
 
 def _cell_of(directory: Path, levels: Mapping[str, object]) -> Path:
     """The directory of the one cell that has the levels; `directory` itself where it is a cell."""
-    if not levels and not (directory / "study.json").exists():
+    if not levels and not (directory / LEDGER_FILE).exists():
         return directory
     ledger = read_ledger(directory)
     # Their records are not read: a study may have thousands.
@@ -137,7 +137,7 @@ def _cell_of(directory: Path, levels: Mapping[str, object]) -> Path:
     found = [cell for cell in cells if all(cell_level(cell, name) in where[name] for name in where)]
     if len(found) == 1:
         cell = directory / found[0].directory
-        if (cell / "config.yaml").exists():
+        if (cell / CONFIG_FILE).exists():
             return cell
         raise InputError(f"{cell} is not trained yet; see study status {directory}")
     such = f"cells of {where_text(where)}" if where else "cells"
@@ -157,11 +157,11 @@ def _level_text(level: object) -> str:
 
 def _check_files(cell: Path, record: Result) -> None:
     """`InputError` unless the weights were kept, and what is read is what the record names."""
-    if not (cell / WEIGHTS).exists():
+    if not (cell / WEIGHTS_FILE).exists():
         raise InputError(
             f"{cell} kept no weights, and a launch leaves a finished cell as it is: {_anew(record)}"
         )
-    for path in (cell / "config.yaml", cell / "curves.csv", cell / WEIGHTS):
+    for path in (cell / CONFIG_FILE, cell / CURVES_FILE, cell / WEIGHTS_FILE):
         try:
             verified(path, record.files.get(path.name, ""))
         except ValueError as reason:
@@ -183,7 +183,7 @@ def _check_versions(cell: Path, record: Result, config: Mapping[str, Any]) -> No
 
 def _read_config(cell: Path) -> dict[str, Any]:
     try:
-        text = (cell / "config.yaml").read_text(encoding="utf-8")
+        text = (cell / CONFIG_FILE).read_text(encoding="utf-8")
     except OSError:
         raise InputError(
             f"{cell} is neither a study nor a cell: it has no study.json and no config.yaml; give "
@@ -193,12 +193,12 @@ def _read_config(cell: Path) -> dict[str, Any]:
         config = parsed_yaml(text)
         return {group: dict(config[group]) for group in ("model", "activation", "norm")}
     except (yaml.YAMLError, KeyError, TypeError, ValueError):
-        raise InputError(f"{cell / 'config.yaml'} is damaged; train the cell again") from None
+        raise InputError(f"{cell / CONFIG_FILE} is damaged; train the cell again") from None
 
 
 def _read_tensors(cell: Path) -> tuple[dict[str, Tensor], tuple[int, int, int]]:
     """All kept tensors, and the shape (C, H, W) of an input."""
-    path = cell / WEIGHTS
+    path = cell / WEIGHTS_FILE
     if not path.exists():
         raise InputError(f"{cell} is not finished, so it has no weights yet; train the cell first")
     try:
@@ -226,7 +226,7 @@ def _anew(record: Result) -> str:
 def _read_record(cell: Path) -> Result | None:
     """The cell's result.json, if it can be trusted."""
     try:
-        return parse_result(read_json(cell / "result.json"))
+        return parse_result(read_json(cell / RESULT_FILE))
     except (OSError, ValueError):
         return None
 
@@ -269,7 +269,7 @@ def _last_epoch(cell: Path, replica: Replica) -> int:
         return max(row["epoch"] for row in rows if (row["seed"], row["lr"]) == replica)
     except (OSError, csv.Error, ValueError, KeyError, TypeError):
         raise InputError(
-            f"{cell / 'curves.csv'} is missing or damaged; train the cell again"
+            f"{cell / CURVES_FILE} is missing or damaged; train the cell again"
         ) from None
 
 

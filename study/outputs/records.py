@@ -15,7 +15,17 @@ from study.files import read_json
 from study.locks import Owner, owner_of
 from study.outputs.metrics import METRIC_KEYS
 from study.outputs.results import Result, parse_result
-from study.outputs.schema import Count, CountFromOne, Level, check_schema, reader, require_seal
+from study.outputs.schema import (
+    ERROR_FILE,
+    LEDGER_FILE,
+    RESULT_FILE,
+    Count,
+    CountFromOne,
+    Level,
+    check_schema,
+    reader,
+    require_seal,
+)
 
 if TYPE_CHECKING:
     import pandas
@@ -125,7 +135,7 @@ class CellRecord:
 def read_ledger(study_dir: str | os.PathLike[str]) -> Ledger:
     """The ledger of a study's directory; InputError when there is none or it is damaged."""
     directory = Path(study_dir)
-    path = directory / "study.json"
+    path = directory / LEDGER_FILE
     try:
         content = read_json(path)
         if "sha256" in content:
@@ -224,7 +234,7 @@ def read_cell(path: Path, cell: "LedgerCell | Cell") -> CellRecord:
     """The record of one cell, `path` being its directory."""
     record = CellRecord(cell.directory, path, cell.signature, cell.factors, "missing")
     try:
-        result = parse_result(read_json(path / "result.json"), cell.signature)
+        result = parse_result(read_json(path / RESULT_FILE), cell.signature)
         status = "diverged" if result.num_diverged else "done"
         return replace(record, status=status, result=result)
     except (FileNotFoundError, NotADirectoryError):
@@ -249,7 +259,7 @@ def _unfinished(record: CellRecord) -> CellRecord:
 def last_error(path: Path) -> str | None:
     """The last line of a cell's error.txt, if there is one."""
     try:
-        text = (path / "error.txt").read_text(encoding="utf-8", errors="replace")
+        text = (path / ERROR_FILE).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
     lines = [line.strip() for line in text.split("\n") if line.strip()]
@@ -278,13 +288,13 @@ def _parse_ledger(directory: Path, content: dict[str, Any]) -> Ledger:
 
 
 def _is_cell(path: Path) -> bool:
-    return bool(_CELL_NAME.fullmatch(path.name)) or (path / "result.json").exists()
+    return bool(_CELL_NAME.fullmatch(path.name)) or (path / RESULT_FILE).exists()
 
 
 def _not_a_study(directory: Path) -> str:
     if not directory.exists():
         return f"{directory} does not exist; give the directory of a study, as outputs/quickstart"
-    if (directory.parent / "study.json").exists():
+    if (directory.parent / LEDGER_FILE).exists():
         return f"{directory} is not a study but a cell of one; give {directory.parent}"
     studies = sorted(path.parent.name for path in directory.glob("*/study.json"))
     if studies:

@@ -9,6 +9,7 @@ from typing import Any
 from study.files import read_json, sha256
 from study.outputs.cell import best_name, by_replica, is_set_aside, read_predictions, replica_name
 from study.outputs.results import Result, TrainedReplica, parse_result
+from study.outputs.schema import RESULT_FILE, WEIGHTS_FILE
 from study.outputs.series import read_curves, read_probes
 
 
@@ -24,7 +25,7 @@ def finished_replicas(
     found: dict[tuple[int, float], TrainedReplica] = {}
     for directory in _relatives(study, family):
         try:
-            record = parse_result(read_json(directory / "result.json"))
+            record = parse_result(read_json(directory / RESULT_FILE))
             if record.family != family or not wanted & set(record.seeds):
                 continue
             results = _read(directory, record, with_weights)
@@ -62,7 +63,7 @@ def _family(directory: Path) -> str | None:
     if is_set_aside(directory):
         return None
     try:
-        return str(read_json(directory / "result.json")["family"])
+        return str(read_json(directory / RESULT_FILE)["family"])
     except (OSError, ValueError, KeyError):
         return None
 
@@ -70,7 +71,7 @@ def _family(directory: Path) -> str | None:
 def _read(directory: Path, record: Result, with_weights: bool) -> list[TrainedReplica]:
     """The replicas of one record, each with whatever of it was kept."""
     for name, digest in record.files.items():
-        if name != "weights.safetensors" and sha256(directory / name) != digest:
+        if name != WEIGHTS_FILE and sha256(directory / name) != digest:
             raise ValueError(f"{name} is not what the record says")
     curves, probes = read_curves(directory), read_probes(directory)
     chosen, predictions = read_predictions(directory)
@@ -102,7 +103,7 @@ def _weights(directory: Path, record: Result) -> dict[str, dict[str, Any]]:
     """The kept weights of each replica by their names in the file; none if it is gone."""
     from safetensors.torch import load_file
 
-    path = directory / "weights.safetensors"
+    path = directory / WEIGHTS_FILE
     if not path.exists() or sha256(path) != record.files.get(path.name):
         return {}
     return by_replica(load_file(path))

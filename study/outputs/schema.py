@@ -15,6 +15,21 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from study.files import read_json
 from study.outputs.metrics import ROW
 
+# The files of a cell, and of a study.
+
+CONFIG_FILE = "config.yaml"
+CURVES_FILE = "curves.csv"
+FILTERS_FILE = "filters.npz"
+PAIRS_FILE = "pairs.csv"
+PREDICTIONS_FILE = "predictions.npz"
+PROBES_FILE = "probes.csv"
+RESULT_FILE = "result.json"
+WEIGHTS_FILE = "weights.safetensors"
+ERROR_FILE = "error.txt"
+EVENT_FILES = "events.out.tfevents.*"
+LEDGER_FILE = "study.json"
+"""The study's own: what it consists of."""
+
 # A dataclass of what was parsed from JSON. Its annotations say what a file must hold.
 
 
@@ -23,9 +38,9 @@ LARGEST = 2**63 - 1
 
 
 class Check(NamedTuple):
-    """Which values an annotation takes as they were parsed; `words` calls those."""
+    """Which values an annotation takes as they were parsed; `label` calls those."""
 
-    words: str
+    label: str
     fits: Callable[[Any], bool]
 
 
@@ -37,9 +52,9 @@ class SchemaError(ValueError):
         self.reason, self.place = reason, place
 
     @classmethod
-    def no(cls, value: Any, words: str) -> Self:
-        """That a value is none of what `words` call it."""
-        return cls(f"is {value!r:.40}, which is no {words}")
+    def no(cls, value: Any, label: str) -> Self:
+        """That a value is none of what `label` calls."""
+        return cls(f"is {value!r:.40}, which is no {label}")
 
     def under(self, place: str) -> "SchemaError":
         """The same, seen from the value that holds this one at `place`."""
@@ -88,15 +103,15 @@ def _check(kind: Any) -> Check | None:
             return None
         first, last = known[0].fits, known[-1].fits
         if types.NoneType in arguments:
-            return Check(known[-1].words, lambda value: value is None or first(value))
-        return Check(known[-1].words, lambda value: first(value) or last(value))
+            return Check(known[-1].label, lambda value: value is None or first(value))
+        return Check(known[-1].label, lambda value: first(value) or last(value))
     return _SIMPLE.get(kind)
 
 
 def _checked(check: Check, value: Any) -> Any:
     if check.fits(value):
         return value
-    raise SchemaError.no(value, check.words)
+    raise SchemaError.no(value, check.label)
 
 
 def _is_whole(value: Any) -> bool:
@@ -142,7 +157,7 @@ def _named(name: Check | None, inner: Callable[[Any], Any]) -> Callable[[Any], A
         found = {}
         for key, entry in value.items():
             if not name.fits(key):
-                raise SchemaError(f"has the key {key!r:.40}, which is no {name.words}")
+                raise SchemaError(f"has the key {key!r:.40}, which is no {name.label}")
             try:
                 found[key] = inner(entry)
             except SchemaError as wrong:
@@ -242,8 +257,6 @@ CURVE_COLUMNS = (
     "val_error",
     "seconds",
 )
-PROBES_FILE = "probes.csv"
-PAIRS_FILE = "pairs.csv"
 ENDS = ("seed", "other_seed", "lr")
 PAIRS_COLUMNS = (
     *ENDS,
@@ -322,10 +335,11 @@ def read_sealed(path: Path) -> dict[str, Any]:
 # The form of a cell's CSV files, checked where they are read: what their readers rely on.
 
 
-_NEEDED = {"curves.csv": CURVE_COLUMNS, PROBES_FILE: ROW, PAIRS_FILE: PAIRS_COLUMNS}
+_NEEDED = {CURVES_FILE: CURVE_COLUMNS, PROBES_FILE: ROW, PAIRS_FILE: PAIRS_COLUMNS}
 """Columns that every such file has; those of probes have been added one by one."""
-_WHOLE = ("seed", "other_seed", "epoch", "step", "layer")
-_FULL = ("lr", "alpha", *_WHOLE, *ENDS)
+WHOLE = ("seed", "other_seed", "epoch", "step", "layer")
+"""Columns of counts; all others hold numbers of any kind."""
+_FULL = ("lr", "alpha", *WHOLE, *ENDS)
 """Columns whose fields are never empty."""
 _WHOLE_NUMBER = r"\d{1,18}"
 _NUMBER = r"-?\d{1,20}(?:\.\d{1,40})?(?:e[-+]?(?:[12]?\d?\d|30[0-8]))?"
@@ -358,7 +372,7 @@ def _table(columns: tuple[str, ...]) -> re.Pattern[bytes]:
 
 
 def _field(column: str) -> str:
-    kind = _WHOLE_NUMBER if column in _WHOLE else _NUMBER
+    kind = _WHOLE_NUMBER if column in WHOLE else _NUMBER
     return kind if column in _FULL else f"(?:{kind})?"
 
 

@@ -22,7 +22,15 @@ from study.outputs.records import (
     require_finished,
 )
 from study.outputs.results import Moment, Moments, TrainedReplica
-from study.outputs.schema import PAIRS_COLUMNS, PAIRS_FILE, PROBES_FILE, check_rows
+from study.outputs.schema import (
+    CURVES_FILE,
+    PAIRS_COLUMNS,
+    PAIRS_FILE,
+    PROBES_FILE,
+    WEIGHTS_FILE,
+    WHOLE,
+    check_rows,
+)
 
 if TYPE_CHECKING:
     import pandas
@@ -31,8 +39,6 @@ RETIRED = ("compare", "margin", "targets")
 """Keys of `report` that configurations were saved with and that no longer exist."""
 
 
-CURVES_FILE = "curves.csv"
-_WHOLE = ("seed", "other_seed", "step", "epoch", "layer")
 Row = Mapping[str, Any]
 
 
@@ -43,7 +49,7 @@ def parsed_rows(name: str, content: bytes) -> list[dict[str, Any]]:
     """
     empty = None if name == PROBES_FILE else math.nan
     header, *lines = csv.reader(content.decode("utf-8").splitlines())
-    kinds = [int if column in _WHOLE else float for column in header]
+    kinds = [int if column in WHOLE else float for column in header]
     return [
         {
             column: kind(text) if text else empty
@@ -137,7 +143,7 @@ def sound_content(record: CellRecord, name: str) -> bytes | None:
     return None if expected is None else verified(record.path / name, expected)
 
 
-MAY_BE_ABSENT = ("weights.safetensors",)
+MAY_BE_ABSENT = (WEIGHTS_FILE,)
 """What a record may name and a directory lack: weights are large, and often not carried along."""
 
 

@@ -11,6 +11,7 @@ from study.files import read_json
 from study.outputs.cell import is_set_aside
 from study.outputs.provenance import launch_overrides
 from study.outputs.records import CellRecord, Ledger, LedgerCell, read_cell, stale_directories
+from study.outputs.schema import RESULT_FILE
 from study.outputs.versions import changed_levels
 
 
@@ -83,7 +84,7 @@ def _record(ledger: Ledger, name: str) -> CellRecord:
     if is_set_aside(path) or path.is_symlink():
         return CellRecord(name, path, "", {}, "damaged")
     try:
-        content = read_json(path / "result.json")
+        content = read_json(path / RESULT_FILE)
         entry = LedgerCell(name, str(content["signature"]), dict(content["factors"]))
     except (OSError, ValueError, KeyError, TypeError):
         entry = LedgerCell(name, "", {})

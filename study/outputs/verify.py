@@ -25,7 +25,7 @@ from study.outputs.checkpoint import read_weights, tensors_sha256
 from study.outputs.clean import leftovers
 from study.outputs.records import CellRecord, Ledger, read_cells, read_ledger, stale_directories
 from study.outputs.results import Result, choose_lr, own_config
-from study.outputs.schema import read_sealed
+from study.outputs.schema import CONFIG_FILE, LEDGER_FILE, RESULT_FILE, read_sealed
 from study.outputs.series import MAY_BE_ABSENT, contents, parsed_config
 
 # Whether a finished cell is what its configuration, its directory and the ledger say it is.
@@ -35,21 +35,21 @@ def identity_problems(cell: CellRecord, config: Mapping[str, Any]) -> Iterator[t
     """(file, what is wrong) wherever record, configuration, directory and ledger do not agree."""
     result = cell.finished
     if result.factors != cell.factors:
-        yield "result.json", "its factors are not those of study.json"
+        yield RESULT_FILE, "its factors are not those of study.json"
     if not cell.directory.endswith(result.signature[:8]):
-        yield "result.json", "the directory's name does not end with its signature's first 8 digits"
+        yield RESULT_FILE, "the directory's name does not end with its signature's first 8 digits"
     if (best := choose_lr(result.replicas)) != result.chosen_lr:
         yield (
-            "result.json",
+            RESULT_FILE,
             f"its numbers choose the learning rate {best:g}, it says {result.chosen_lr:g}",
         )
     unknown = [name for name, _ in flatten(config) if name not in KEYS]
     if unknown:
-        yield "config.yaml", f"it has a key that this version has not: {unknown[0]}"
+        yield CONFIG_FILE, f"it has a key that this version has not: {unknown[0]}"
         return
     asked = {(seed, lr) for seed in config["seeds"] for lr in config["optimizer"]["lr"]}
     if asked != {(each.seed, each.lr) for each in result.replicas}:
-        yield "result.json", "its replicas are not the seeds and learning rates of config.yaml"
+        yield RESULT_FILE, "its replicas are not the seeds and learning rates of config.yaml"
     if result.provenance.recipe == RECIPE:
         yield from _signature_problems(cell, result, dict(config))
 
@@ -66,12 +66,12 @@ def _signature_problems(
     fingerprint = result.provenance.data_fingerprint
     signed = partial(signature, config, fingerprint, versions=result.provenance.levels)
     if signed() != result.signature:
-        yield "config.yaml", "its signature is not the one of result.json"
+        yield CONFIG_FILE, "its signature is not the one of result.json"
         return
     if result.config != own_config(config):
-        yield "result.json", "its config is not that of config.yaml"
+        yield RESULT_FILE, "its config is not that of config.yaml"
     if signed(without_seeds=True) != result.family:
-        yield "result.json", "its family is not its signature without seeds"
+        yield RESULT_FILE, "its family is not its signature without seeds"
     named = result.factors
     choices = {group: str(named[group]).partition(" ")[0] for group in GROUPS}
     try:
@@ -80,9 +80,9 @@ def _signature_problems(
         # A level whose file is no more: its defaults are not known.
         return
     if with_fingerprint(again, config, fingerprint) != named:
-        yield "result.json", "its factors are not those of config.yaml"
+        yield RESULT_FILE, "its factors are not those of config.yaml"
     if directory_name(choices, result.signature) != cell.directory:
-        yield "config.yaml", "the directory has not the name that its levels give"
+        yield CONFIG_FILE, "the directory has not the name that its levels give"
 
 
 # Whether a finished cell's files are those of its record.
@@ -100,7 +100,7 @@ def cell_problems(cell: CellRecord) -> Iterator[Problem]:
     """
     named = cell.finished.files
     if foreign := [name for name in named if name not in CONTENT]:
-        yield "result.json", f"it names {foreign[0]!r}, which is no file of a cell"
+        yield RESULT_FILE, f"it names {foreign[0]!r}, which is no file of a cell"
         return
     for name in CONTENT:
         if name not in named and (cell.path / name).exists():
@@ -108,7 +108,7 @@ def cell_problems(cell: CellRecord) -> Iterator[Problem]:
     for name, content in contents(cell.path, named):
         if isinstance(content, ValueError):
             yield name, str(content)
-        elif name == "config.yaml":
+        elif name == CONFIG_FILE:
             try:
                 yield from identity_problems(cell, parsed_config(content))
             except (ValueError, KeyError, TypeError) as error:
@@ -129,7 +129,7 @@ def study_problems(ledger: Ledger, cells: Sequence[CellRecord]) -> Iterator[Prob
         text = experiment.get("text")
         digest = hashlib.sha256(text.encode()).hexdigest() if isinstance(text, str) else None
         if digest != experiment.get("sha256"):
-            yield "study.json", "the experiment's text has not the sha256 beside it"
+            yield LEDGER_FILE, "the experiment's text has not the sha256 beside it"
     preflight = ledger.directory / "preflight.json"
     try:
         if preflight.exists():

@@ -146,7 +146,7 @@ def test_what_another_process_failed_at_meanwhile_is_not_tried_again(
         return finish(what, directory)
 
     ends = share(tmp_path, [failed_before, fails_now, fine], train)
-    words = [failure.words if failure else None for failure in ends]
+    words = [failure.label if failure else None for failure in ends]
     assert words == [None, "OSError: No space left on device", None]
     assert tried == ["number=0", "number=2"]
     assert "failed: number=1: No space left on device\n" in capsys.readouterr().out
@@ -167,7 +167,7 @@ def test_a_full_disk_hides_no_error_and_stops_no_cell(
         raise AssertionError
 
     ends = share(tmp_path, [cell(0), cell(1)], train)
-    assert [failure.words for failure in ends if failure] == [
+    assert [failure.label for failure in ends if failure] == [
         "RuntimeError: the first error",
         "OSError: No space left on device",
     ]

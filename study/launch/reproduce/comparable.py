@@ -13,6 +13,7 @@ from typing import Any
 from study.files import finite
 from study.outputs.cell import read_result, replica_name
 from study.outputs.results import CELL_SECONDS
+from study.outputs.schema import FILTERS_FILE, PREDICTIONS_FILE, WEIGHTS_FILE
 from study.outputs.series import read_curves, read_pairs, read_probes
 
 TIMES = (*CELL_SECONDS, "seconds")
@@ -44,9 +45,9 @@ def comparable(directory: Path) -> dict[str, Any]:
         "curves": _by_replica(read_curves(directory)),
         "probes": _by_replica(read_probes(directory)),
         "pairs": _by_replica(read_pairs(directory)),
-        "predictions": _npz(directory / "predictions.npz"),
-        "filters": _npz(directory / "filters.npz"),
-        "weights": tensors(directory / "weights.safetensors"),
+        "predictions": _npz(directory / PREDICTIONS_FILE),
+        "filters": _npz(directory / FILTERS_FILE),
+        "weights": tensors(directory / WEIGHTS_FILE),
     }
 
 

@@ -19,6 +19,7 @@ from study.launch.reproduce.comparable import (
 from study.launch.reproduce.saved import Saved, pretraining_cache, replica_names
 from study.outputs.cell import read_predictions
 from study.outputs.results import WEIGHTS_SHA256
+from study.outputs.schema import WEIGHTS_FILE
 
 # How far numbers may lie apart when machine, versions or code are not those of the first time.
 
@@ -222,7 +223,7 @@ def _weights_apart(saved: Saved, again: Path, found: Iterable[Difference]) -> li
     names = [each.place[1] for each in shared]
     if not names:
         return []
-    one, other = (load_file(path / "weights.safetensors") for path in (saved.directory, again))
+    one, other = (load_file(path / WEIGHTS_FILE) for path in (saved.directory, again))
     apart = []
     for name in names:
         share = np.inf

@@ -16,6 +16,7 @@ from study.launch.reproduce.saved import Saved, pretraining_headers, replica_nam
 from study.networks import build_network
 from study.outputs.cell import CONTENT
 from study.outputs.results import sealed
+from study.outputs.schema import RESULT_FILE, WEIGHTS_FILE
 from study.training.build import DTYPES, Populations, pack, replicas_of, why_alone, workers
 from study.training.pretraining.stage import StartingWeights, epochs_of, training_data
 from study.training.settings import Replica
@@ -41,7 +42,7 @@ def retraining_config(saved: Saved, root: Path | None = None) -> Config:
     }
     if root:
         changes["data.root"] = str(root)
-    if not (saved.directory / "weights.safetensors").exists():
+    if not (saved.directory / WEIGHTS_FILE).exists():
         changes["outputs.weights"] = "none"
     config = saved.config.changed(changes)
     check_precision(config.trainer.precision, device_of(config.trainer.accelerator))
@@ -81,7 +82,7 @@ def populations_of(config: Config, saved: Saved) -> Populations:
         is_whole = sorted(chain(*groups)) == sorted(replicas)
         if not (is_whole and all(populations) and all(groups)):
             raise InputError(
-                f"{saved.directory / 'result.json'} cannot be used: its populations are not made "
+                f"{saved.directory / RESULT_FILE} cannot be used: its populations are not made "
                 "of the replicas that it trained"
             )
         return [[[replicas[name] for name in group] for group in each] for each in populations]
@@ -127,7 +128,7 @@ def retrain(
                 shutil.copyfile(saved.directory / name, source / name)
         # A record is sound only if it has a replica at its chosen rate; which one, nobody asks.
         only = replace(saved.result, replicas=tuple(saved.copied), chosen_lr=saved.copied[0].lr)
-        write_json(source / "result.json", sealed(only))
+        write_json(source / RESULT_FILE, sealed(only))
     headers = [
         each for each in pretraining_headers(saved).values() if {"seeds", "threads"} <= set(each)
     ]

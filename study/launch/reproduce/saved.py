@@ -21,6 +21,7 @@ from study.errors import InputError
 from study.files import read_json
 from study.outputs.cell import replica_name
 from study.outputs.results import Provenance, ReplicaResult, Result, parse_result
+from study.outputs.schema import CONFIG_FILE, LEDGER_FILE, RESULT_FILE
 from study.outputs.series import contents, parsed_config
 
 
@@ -57,10 +58,10 @@ def read_saved(directory: Path) -> Saved:
 
     Every file must be the one that the record names, but for absent weights.
     """
-    path = directory / "result.json"
+    path = directory / RESULT_FILE
     if not directory.is_dir():
         raise InputError(f"{directory} does not exist; give the directory of a cell")
-    if (directory / "study.json").exists():
+    if (directory / LEDGER_FILE).exists():
         raise InputError(
             f"{directory} is not a cell but a study; give one of the directories in it"
         )
@@ -83,9 +84,9 @@ def read_saved(directory: Path) -> Saved:
         if isinstance(found, ValueError):
             raise InputError(f"{directory / name} cannot be used: {found}")
     try:
-        config = completed(parsed_config((directory / "config.yaml").read_bytes()))
+        config = completed(parsed_config((directory / CONFIG_FILE).read_bytes()))
     except (OSError, ValueError) as error:
-        raise InputError(f"{directory / 'config.yaml'} cannot be used: {error}") from None
+        raise InputError(f"{directory / CONFIG_FILE} cannot be used: {error}") from None
     if others := version_changes(made.levels, level_versions(hashed(config.mapping))):
         raise InputError(
             f"{directory} was trained by another version of {', '.join(others)}, so this one gives "
