@@ -33,8 +33,9 @@ from study.outputs.schema import (
     PROBES_FILE,
     RESULT_FILE,
     WEIGHTS_FILE,
+    Row,
 )
-from study.outputs.series import Row, summary, write_pairs, write_probes
+from study.outputs.series import summary, write_pairs, write_probes
 
 # First-layer weights as images.
 

@@ -16,6 +16,7 @@ from study.outputs.schema import (
     Level,
     NotNegative,
     Positive,
+    Row,
     SchemaError,
     check_schema,
     reader,
@@ -387,10 +388,10 @@ class TrainedReplica:
     """
 
     entry: ReplicaResult
-    curve: list[dict[str, Any]]
+    curve: Sequence[Row]
     predictions: Any = None
     weights: dict[str, Any] | None = None
-    probes: list[dict[str, Any]] = field(default_factory=list)
+    probes: Sequence[Row] = ()
     samples: dict[tuple[int, int, str], Any] = field(default_factory=dict)
     best_weights: dict[str, Any] | None = None
 

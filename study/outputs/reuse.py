@@ -1,7 +1,7 @@
 """Replicas that an earlier record of the same cell holds, with other seeds."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from study.files import read_json, sha256
 from study.outputs.cell import best_name, by_replica, is_set_aside, read_predictions, replica_name
 from study.outputs.results import Result, TrainedReplica, parse_result
-from study.outputs.schema import RESULT_FILE, WEIGHTS_FILE
+from study.outputs.schema import RESULT_FILE, WEIGHTS_FILE, Row
 from study.outputs.series import read_curves, read_probes
 
 
@@ -94,7 +94,7 @@ def _read(directory: Path, record: Result, with_weights: bool) -> list[TrainedRe
     return results
 
 
-def _of(rows: list[dict[str, Any]], seed: int, lr: float) -> list[dict[str, Any]]:
+def _of(rows: Sequence[Row], seed: int, lr: float) -> list[Row]:
     """The rows of one replica."""
     return [row for row in rows if row["seed"] == seed and row["lr"] == lr]
 

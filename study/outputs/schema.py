@@ -345,6 +345,13 @@ _WHOLE_NUMBER = r"\d{1,18}"
 _NUMBER = r"-?\d{1,20}(?:\.\d{1,40})?(?:e[-+]?(?:[12]?\d?\d|30[0-8]))?"
 
 
+Row = dict[str, Any]
+"""A row of such a file by column: an int in one of WHOLE, else a float.
+
+NaN or, of probes.csv, None where its field is empty.
+"""
+
+
 def check_rows(name: str, content: bytes) -> None:
     """ValueError, which says where and why, unless a cell's file of this name holds its rows.
 

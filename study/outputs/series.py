@@ -29,6 +29,7 @@ from study.outputs.schema import (
     PROBES_FILE,
     WEIGHTS_FILE,
     WHOLE,
+    Row,
     check_rows,
 )
 
@@ -39,10 +40,7 @@ RETIRED = ("compare", "margin", "targets")
 """Keys of `report` that configurations were saved with and that no longer exist."""
 
 
-Row = Mapping[str, Any]
-
-
-def parsed_rows(name: str, content: bytes) -> list[dict[str, Any]]:
+def parsed_rows(name: str, content: bytes) -> list[Row]:
     """The rows of a curves.csv, probes.csv or pairs.csv, as `name` is called, with this content.
 
     An empty field is NaN, of probes.csv None: it was not measured, or is not finite.
@@ -59,18 +57,18 @@ def parsed_rows(name: str, content: bytes) -> list[dict[str, Any]]:
     ]
 
 
-def read_curves(directory: Path) -> list[dict[str, Any]]:
+def read_curves(directory: Path) -> list[Row]:
     """The rows of curves.csv, a replica's epoch each."""
     return parsed_rows(CURVES_FILE, (directory / CURVES_FILE).read_bytes())
 
 
-def read_probes(directory: Path) -> list[dict[str, Any]]:
+def read_probes(directory: Path) -> list[Row]:
     """The rows of probes.csv, a replica's layer at a moment each; none without the file."""
     path = directory / PROBES_FILE
     return parsed_rows(PROBES_FILE, path.read_bytes()) if path.exists() else []
 
 
-def read_pairs(directory: Path) -> list[dict[str, Any]]:
+def read_pairs(directory: Path) -> list[Row]:
     """The rows of pairs.csv, a point of a line each; none without the file."""
     path = directory / PAIRS_FILE
     return parsed_rows(PAIRS_FILE, path.read_bytes()) if path.exists() else []
@@ -106,12 +104,12 @@ def summary(chosen: Sequence[TrainedReplica]) -> Moments:
     return Moments(first, last)
 
 
-def _at(rows: Sequence[Mapping[str, Any]], step: int) -> list[Mapping[str, Any]]:
+def _at(rows: Sequence[Row], step: int) -> list[Row]:
     """One replica's rows at a moment, a layer each."""
     return [row for row in rows if row["step"] == step]
 
 
-def _means(replicas: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, tuple[float | None, ...]]:
+def _means(replicas: Sequence[Sequence[Row]]) -> dict[str, tuple[float | None, ...]]:
     """{probe: its mean over replicas in each layer}, of the probes that were taken."""
     means = {}
     for name in PROBES:
