@@ -4,7 +4,7 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from study.files import (
     PARTIAL,
@@ -36,6 +36,9 @@ from study.outputs.schema import (
     Row,
 )
 from study.outputs.series import summary, write_pairs, write_probes
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # First-layer weights as images.
 
@@ -89,7 +92,18 @@ def clear_unfinished(directory: Path, keep: Sequence[str] = ()) -> None:
     """
     stays = (*OWNERSHIP, *keep)
     if (directory / RESULT_FILE).exists():
-        _set_aside(directory, stays)
+        number = 1
+        while (aside := directory.with_name(f"{directory.name}.damaged-{number}")).exists():
+            number += 1
+        aside.mkdir()
+        for path in list(directory.iterdir()):
+            if not _is_one_of(path, stays):
+                move(path, aside / path.name)
+        _log.warning(
+            "%s is damaged: what was in it is kept in %s, and the cell is trained again",
+            directory,
+            aside.name,
+        )
     for path in directory.iterdir():
         ours = _is_one_of(path, (*CONTENT, *PASSING)) and not _is_one_of(path, stays)
         if ours and not path.is_dir():
@@ -103,21 +117,6 @@ def _is_one_of(path: Path, names: Sequence[str]) -> bool:
 def is_set_aside(directory: Path) -> bool:
     """Whether this is where what was in a damaged cell is kept."""
     return _ASIDE.fullmatch(directory.name) is not None
-
-
-def _set_aside(directory: Path, stays: Sequence[str]) -> None:
-    number = 1
-    while (aside := directory.with_name(f"{directory.name}.damaged-{number}")).exists():
-        number += 1
-    aside.mkdir()
-    for path in list(directory.iterdir()):
-        if not _is_one_of(path, stays):
-            move(path, aside / path.name)
-    _log.warning(
-        "%s is damaged: what was in it is kept in %s, and the cell is trained again",
-        directory,
-        aside.name,
-    )
 
 
 def write_config(directory: Path, config: Mapping[str, Any]) -> None:
@@ -141,7 +140,7 @@ def write_cell(
     results: Sequence[TrainedReplica],
     *,
     labels: Any,
-    normalization: Mapping[str, Any],
+    normalization: "Mapping[str, Tensor]",
     input_shape: tuple[int, int, int],
     keep_weights: str,
     header: Header,
@@ -204,7 +203,7 @@ def _write_predictions(directory: Path, chosen: Sequence[TrainedReplica], labels
 def _write_weights(
     directory: Path,
     kept: Sequence[TrainedReplica],
-    normalization: Mapping[str, Any],
+    normalization: "Mapping[str, Tensor]",
     input_shape: tuple[int, int, int],
 ) -> None:
     tensors = {f"normalization/{name}": value for name, value in normalization.items()}
@@ -245,12 +244,12 @@ def best_name(seed: object, lr: object, best_epoch: int | None) -> str:
     return f"{replica_name(seed, lr)},epoch={best_epoch}"
 
 
-def by_replica(tensors: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def by_replica(tensors: "Mapping[str, Tensor]") -> "dict[str, dict[str, Tensor]]":
     """What weights.safetensors holds, by replica and then by name; `normalization` is one more.
 
     A replica whose best epoch is not its last is there twice (`best_name`).
     """
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         replica, _, name = key.partition("/")
         found.setdefault(replica, {})[name] = value

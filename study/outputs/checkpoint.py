@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from study.files import move, parse_json, remove, replacing, sha256
 from study.locks import still_ours
@@ -68,6 +68,10 @@ _TYPES = {
 _log = logging.getLogger(__name__)
 
 
+Record = Mapping[str, Any]
+"""What a checkpoint says of itself, as plain JSON: how far it is, and how it was `made`."""
+
+
 class UnfitCheckpoint(Exception):  # noqa: N818
     """A whole checkpoint of other shapes or names than the code has now."""
 
@@ -88,11 +92,11 @@ class Checkpoint:
     Tuples come back as lists, arrays in the order of their dimensions in memory.
     """
 
-    record: dict[str, Any]
+    record: Record
     state: Any
 
 
-def write_checkpoint(path: Path, signature: str, record: Mapping[str, Any], state: Any) -> None:
+def write_checkpoint(path: Path, signature: str, record: Record, state: Any) -> None:
     """Replaces the checkpoint of the training `signature`, whole or not at all.
 
     `record` is plain JSON. `state` is made of dictionaries with text as keys, lists, plain values,
@@ -104,14 +108,11 @@ def write_checkpoint(path: Path, signature: str, record: Mapping[str, Any], stat
     tree = json.dumps(_without_tensors(state, "", tensors)).encode()
     tensors[_STATE] = torch.frombuffer(bytearray(tree), dtype=torch.uint8)
     text = json.dumps({**record, "schema": SCHEMA, "signature": signature})
-    header = {"record": text, "sha256": tensors_sha256(tensors, text)}
-    with replacing(path) as file:
-        _write(file, tensors, header)
-
-
-def _write(file: IO[bytes], tensors: "Mapping[str, Tensor]", metadata: Mapping[str, str]) -> None:
-    """Writes safetensors without a second copy of the tensors, which may be most of the memory."""
-    entries: dict[str, Any] = {"__metadata__": metadata}
+    entries: dict[str, object] = {
+        "__metadata__": {"record": text, "sha256": tensors_sha256(tensors, text)}
+    }
+    # Without a second copy of the tensors, as safetensors would make it: they may be most of the
+    # memory.
     ordered = sorted(tensors.items(), key=lambda item: -item[1].itemsize)
     start = 0
     for name, tensor in ordered:
@@ -121,9 +122,10 @@ def _write(file: IO[bytes], tensors: "Mapping[str, Tensor]", metadata: Mapping[s
         start = end
     header = json.dumps(entries).encode()
     header += b" " * (-len(header) % 8)
-    file.write(len(header).to_bytes(8, "little") + header)
-    for _, tensor in ordered:
-        file.write(tensor.numpy().reshape(-1).data)
+    with replacing(path) as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        for _, tensor in ordered:
+            file.write(tensor.numpy().reshape(-1).data)
 
 
 def read_checkpoint(path: Path, signature: str, otherwise: str) -> Checkpoint | None:
@@ -156,7 +158,7 @@ class Checkpoints:
         self._last = time.monotonic()
         self._warned = False
 
-    def offer(self, take: Callable[[], tuple[Mapping[str, Any], Any]]) -> None:
+    def offer(self, take: Callable[[], tuple[Record, Any]]) -> None:
         """Writes the record and state that `take` gives, if a checkpoint is due."""
         with contextlib.suppress(OSError):
             still_ours(self.path.parent)

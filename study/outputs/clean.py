@@ -55,13 +55,16 @@ class Leftover:
 def leftovers(ledger: Ledger, cells: Sequence[CellRecord]) -> list[Leftover]:
     """Everything that a study needs no more; `cells` are the records of its ledger."""
     unlisted = unlisted_cells(ledger, cells)
+    study = ledger.directory
     finished = [*cells, *(each.record for each in unlisted if each.is_finished)]
+    # What tells who writes the study's own files, of one that died at it.
+    locks = [] if owner_of(study) else _matching(study, OWNERSHIP)
     found = [
         *_stale(ledger, unlisted),
         *(each for cell in finished for each in _of_cell(cell)),
-        *_pretraining(ledger.directory, finished),
-        *_partial(ledger.directory, "an unfinished write"),
-        *_locks(ledger.directory),
+        *_pretraining(study, finished),
+        *_partial(study, "an unfinished write"),
+        *(Leftover("the lock of a dead process", path, (path,), room=study) for path in locks),
     ]
     return [each for each in found if each.files or _are_empty(each.directories)]
 
@@ -85,6 +88,10 @@ def _are_empty(directories: Collection[Path]) -> bool:
     return bool(kept) and all(child in kept for each in kept for child in each.iterdir())
 
 
+def _is_directory(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
 def _stale(ledger: Ledger, unlisted: Sequence[Unlisted]) -> Iterator[Leftover]:
     """Unfinished cells that the ledger does not list, and what of damaged ones was set aside."""
     listed = {cell.directory for cell in ledger.cells}
@@ -92,7 +99,7 @@ def _stale(ledger: Ledger, unlisted: Sequence[Unlisted]) -> Iterator[Leftover]:
     names |= {path.name for path in ledger.directory.iterdir() if is_set_aside(path)}
     for name in sorted(names - listed):
         directory = ledger.directory / name
-        if directory.is_symlink() or not directory.is_dir() or owner_of(directory):
+        if not _is_directory(directory) or owner_of(directory):
             continue
         damaged = is_set_aside(directory)
         unfinished = "an unfinished cell that study.json does not list"
@@ -107,7 +114,7 @@ def _whole(directory: Path, reason: str) -> Leftover:
 
 def _of_cell(cell: CellRecord) -> Iterator[Leftover]:
     """What finished and unfinished cells of the ledger need no more."""
-    if cell.path.is_symlink() or not cell.path.is_dir():
+    if not _is_directory(cell.path):
         return
     if cell.result is None:
         yield from () if owner_of(cell.path) else _partial(cell.path, "an unfinished write")
@@ -129,10 +136,10 @@ def _pretraining(study: Path, cells: Sequence[CellRecord]) -> Iterator[Leftover]
     None, where that is not known of every cell.
     """
     root, used = study / "pretraining", [_started_from(cell) for cell in cells]
-    if root.is_symlink() or not root.is_dir() or None in used:
+    if not _is_directory(root) or None in used:
         return
     for directory in sorted(root.iterdir()):
-        if directory.is_symlink() or not directory.is_dir() or owner_of(directory):
+        if not _is_directory(directory) or owner_of(directory):
             continue
         if directory.name.rpartition("-")[2] in used:
             # All cells are finished here: the last launch died just before it removed these.
@@ -163,10 +170,6 @@ def _started_from(cell: CellRecord) -> str | None:
     return None if cell.result.pretraining_seconds else ""
 
 
-def _is_directory(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink()
-
-
 def _partial(directory: Path, reason: str) -> Iterator[Leftover]:
     """Files whose writing was cut off: no process of this machine is still at it.
 
@@ -178,12 +181,6 @@ def _partial(directory: Path, reason: str) -> Iterator[Leftover]:
         writer = _WRITER.search(path.name)
         if writer is None or not _is_alive(int(writer[1])):
             yield Leftover(reason, path, (path,))
-
-
-def _locks(study: Path) -> Iterator[Leftover]:
-    """What tells who writes the study's own files, of one that died at it."""
-    for path in () if owner_of(study) else _matching(study, OWNERSHIP):
-        yield Leftover("the lock of a dead process", path, (path,), room=study)
 
 
 def _is_alive(process: int) -> bool:

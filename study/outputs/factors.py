@@ -1,5 +1,6 @@
 """Factors and levels of a study's cells: their names, order, and the selection by --where."""
 
+import contextlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -112,7 +113,12 @@ def parse_where(records: Sequence[CellRecord], conditions: Sequence[str]) -> dic
         if not equals:
             raise InputError(f"--where {condition}: write it as FACTOR=LEVEL, as norm=batch")
         levels = all_levels(records, check_factor(records, factor))
-        level = _match(factor, text, levels)
+        level = shown_level(factor, text)
+        if level not in levels:
+            with contextlib.suppress(ValueError):
+                level = level_text(float(level))
+            if level not in levels:
+                raise unknown(f"level of {factor}", shown_level(factor, text), levels)
         where.setdefault(factor, [])
         where[factor] += [level] if level not in where[factor] else []
     return where
@@ -134,16 +140,3 @@ def select(records: Sequence[CellRecord], where: Mapping[str, list[str]]) -> lis
 def where_text(where: Mapping[str, list[str]], separator: str = ", ") -> str:
     """`{"norm": ["batch"]}` as `norm = batch`."""
     return separator.join(f"{factor} = {' or '.join(levels)}" for factor, levels in where.items())
-
-
-def _match(factor: str, text: str, levels: list[str]) -> str:
-    text = shown_level(factor, text)
-    if text in levels:
-        return text
-    try:
-        same = level_text(float(text))
-    except ValueError:
-        same = text
-    if same not in levels:
-        raise unknown(f"level of {factor}", text, levels)
-    return same

@@ -1,5 +1,6 @@
 """A trained network out of a study or a cell's directory, as a plain module."""
 
+import contextlib
 import csv
 import os
 import shlex
@@ -82,7 +83,10 @@ def load(
     if when not in WHEN:
         raise unknown("epoch", when, WHEN)
     cell = _cell_of(Path(directory), levels)
-    if record := _read_record(cell):
+    record: Result | None = None
+    with contextlib.suppress(OSError, ValueError):
+        record = parse_result(read_json(cell / RESULT_FILE))
+    if record:
         _check_files(cell, record)
     config = _read_config(cell)
     if record:
@@ -93,12 +97,14 @@ def load(
     last: dict[Replica, dict[str, Tensor]] = {}
     earlier: dict[Replica, tuple[int, dict[str, Tensor]]] = {}
     for name, state in states.items():
-        replica, epoch = _parsed(name)
-        if epoch is None:
-            last[replica] = state
+        # `seed=0,lr=0.1`, with `,epoch=3` where that was the best and not the last.
+        first, rate, *number = (part.partition("=")[2] for part in name.split(","))
+        replica = int(first), float(rate)
+        if number:
+            earlier[replica] = int(number[0]), state
         else:
-            earlier[replica] = epoch, state
-    replica = _pick(cell, last, seed, _chosen_lr(cell, record, last) if lr is None else lr)
+            last[replica] = state
+    replica = _pick(cell, record, last, seed, lr)
     if when == "best" and replica in earlier:
         epoch, state = earlier[replica]
     else:
@@ -223,35 +229,27 @@ def _anew(record: Result) -> str:
     return f"remove the directory and train the cell again with `{again}`"
 
 
-def _read_record(cell: Path) -> Result | None:
-    """The cell's result.json, if it can be trusted."""
-    try:
-        return parse_result(read_json(cell / RESULT_FILE))
-    except (OSError, ValueError):
-        return None
+def _pick(
+    cell: Path,
+    record: Result | None,
+    kept: Collection[Replica],
+    seed: int | None,
+    lr: float | None,
+) -> Replica:
+    """The kept replica of this learning rate and seed, or of the chosen rate and the lowest seed.
 
-
-def _parsed(name: str) -> tuple[Replica, int | None]:
-    """The replica of `seed=0,lr=0.1`, and the epoch of `seed=0,lr=0.1,epoch=3`."""
-    seed, lr, *epoch = (part.partition("=")[2] for part in name.split(","))
-    return (int(seed), float(lr)), int(epoch[0]) if epoch else None
-
-
-def _chosen_lr(cell: Path, record: Result | None, kept: Collection[Replica]) -> float:
-    """The learning rate that the record chose; without a record, the only kept one."""
-    if record:
-        return record.chosen_lr
-    rates = sorted({lr for _, lr in kept})
-    if len(rates) != 1:
-        raise InputError(
-            f"{cell} has no usable result.json to say which learning rate was chosen; "
-            f"give lr=, one of: {', '.join(map(str, rates))}"
-        )
-    return rates[0]
-
-
-def _pick(cell: Path, kept: Collection[Replica], seed: int | None, lr: float) -> Replica:
-    """The kept replica of this learning rate and seed, or of the lowest seed."""
+    Without a record the only kept rate counts as the chosen one.
+    """
+    if lr is None and record:
+        lr = record.chosen_lr
+    elif lr is None:
+        rates = sorted({lr for _, lr in kept})
+        if len(rates) != 1:
+            raise InputError(
+                f"{cell} has no usable result.json to say which learning rate was chosen; "
+                f"give lr=, one of: {', '.join(map(str, rates))}"
+            )
+        lr = rates[0]
     wanted = [
         replica for replica in sorted(kept) if replica[1] == lr and seed in (None, replica[0])
     ]

@@ -29,14 +29,18 @@ PACKAGES = (
 @functools.cache
 def code_and_machine() -> dict[str, Any]:
     """Commit, hash of uncommitted changes (null if there are none), versions, machine, command."""
+    cpu = _cpuinfo()
+    # They tell processors of one name apart, where the system says them.
+    numbers = [cpu.get(name) for name in ("cpu family", "model", "stepping")]
+    model = None if None in numbers else "family {}, model {}, stepping {}".format(*numbers)
     return {
         "git_commit": git_commit(),
         "git_diff_sha256": _git_diff_sha256(),
         "packages": {name: _version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "processor": _processor(),
-        "processor_model": _processor_model(),
+        "processor": cpu.get("model name") or platform.processor() or platform.machine(),
+        "processor_model": model,
         "command": shlex.join(["study", *sys.argv[1:]]),
     }
 
@@ -107,18 +111,6 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _processor() -> str:
-    """The processor's name as the system gives it."""
-    return _cpuinfo().get("model name") or platform.processor() or platform.machine()
-
-
-def _processor_model() -> str | None:
-    """What tells processors of one name apart, where the system says it."""
-    numbers = [_cpuinfo().get(name) for name in ("cpu family", "model", "stepping")]
-    return None if None in numbers else "family {}, model {}, stepping {}".format(*numbers)
-
-
-@functools.cache
 def _cpuinfo() -> dict[str, str]:
     """What Linux says of the first processor."""
     path = Path("/proc/cpuinfo")

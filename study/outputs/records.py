@@ -140,7 +140,15 @@ def read_ledger(study_dir: str | os.PathLike[str]) -> Ledger:
         content = read_json(path)
         if "sha256" in content:
             require_seal(content)
-        return _parse_ledger(directory, content)
+        check_schema(content)
+        file: _File = reader(_File)(content)
+        for cell in file.cells:
+            if not re.fullmatch(r"[^./\\][^/\\]*", cell.directory):
+                raise ValueError(
+                    f"it lists the directory {cell.directory!r:.40}, which is no plain name"
+                )
+        if len({cell.directory for cell in file.cells}) < len(file.cells):
+            raise ValueError("it lists a directory twice")
     except FileNotFoundError:
         raise InputError(_not_a_study(directory)) from None
     except NotADirectoryError:
@@ -150,6 +158,15 @@ def read_ledger(study_dir: str | os.PathLike[str]) -> Ledger:
             f"{path} cannot be used ({error}); move it away and launch the study again: "
             "finished cells are kept"
         ) from None
+    return Ledger(
+        directory=directory,
+        study=file.study or directory.resolve().name,
+        threads=file.threads,
+        experiment=content.get("experiment"),
+        claims=list(file.claims or ()),
+        cells=file.cells,
+        previous=list(file.previous or ()),
+    )
 
 
 def read_cells(study: str | os.PathLike[str] | Ledger) -> list[CellRecord]:
@@ -165,7 +182,11 @@ def stale_directories(ledger: Ledger) -> list[str]:
         names = sorted(
             e.name for e in entries if e.is_dir() and e.name[0] != "." and e.name not in expected
         )
-    return [name for name in names if _is_cell(ledger.directory / name)]
+    return [
+        name
+        for name in names
+        if _CELL_NAME.fullmatch(name) or (ledger.directory / name / RESULT_FILE).exists()
+    ]
 
 
 def frame(study_dir: str | os.PathLike[str]) -> "pandas.DataFrame":
@@ -264,31 +285,6 @@ def last_error(path: Path) -> str | None:
         return None
     lines = [line.strip() for line in text.split("\n") if line.strip()]
     return lines[-1] if lines else "error.txt is empty"
-
-
-def _parse_ledger(directory: Path, content: dict[str, Any]) -> Ledger:
-    check_schema(content)
-    file: _File = reader(_File)(content)
-    for cell in file.cells:
-        if not re.fullmatch(r"[^./\\][^/\\]*", cell.directory):
-            raise ValueError(
-                f"it lists the directory {cell.directory!r:.40}, which is no plain name"
-            )
-    if len({cell.directory for cell in file.cells}) < len(file.cells):
-        raise ValueError("it lists a directory twice")
-    return Ledger(
-        directory=directory,
-        study=file.study or directory.resolve().name,
-        threads=file.threads,
-        experiment=content.get("experiment"),
-        claims=list(file.claims or ()),
-        cells=file.cells,
-        previous=list(file.previous or ()),
-    )
-
-
-def _is_cell(path: Path) -> bool:
-    return bool(_CELL_NAME.fullmatch(path.name)) or (path / RESULT_FILE).exists()
 
 
 def _not_a_study(directory: Path) -> str:

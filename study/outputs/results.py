@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from study.outputs.metrics import Metric
 from study.outputs.schema import (
@@ -24,6 +24,9 @@ from study.outputs.schema import (
     seal,
     to_json,
 )
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 CELL_SECONDS = ("wall_seconds", "pretraining_seconds")
 """The two parts of a cell's time in its record."""
@@ -390,10 +393,10 @@ class TrainedReplica:
     entry: ReplicaResult
     curve: Sequence[Row]
     predictions: Any = None
-    weights: dict[str, Any] | None = None
+    weights: "Mapping[str, Tensor] | None" = None
     probes: Sequence[Row] = ()
     samples: dict[tuple[int, int, str], Any] = field(default_factory=dict)
-    best_weights: dict[str, Any] | None = None
+    best_weights: "Mapping[str, Tensor] | None" = None
 
     @property
     def seed(self) -> int:

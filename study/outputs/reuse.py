@@ -1,10 +1,10 @@
 """Replicas that an earlier record of the same cell holds, with other seeds."""
 
+import contextlib
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from study.files import read_json, sha256
 from study.outputs.cell import best_name, by_replica, is_set_aside, read_predictions, replica_name
@@ -43,39 +43,33 @@ def _relatives(study: Path, family: str) -> list[Path]:
     """The directories of the finished cells of `family`, sorted.
 
     A directory's name tells its signature and so its family: each record is read once, or a cell
-    of a sweep would take the longer the more cells were done before it.
+    of a sweep would take the longer the more cells were done before it. What was set aside as
+    damaged has none: what of it is whole may be a part of the cell that is to be trained again,
+    which then would not be trained as it was.
     """
     known = _families.setdefault(study.absolute(), {})
     with os.scandir(study) as entries:
         new = [entry.name for entry in entries if entry.name not in known]
     for name in new:
-        if (other := _family(study / name)) is not None:
-            known[name] = other
+        if is_set_aside(study / name):
+            continue
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            known[name] = str(read_json(study / name / RESULT_FILE)["family"])
     return sorted(study / name for name, other in known.items() if other == family)
-
-
-def _family(directory: Path) -> str | None:
-    """What the record in a directory says is its signature without seeds, if there is one.
-
-    One that was set aside as damaged has none: what of it is whole may be a part of the cell that
-    is to be trained again, which then would not be trained as it was.
-    """
-    if is_set_aside(directory):
-        return None
-    try:
-        return str(read_json(directory / RESULT_FILE)["family"])
-    except (OSError, ValueError, KeyError):
-        return None
 
 
 def _read(directory: Path, record: Result, with_weights: bool) -> list[TrainedReplica]:
     """The replicas of one record, each with whatever of it was kept."""
+    from safetensors.torch import load_file
+
     for name, digest in record.files.items():
         if name != WEIGHTS_FILE and sha256(directory / name) != digest:
             raise ValueError(f"{name} is not what the record says")
     curves, probes = read_curves(directory), read_probes(directory)
     chosen, predictions = read_predictions(directory)
-    weights = _weights(directory, record) if with_weights else {}
+    path = directory / WEIGHTS_FILE
+    kept = with_weights and path.exists() and sha256(path) == record.files.get(path.name)
+    weights = by_replica(load_file(path)) if kept else {}
     # Each copied replica would name all those of its origin.
     origin = replace(record.provenance, signature=record.signature, populations=())
     results = []
@@ -97,13 +91,3 @@ def _read(directory: Path, record: Result, with_weights: bool) -> list[TrainedRe
 def _of(rows: Sequence[Row], seed: int, lr: float) -> list[Row]:
     """The rows of one replica."""
     return [row for row in rows if row["seed"] == seed and row["lr"] == lr]
-
-
-def _weights(directory: Path, record: Result) -> dict[str, dict[str, Any]]:
-    """The kept weights of each replica by their names in the file; none if it is gone."""
-    from safetensors.torch import load_file
-
-    path = directory / WEIGHTS_FILE
-    if not path.exists() or sha256(path) != record.files.get(path.name):
-        return {}
-    return by_replica(load_file(path))

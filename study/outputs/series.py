@@ -97,27 +97,16 @@ def summary(chosen: Sequence[TrainedReplica]) -> Moments:
     probed = [result.probes for result in chosen if result.probes]
     if not probed:
         return Moments()
-    first, last = (
-        Moment(step, _means([_at(rows, step) for rows in probed]))
-        for step in (probed[0][0]["step"], probed[0][-1]["step"])
-    )
-    return Moments(first, last)
-
-
-def _at(rows: Sequence[Row], step: int) -> list[Row]:
-    """One replica's rows at a moment, a layer each."""
-    return [row for row in rows if row["step"] == step]
-
-
-def _means(replicas: Sequence[Sequence[Row]]) -> dict[str, tuple[float | None, ...]]:
-    """{probe: its mean over replicas in each layer}, of the probes that were taken."""
-    means = {}
-    for name in PROBES:
-        by_layer = [[row.get(name) for row in rows] for rows in zip(*replicas, strict=True)]
-        layers = tuple(_mean(values) for values in by_layer)
-        if any(value is not None for values in by_layer for value in values):
-            means[name] = layers
-    return means
+    moments = []
+    for step in (probed[0][0]["step"], probed[0][-1]["step"]):
+        replicas = [[row for row in rows if row["step"] == step] for rows in probed]
+        means = {}
+        for name in PROBES:
+            by_layer = [[row.get(name) for row in rows] for rows in zip(*replicas, strict=True)]
+            if any(value is not None for values in by_layer for value in values):
+                means[name] = tuple(_mean(values) for values in by_layer)
+        moments.append(Moment(step, means))
+    return Moments(*moments)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
@@ -235,7 +224,20 @@ def read_probe(record: CellRecord, probe: str) -> Reading:
     """What probes.csv of a cell holds of one probe. Never raises for what the file is or holds."""
     try:
         content = sound_content(record, PROBES_FILE)
-        return Reading(None if content is None else _column(content, probe))
+        if content is None:
+            return Reading(None)
+        header, *rows = csv.reader(content.decode("utf-8").splitlines())
+        if probe not in header:
+            return Reading({})  # The file is older than the probe.
+        seed, lr, step, layer, own = map(header.index, ("seed", "lr", "step", "layer", probe))
+        return Reading(
+            {
+                (int(row[seed]), float(row[lr]), int(row[step]), int(row[layer])): (
+                    float(row[own]) if row[own] else None
+                )
+                for row in rows
+            }
+        )
     except ValueError as reason:
         return Reading(None, _problem(record, reason))
 
@@ -293,20 +295,6 @@ def _cell_columns(
         "epoch": epochs,
         "layer": layers,
         **{name: [float(text or "nan") for text in texts.get(name, empty)] for name in PROBES},
-    }
-
-
-def _column(content: bytes, probe: str) -> dict[Place, float | None]:
-    """One probe by place; nothing where the file is older than the probe."""
-    header, *rows = csv.reader(content.decode("utf-8").splitlines())
-    if probe not in header:
-        return {}
-    seed, lr, step, layer, own = map(header.index, ("seed", "lr", "step", "layer", probe))
-    return {
-        (int(row[seed]), float(row[lr]), int(row[step]), int(row[layer])): (
-            float(row[own]) if row[own] else None
-        )
-        for row in rows
     }
 
 

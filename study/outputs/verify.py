@@ -24,7 +24,7 @@ from study.outputs.cell import CONTENT
 from study.outputs.checkpoint import read_weights, tensors_sha256
 from study.outputs.clean import leftovers
 from study.outputs.records import CellRecord, Ledger, read_cells, read_ledger, stale_directories
-from study.outputs.results import Result, choose_lr, own_config
+from study.outputs.results import choose_lr, own_config
 from study.outputs.schema import CONFIG_FILE, LEDGER_FILE, RESULT_FILE, read_sealed
 from study.outputs.series import MAY_BE_ABSENT, contents, parsed_config
 
@@ -50,19 +50,9 @@ def identity_problems(cell: CellRecord, config: Mapping[str, Any]) -> Iterator[t
     asked = {(seed, lr) for seed in config["seeds"] for lr in config["optimizer"]["lr"]}
     if asked != {(each.seed, each.lr) for each in result.replicas}:
         yield RESULT_FILE, "its replicas are not the seeds and learning rates of config.yaml"
-    if result.provenance.recipe == RECIPE:
-        yield from _signature_problems(cell, result, dict(config))
-
-
-def _signature_problems(
-    cell: CellRecord,
-    result: Result,
-    config: dict[str, Any],
-) -> Iterator[tuple[str, str]]:
-    """Whether signature, factors and directory are those that the configuration gives.
-
-    With levels of the versions that trained the cell, whatever they are by now.
-    """
+    if result.provenance.recipe != RECIPE:
+        return
+    # With levels of the versions that trained the cell, whatever they are by now.
     fingerprint = result.provenance.data_fingerprint
     signed = partial(signature, config, fingerprint, versions=result.provenance.levels)
     if signed() != result.signature:

@@ -15,17 +15,18 @@ from study.outputs.records import CellRecord
 def other_versions(cells: Sequence[CellRecord]) -> list[str]:
     """A line for each level of which finished cells had another version than there is now."""
     changed = Counter(level for cell in cells for level in changed_levels(cell))
-    return [_line(level, number) for level, number in changed.items()]
-
-
-def _line(level: str, number: int) -> str:
-    was, them = ("was", "it") if number == 1 else ("were", "them")
-    now = _now(level)
-    trained = f"{counted(number, 'cell')} {was} trained by"
-    if now.is_lost:
-        return f"{trained} a version of {level} of which this code has no source{now.words}"
-    again = f"launching the study again trains {them} anew"
-    return f"{trained} another version of {level}{now.words}: {again}"
+    lines = []
+    for level, number in changed.items():
+        was, them = ("was", "it") if number == 1 else ("were", "them")
+        now = _now(level)
+        trained = f"{counted(number, 'cell')} {was} trained by"
+        if now.is_lost:
+            line = f"{trained} a version of {level} of which this code has no source{now.place}"
+        else:
+            again = f"launching the study again trains {them} anew"
+            line = f"{trained} another version of {level}{now.place}: {again}"
+        lines.append(line)
+    return lines
 
 
 def changed_levels(cell: CellRecord) -> list[str]:
@@ -55,14 +56,14 @@ def _named(group: str, factor: str) -> str:
 
 @dataclass(frozen=True)
 class _Now:
-    """A level as this code has it: its version, and in words where it is.
+    """A level as this code has it: its version, and its `place`, in brackets.
 
     The version is None for one of the project's at its first recipe, and for one that is lost: no
     source says what it is.
     """
 
     version: int | str | None
-    words: str
+    place: str
     is_lost: bool = False
 
 
