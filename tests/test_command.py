@@ -257,7 +257,7 @@ def test_the_ledger_names_the_experiment_and_its_cells(tmp_path: Path) -> None:
     ledger = read_ledger(tmp_path / "tiny")
     assert ledger.experiment is not None
     assert ledger.experiment["name"] == "quickstart"
-    assert ledger.experiment["text"].startswith("# @package _global_")
+    assert str(ledger.experiment["text"]).startswith("# @package _global_")
     assert [cell.factors["activation"] for cell in ledger.cells] == ["relu"]
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from study.errors import InputError
 from study.files import read_json, write_json
 from study.locks import while_owned
 from study.outputs.provenance import differs_from_commit, git_commit
-from study.outputs.records import Ledger, LedgerCell, listed, read_ledger
+from study.outputs.records import Experiment, Ledger, LedgerCell, listed, read_ledger
 from study.outputs.schema import LEDGER_FILE as FILE
 from study.outputs.schema import RESULT_FILE, SCHEMA, seal
 
@@ -93,7 +93,7 @@ def _previous(
     old: Ledger | None,
     merged: Sequence[LedgerCell],
     claims: Sequence[Any],
-    experiment: Mapping[str, Any] | None,
+    experiment: Experiment | None,
 ) -> list[Any]:
     """The older launches, with the latest if cells are gone, or its file or claims were others.
 
@@ -125,7 +125,7 @@ def _entry(cell: LedgerCell) -> dict[str, Any]:
     }
 
 
-def _experiment(path: Path) -> dict[str, Any]:
+def _experiment(path: Path) -> Experiment:
     text, commit = path.read_text(encoding="utf-8"), git_commit()
     return {
         "name": path.stem,

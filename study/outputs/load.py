@@ -8,13 +8,13 @@ from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from numbers import Integral
 from pathlib import Path
-from typing import Any
 
 import yaml
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from study.config.configuration import level_versions, plain, version_changes
+from study.config.groups import Level
 from study.data import Normalize
 from study.errors import InputError, listed, unknown
 from study.files import read_json
@@ -174,7 +174,7 @@ def _check_files(cell: Path, record: Result) -> None:
             raise InputError(f"{path} is damaged: {reason}; train the cell again") from None
 
 
-def _check_versions(cell: Path, record: Result, config: Mapping[str, Any]) -> None:
+def _check_versions(cell: Path, record: Result, config: Mapping[str, Level]) -> None:
     """`InputError` where this code has another model, activation or norm of the same name."""
     names = {f"{group}={keys['name']}" for group, keys in config.items()}
     recorded = record.provenance.levels
@@ -187,7 +187,7 @@ def _check_versions(cell: Path, record: Result, config: Mapping[str, Any]) -> No
         )
 
 
-def _read_config(cell: Path) -> dict[str, Any]:
+def _read_config(cell: Path) -> dict[str, Level]:
     try:
         text = (cell / CONFIG_FILE).read_text(encoding="utf-8")
     except OSError:

@@ -22,6 +22,7 @@ from study.outputs.schema import (
     Count,
     CountFromOne,
     Level,
+    Row,
     check_schema,
     reader,
     require_seal,
@@ -49,6 +50,10 @@ class LedgerCell:
     factors: Mapping[str, Level]
     family: str | None = field(default=None, compare=False)
     seeds: tuple[Count, ...] = field(default=(), compare=False)
+
+
+Experiment = Mapping[str, str | bool | None]
+"""What the ledger says of the file of a launch, as it was written: see `_Experiment`."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,7 @@ class Ledger:
     directory: Path
     study: str
     threads: int | None
-    experiment: dict[str, Any] | None
+    experiment: Experiment | None
     claims: list[Any]
     cells: tuple[LedgerCell, ...]
     previous: list[Any]
@@ -237,7 +242,7 @@ def count_statuses(records: Iterable[CellRecord]) -> dict[str, int]:
     return {status: found.count(status) for status in STATUSES}
 
 
-def replica_rows(record: CellRecord, names: Iterable[str]) -> Iterable[dict[str, Any]]:
+def replica_rows(record: CellRecord, names: Iterable[str]) -> Iterable[Row]:
     """A row for each replica of a finished cell, with the levels of these factors."""
     shared = {"cell": record.directory, **{name: record.factors.get(name) for name in names}}
     result = record.finished

@@ -346,7 +346,7 @@ _NUMBER = r"-?\d{1,20}(?:\.\d{1,40})?(?:e[-+]?(?:[12]?\d?\d|30[0-8]))?"
 
 
 Row = dict[str, Any]
-"""A row of such a file by column: an int in one of WHOLE, else a float.
+"""A row of a table by column; of such a file numbers, whole ones in the columns of WHOLE.
 
 NaN or, of probes.csv, None where its field is empty.
 """

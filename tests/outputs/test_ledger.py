@@ -105,7 +105,7 @@ def test_an_experiment_replaces_the_list_and_keeps_the_old_one(
     assert ledger.experiment is not None
     assert ledger.experiment["name"] == "names"
     assert ledger.experiment["text"] == experiment.read_text(encoding="utf-8")
-    assert len(ledger.experiment["sha256"]) == 64
+    assert len(str(ledger.experiment["sha256"])) == 64
     assert [len(list_of["cells"]) for list_of in ledger.previous] == [1]
     assert launch(study, [TANH, RELU], experiment=experiment, claims=claims) == [TANH, RELU]
     assert len(read_ledger(study).previous) == 1

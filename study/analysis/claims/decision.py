@@ -303,7 +303,7 @@ def remarks(frames: Frames) -> tuple[str, ...]:
         return ()
     experiment = ledger.experiment or {}
     commit, modified = experiment.get("commit"), experiment.get("modified")
-    state = f"commit {commit[:12]}" if commit else "no commit that is known"
+    state = f"commit {str(commit)[:12]}" if commit else "no commit that is known"
     if commit and modified is not False:
         # Older ledgers do not know whether the file was as that commit has it.
         state += " with uncommitted changes" if modified else " (perhaps with uncommitted changes)"
