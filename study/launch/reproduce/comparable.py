@@ -13,7 +13,7 @@ from typing import Any
 from study.files import finite
 from study.outputs.cell import read_result, replica_name
 from study.outputs.results import CELL_SECONDS
-from study.outputs.schema import FILTERS_FILE, PREDICTIONS_FILE, WEIGHTS_FILE
+from study.outputs.schema import FILTERS_FILE, PREDICTIONS_FILE, WEIGHTS_FILE, Row
 from study.outputs.series import read_curves, read_pairs, read_probes
 
 TIMES = (*CELL_SECONDS, "seconds")
@@ -27,7 +27,11 @@ ABSENT = "absent"
 """What `differences` shows for a value that one side lacks."""
 
 
-def comparable(directory: Path) -> dict[str, Any]:
+Comparable = dict[str, Any]
+"""A tree of plain values by name, whose first names are its groups: `record`, `curves`, ..."""
+
+
+def comparable(directory: Path) -> Comparable:
     """Everything of a finished cell that training it again must give bit for bit.
 
     `record` (result.json without times, provenance and the hashes of files), and by replica
@@ -51,7 +55,7 @@ def comparable(directory: Path) -> dict[str, Any]:
     }
 
 
-def comparable_pretraining(directory: Path) -> dict[str, Any]:
+def comparable_pretraining(directory: Path) -> Comparable:
     """Everything of a cache of pretrained weights that pretraining again must give bit for bit.
 
     By seed (`seed=0`), `weights` (type, shape and SHA-256 of each tensor) and `curves` (rows of
@@ -113,14 +117,14 @@ def _npz(path: Path) -> dict[str, str]:
         raise ValueError(f"{path.name} is damaged ({error})") from None
 
 
-def _by_replica(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = {}
+def _by_replica(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = {}
     for row in rows:
         found.setdefault(_name(row), []).append(without_measured(row))
     return found
 
 
-def _name(row: Mapping[str, Any]) -> str:
+def _name(row: Row) -> str:
     return replica_name(row["seed"], row["lr"])
 
 

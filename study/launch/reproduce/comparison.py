@@ -11,6 +11,7 @@ from typing import Any
 
 from study.launch.reproduce.comparable import (
     ABSENT,
+    Comparable,
     Difference,
     comparable,
     comparable_pretraining,
@@ -185,7 +186,11 @@ def compare(saved: Saved, again: Path) -> Comparison:
     hashes = {each.place[1] for each in found if each.place[-1] in WEIGHTS_SHA256}
     return Comparison(
         replicas=trained,
-        diverged=[name for name in trained if _diverged(first, name) and _diverged(second, name)],
+        diverged=[
+            name
+            for name in trained
+            if all(each["replicas"][name]["status"] == "diverged" for each in (first, second))
+        ],
         equal_weights=[name for name in trained if name not in hashes],
         num_values=_count(first),
         pretrained=pretrained,
@@ -195,11 +200,7 @@ def compare(saved: Saved, again: Path) -> Comparison:
     )
 
 
-def _diverged(content: Mapping[str, Any], name: str) -> bool:
-    return bool(content["replicas"][name]["status"] == "diverged")
-
-
-def _trained(content: dict[str, Any], trained: list[str]) -> dict[str, Any]:
+def _trained(content: Comparable, trained: list[str]) -> Comparable:
     """A comparable with the trained replicas alone; its record's `pretraining` stands apart."""
     record = {name: value for name, value in content["record"].items() if name != "files"}
     pretraining = {"pretraining": record.pop("pretraining")} if "pretraining" in record else {}
@@ -261,7 +262,7 @@ def _count(value: Any) -> int:
 
 
 def _compared_pretraining(
-    saved: Saved, again: Mapping[str, Any], study: Path
+    saved: Saved, again: Comparable, study: Path
 ) -> tuple[list[str], list[Difference]]:
     """The seeds whose pretrained weights could be compared, and how those differ.
 
@@ -283,9 +284,9 @@ def _compared_pretraining(
     ]
 
 
-def _pretrained_by_seed(cache: Path, hashes: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+def _pretrained_by_seed(cache: Path, hashes: Mapping[str, str]) -> dict[str, Comparable]:
     """For each seed all that is known of its pretrained weights."""
-    found: dict[str, dict[str, Any]]
+    found: dict[str, Comparable]
     found = {f"seed={seed}": {"weights_sha256": digest} for seed, digest in hashes.items()}
     with contextlib.suppress(OSError, ValueError):
         for seed, content in comparable_pretraining(cache).items():

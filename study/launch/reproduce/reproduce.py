@@ -236,11 +236,7 @@ def differing_provenance(then: Mapping[str, Any], here: Mapping[str, Any]) -> li
         lines.append(
             f"packing: groups of {then.get('packing')} then, of {here.get('packing')} here"
         )
-    return [*lines, *_resumed_elsewhere(then)]
-
-
-def _resumed_elsewhere(then: Mapping[str, Any]) -> Iterator[str]:
-    """A line for each part of a training whose machine is not the one that finished it."""
+    # Parts of a training whose machine is not the one that finished it.
     for part in then.get("resumed") or []:
         finished = dict(then) | {
             "torch": (then.get("packages") or {}).get("torch"),
@@ -252,7 +248,10 @@ def _resumed_elsewhere(then: Mapping[str, Any]) -> Iterator[str]:
             if key in part and part[key] != finished.get(key)
         ]
         if changed:
-            yield f"resumed then: up to epoch {part.get('epoch')} it had {', '.join(changed)}"
+            lines.append(
+                f"resumed then: up to epoch {part.get('epoch')} it had {', '.join(changed)}"
+            )
+    return lines
 
 
 def _shown(value: Any) -> str:
