@@ -29,7 +29,10 @@ PACKAGES = (
 @functools.cache
 def code_and_machine() -> dict[str, Any]:
     """Commit, hash of uncommitted changes (null if there are none), versions, machine, command."""
-    cpu = _cpuinfo()
+    path = Path("/proc/cpuinfo")  # What Linux says, of the first processor first.
+    first = path.read_text().partition("\n\n")[0] if path.is_file() else ""
+    pairs = (line.partition(":") for line in first.splitlines())
+    cpu = {name.strip(): value.strip() for name, _, value in pairs}
     # They tell processors of one name apart, where the system says them.
     numbers = [cpu.get(name) for name in ("cpu family", "model", "stepping")]
     model = None if None in numbers else "family {}, model {}, stepping {}".format(*numbers)
@@ -109,14 +112,3 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def _cpuinfo() -> dict[str, str]:
-    """What Linux says of the first processor."""
-    path = Path("/proc/cpuinfo")
-    if not path.is_file():
-        return {}
-    lines = path.read_text().partition("\n\n")[0].splitlines()
-    return {
-        name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)
-    }
