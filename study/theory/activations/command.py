@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,6 @@ from study.files import parse_json, write_text
 
 if TYPE_CHECKING:
     from study.theory.activations.facts import Checklist
-    from study.theory.activations.table import Sheet
 
 Levels = dict[str, dict[str, Any]]
 """The configuration of each level, by name."""
@@ -41,29 +41,23 @@ def main(arguments: Sequence[str]) -> int:
     sheet = _checked(chosen)
     from study.theory.activations.table import write_csv, write_markdown
 
-    times, conditions = _times(chosen) if options.timing else (None, "")
+    times, conditions = None, ""
+    if options.timing:
+        from study.theory.activations import timing
+
+        times, conditions = timing.relative_times(chosen), timing.conditions()
     text = write_markdown(sheet, times, conditions)
     show(text)
     write_text(options.output / "activations.md", text)
     write_text(options.output / "activations.csv", write_csv(sheet, times))
-    _write_figure(chosen, sheet, options.output)
-    show(f"wrote {options.output}/activations.md, .csv, .svg and .png")
-    return 0
-
-
-def _times(chosen: Levels) -> tuple[dict[str, float], str]:
-    from study.theory.activations.timing import conditions, relative_times
-
-    return relative_times(chosen), conditions()
-
-
-def _write_figure(chosen: Levels, sheet: Sheet, directory: Path) -> None:
     from study.report.figures.style import save_figure
     from study.theory.activations.figure import draw
 
     figure = draw(chosen, sheet)
     for kind in ("svg", "png"):
-        save_figure(figure, directory / f"activations.{kind}")
+        save_figure(figure, options.output / f"activations.{kind}")
+    show(f"wrote {options.output}/activations.md, .csv, .svg and .png")
+    return 0
 
 
 def printed(arguments: Sequence[str]) -> str:
@@ -108,15 +102,11 @@ def _configured(text: str) -> dict[str, Any]:
         if not equals:
             raise InputError(f"{text!r}: write such as '{level} {change}=VALUE'")
         only_keys(f"activation {level}", [key], [name for name in config if name != "name"])
-        config[key] = parse_one(f"activation.{key}", _value(value))
+        given: Any = value
+        with contextlib.suppress(ValueError):
+            given = parse_json(value)
+        config[key] = parse_one(f"activation.{key}", given)
     return config
-
-
-def _value(text: str) -> Any:
-    try:
-        return parse_json(text)
-    except ValueError:
-        return text
 
 
 def _make_directory(path: Path) -> None:

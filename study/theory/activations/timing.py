@@ -44,7 +44,12 @@ def relative_times(
 
     In every round each takes its turn, of several passes; the ratios are medians over rounds.
     """
-    _settle()
+    # As a process that has trained for a while: once a large tensor was freed, glibc keeps what
+    # smaller ones free; before, it may give every one back to the system, and new pages cost
+    # several times what ReLU does.
+    torch.zeros(2**22)
+    for name in ACTIVATIONS:
+        _contestant({"name": name}, 1)()
     contestants = {REFERENCE: _contestant({"name": "relu"}, passes)}
     for name, config in levels.items():
         contestants.setdefault(name, _contestant(config, passes))
@@ -62,17 +67,6 @@ def conditions() -> str:
         f"ReLU's: median over {ROUNDS} rounds, in turns in one process, of {PASSES} passes each "
         f"({threads} {'thread' if threads == 1 else 'threads'}, {code_and_machine()['processor']})"
     )
-
-
-def _settle() -> None:
-    """Brings the process into the state of one that has trained for a while.
-
-    Once a large tensor was freed, glibc keeps what smaller ones free; before, it may give every one
-    back to the system, and new pages cost several times what ReLU does.
-    """
-    torch.zeros(2**22)
-    for name in ACTIVATIONS:
-        _contestant({"name": name}, 1)()
 
 
 def _contestant(config: Mapping[str, Any], passes: int) -> Callable[[], float]:

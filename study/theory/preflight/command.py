@@ -56,30 +56,26 @@ def main(arguments: Sequence[str]) -> int:
         study = writable_directory(launch.study, within=launch.study.parent)
         if launch.remark:
             show(launch.remark)
-        checks = list(_watched(cells))
+        from rich.console import Console
+        from rich.progress import track
+
+        from study.theory.preflight.signal_check import predict_and_measure
+
+        bar = track(
+            predict_and_measure([cell.config for cell in cells]),
+            "before training",
+            total=len(cells),
+            console=Console(stderr=True),
+            transient=True,
+            disable=len(cells) == 1,
+        )
+        checks = list(bar)
     # A directory without a ledger is taken for a study of its own, whatever preflight it has.
     is_new = launch.remark is not None and not (study / LEDGER).exists()
     path = write_checks(study, cells, checks, replace=launch.replaces or is_new)
     show("\n".join(page(study, cells, checks, layers=options.layers or len(cells) == 1)))
     show(f"saved: {path}")
     return 0
-
-
-def _watched(cells: Sequence[Cell]) -> Iterator[SignalCheck]:
-    """The check of each cell, under a bar that leaves nothing behind."""
-    from rich.console import Console
-    from rich.progress import track
-
-    from study.theory.preflight.signal_check import predict_and_measure
-
-    yield from track(
-        predict_and_measure([cell.config for cell in cells]),
-        "before training",
-        total=len(cells),
-        console=Console(stderr=True),
-        transient=True,
-        disable=len(cells) == 1,
-    )
 
 
 def page(

@@ -66,11 +66,13 @@ def by_layer(check: SignalCheck) -> list[str]:
         columns += [
             ((title, "", "predicted"), [_predicted(check, probe, place) for place in places]),
             (("", "", "measured"), [_mean(check, probe, place) for place in places]),
-            (("", "", "seeds"), [_spread(check, probe, place) for place in places]),
+            (("", "", "seeds"), [_times(_ratio(check.spread(probe, place))) for place in places]),
         ]
     predicted = [_percent([check.predicted["dead_fraction"][place]]) for place in places]
     measured = [_percent(check.spread("dead_fraction", place)) for place in places]
-    distinct = [_distinct(check, place) for place in places]
+    counts = [check.spread("distinct_units", place) for place in places]
+    fewest = [f"{min(of_seeds):.0f}" if of_seeds else UNKNOWN for of_seeds in counts]
+    distinct = [f"{few}/{layer.units}" for few, layer in zip(fewest, check.layers, strict=True)]
     columns += [(("dead units", "", "pred."), predicted), (("", "", "meas."), measured)]
     columns += [(("distinct", "", "units"), distinct)]
     return _table(columns, [0], None)
@@ -139,17 +141,11 @@ def _predicted(check: SignalCheck, probe: str, layer: int) -> str:
 
 
 def _mean(check: SignalCheck, probe: str, layer: int) -> str:
-    if not check.layers or not check.measured:
-        return UNKNOWN
-    return number(_average(check.spread(probe, layer)))
+    return number(_average(check.spread(probe, layer))) if check.layers else UNKNOWN
 
 
 def _average(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
-
-
-def _spread(check: SignalCheck, probe: str, layer: int) -> str:
-    return _times(_ratio(check.spread(probe, layer))) if check.measured else UNKNOWN
+    return sum(values) / len(values) if values else math.nan
 
 
 def _largest_spread(check: SignalCheck) -> str:
@@ -159,10 +155,10 @@ def _largest_spread(check: SignalCheck) -> str:
 
 
 def _ratio(values: Sequence[float]) -> float:
-    """Largest over smallest; 1 if all are 0, inf if some are or one is no number."""
-    low, high = min(values), max(values)
-    if not all(map(math.isfinite, values)):
+    """Largest over smallest; 1 if all are 0, inf if some are, one is no number or there is none."""
+    if not values or not all(map(math.isfinite, values)):
         return math.inf
+    low, high = min(values), max(values)
     return 1.0 if low == high else high / low if low > 0 else math.inf
 
 
@@ -171,14 +167,8 @@ def _times(ratio: float) -> str:
 
 
 def _percent(values: Sequence[float]) -> str:
-    average = _average(values) if values else math.nan
+    average = _average(values)
     return f"{100 * average:.1f}%" if math.isfinite(average) else UNKNOWN
-
-
-def _distinct(check: SignalCheck, place: int) -> str:
-    values = check.spread("distinct_units", place)
-    fewest = f"{min(values):.0f}" if values else UNKNOWN
-    return f"{fewest}/{check.layers[place].units}"
 
 
 def number(value: float) -> str:

@@ -195,12 +195,8 @@ _SATURATED: WeakKeyDictionary[nn.Module, list[tuple[float, float]]] = WeakKeyDic
 
 def _saturated(activation: nn.Module) -> list[tuple[float, float]]:
     """The intervals where |f'| is under 1 % of its largest value; open ends are infinite."""
-    if activation not in _SATURATED:
-        _SATURATED[activation] = _find_saturated(activation)
-    return _SATURATED[activation]
-
-
-def _find_saturated(activation: nn.Module) -> list[tuple[float, float]]:
+    if activation in _SATURATED:
+        return _SATURATED[activation]
     limit = SATURATED * float(largest_slope(activation, 1))
 
     def is_saturated(z: Tensor) -> Tensor:
@@ -218,4 +214,5 @@ def _find_saturated(activation: nn.Module) -> list[tuple[float, float]]:
     ends = [-math.inf] if state[0] else []
     ends += high.tolist()
     ends += [math.inf] if state[-1] else []
-    return list(zip(ends[::2], ends[1::2], strict=True))
+    _SATURATED[activation] = list(zip(ends[::2], ends[1::2], strict=True))
+    return _SATURATED[activation]

@@ -69,7 +69,23 @@ def hidden_layers(network: Network, input_shape: tuple[int, int, int]) -> Iterat
     """The hidden layers in forward order."""
     side, fed_by_activation = input_shape[1:], False
     for block in network.hidden_blocks():
-        shape = _shape(block, side, fed_by_activation)
+        layer, norm = block.layer, block.norm if isinstance(block.norm, BatchNorm) else None
+        rows, inputs = layer.weight.shape[:2]
+        convolves = isinstance(layer, nn.Conv2d)
+        shape = LayerShape(
+            inputs=inputs,
+            rows=rows,
+            units=rows // pieces_per_unit(block.activation),
+            kernel=layer.weight.shape[-1] if convolves else 1,
+            side=side if convolves else (1, 1),
+            has_bias=layer.bias is not None,
+            norm=norm.position if norm else None,
+            eps=norm.eps if norm else 0.0,
+            pool=POOLS.get(type(block.pool)),
+            is_linear=isinstance(block.activation, nn.Identity),
+            convolves=convolves,
+            fed_by_activation=fed_by_activation,
+        )
         yield shape
         side = (side[0] // 2, side[1] // 2) if shape.pool else side
         fed_by_activation = not (block.output_is_normalized or shape.is_linear)
@@ -81,26 +97,6 @@ def output_layer(network: Network, hidden: list[LayerShape]) -> LayerShape:
     fed = last is not None and last.norm != "after" and not last.is_linear
     rows, inputs = network.output.weight.shape
     return LayerShape(inputs, rows, rows, fed_by_activation=fed, is_linear=True)
-
-
-def _shape(block: Block, side: tuple[int, int], fed_by_activation: bool) -> LayerShape:
-    layer, norm = block.layer, block.norm if isinstance(block.norm, BatchNorm) else None
-    rows, inputs = layer.weight.shape[:2]
-    convolves = isinstance(layer, nn.Conv2d)
-    return LayerShape(
-        inputs=inputs,
-        rows=rows,
-        units=rows // pieces_per_unit(block.activation),
-        kernel=layer.weight.shape[-1] if convolves else 1,
-        side=side if convolves else (1, 1),
-        has_bias=layer.bias is not None,
-        norm=norm.position if norm else None,
-        eps=norm.eps if norm else 0.0,
-        pool=POOLS.get(type(block.pool)),
-        is_linear=isinstance(block.activation, nn.Identity),
-        convolves=convolves,
-        fed_by_activation=fed_by_activation,
-    )
 
 
 def not_in_theory(network: Network) -> Iterator[str]:

@@ -85,7 +85,16 @@ def predict_and_measure(configs: Sequence[Config]) -> Iterator[SignalCheck]:
     for config in configs:
         key = start_of(config)
         if key not in known:
-            known[key] = _signal_check(config)
+            data = data_of(config)
+            batch = probe_batch(data.val, config.probes.num_examples)
+            check = predicted_check(config, data, batch)
+            try:
+                check.measured.update(
+                    {seed: measured_start(config, data, batch, seed) for seed in config.seeds}
+                )
+            except InputError as error:
+                check = replace(check, error=str(error))
+            known[key] = check
         yield known[key]
 
 
@@ -100,19 +109,6 @@ def start_of(config: Config) -> str:
         config.probes.num_examples,
     ]
     return json.dumps([shared, data, more], sort_keys=True)
-
-
-def _signal_check(config: Config) -> SignalCheck:
-    data = data_of(config)
-    batch = probe_batch(data.val, config.probes.num_examples)
-    check = predicted_check(config, data, batch)
-    try:
-        check.measured.update(
-            {seed: measured_start(config, data, batch, seed) for seed in config.seeds}
-        )
-    except InputError as error:
-        return replace(check, error=str(error))
-    return check
 
 
 def predicted_check(config: Config, data: Data, batch: Split) -> SignalCheck:

@@ -94,31 +94,25 @@ def predict(
         passed = forward[-1].passed
     field, per_output = _linear(output, all_drawn[-1], passed)
     gradient = output_gradient(field.mean, field.variance) * per_output / output.rows
+    gradients = []
+    for layer in reversed(forward):
+        gradients.append(gradient * layer.gradient_of_layer)
+        gradient = gradients[-1] * layer.gradient_of_inputs
+    responses = [layer.response for layer in forward]
     return {
         "preactivation_mean": [layer.field.mean for layer in forward],
         "preactivation_variance": [layer.field.variance for layer in forward],
-        "activation_mean": [layer.response.mean for layer in forward],
-        "activation_variance": [_variance(layer.response) for layer in forward],
-        "gradient_variance": _backward(forward, gradient),
+        "activation_mean": [response.mean for response in responses],
+        "activation_variance": [
+            max(each.second - each.mean * each.mean, 0.0) for each in responses
+        ],
+        "gradient_variance": gradients[::-1],
         "dead_fraction": [
             dead_share(_function(shape, activation), each.field, num_examples * shape.num_positions)
             for shape, each in zip(layers, forward, strict=True)
         ],
         "distinct_units": distinct,
     }
-
-
-def _backward(forward: Sequence[_Forward], gradient: float) -> list[float]:
-    """E[delta^2] of each layer's pre-activations, given that of what the last block returns."""
-    gradients = []
-    for layer in reversed(forward):
-        gradients.append(gradient * layer.gradient_of_layer)
-        gradient = gradients[-1] * layer.gradient_of_inputs
-    return gradients[::-1]
-
-
-def _variance(response: Response) -> float:
-    return max(response.second - response.mean * response.mean, 0.0)
 
 
 def _function(shape: LayerShape, activation: nn.Module) -> nn.Module:
@@ -146,27 +140,32 @@ def _forward(shape: LayerShape, weights: Drawn, given: Signal, activation: nn.Mo
     field, of_inputs = _linear(shape, weights, given)
     function = _function(shape, activation)
     if shape.norm == "before":
-        divisor = field.variance - field.common + shape.eps
-        field, of_inputs = _normalized_field(field, divisor), of_inputs / divisor
+        # Less what all examples of a unit have in common.
+        common = field.common
+        divisor = field.variance - common + shape.eps
+        shared = {name: (value - common) / divisor for name, value in field.shared.items()}
+        field = Field(0.0, (field.variance - common) / divisor, shared)
+        of_inputs /= divisor
     response = respond(function, field)
     after, kept = response, shape.kept_share
     if shape.pool == "max":
-        after = respond(function, _largest_of_window(field))
+        # The largest of 2x2 neighbours, and what f makes of it: that is pooled, if f rises. z is
+        # what the four have in common + what each has alone; the largest is taken as normal.
+        common = min(max(field.shared[neighbours(1)], 0.0), field.variance)
+        alone = field.variance - common
+        mean, variance = LARGEST_OF_FOUR
+        largest = field.mean + mean * math.sqrt(alone)
+        after = respond(function, replace(field, mean=largest, variance=common + variance * alone))
     passed, of_layer = Signal(after.second, after.shared), after.slope
     if shape.norm == "after":
         passed, of_layer = _normalized(response, after, shape.eps)
     if shape.pool == "average":
-        passed, of_layer = _window_mean(passed), of_layer / 4
+        # The square of the mean of 2x2 neighbours is the mean of 4 squares and 12 products.
+        second = (passed.second + 3 * passed.shared[neighbours(1)]) / 4
+        passed, of_layer = Signal(second, passed.shared), of_layer / 4
     if shape.pool:
         passed = Signal(passed.second, _further_apart(passed.shared))
     return _Forward(field, response, passed, of_layer * kept, of_inputs)
-
-
-def _normalized_field(field: Field, divisor: float) -> Field:
-    """After BatchNorm: less what all examples of a unit have in common, over the divisor."""
-    common = field.common
-    shared = {name: (value - common) / divisor for name, value in field.shared.items()}
-    return Field(0.0, (field.variance - common) / divisor, shared)
 
 
 def _normalized(response: Response, after: Response, eps: float) -> tuple[Signal, float]:
@@ -190,25 +189,6 @@ def _normalized(response: Response, after: Response, eps: float) -> tuple[Signal
     normal = float(weights @ (variance / (variance + eps)))
     factor = float(weights @ (slope / (variance + eps)))
     return Signal(normal, shared), factor
-
-
-def _largest_of_window(field: Field) -> Field:
-    """The largest pre-activation of 2x2 neighbours: what f makes of it is pooled, if f rises.
-
-    z = what the four have in common + what each has alone; the largest is taken as normal.
-    """
-    common = min(max(field.shared[neighbours(1)], 0.0), field.variance)
-    alone = field.variance - common
-    mean, variance = LARGEST_OF_FOUR
-    return replace(
-        field, mean=field.mean + mean * math.sqrt(alone), variance=common + variance * alone
-    )
-
-
-def _window_mean(signal: Signal) -> Signal:
-    """The mean of 2x2 neighbours: its square is the mean of 4 squares and 12 products."""
-    second = (signal.second + 3 * signal.shared[neighbours(1)]) / 4
-    return Signal(second, signal.shared)
 
 
 def _further_apart(shared: Mapping[str, float]) -> dict[str, float]:

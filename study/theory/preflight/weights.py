@@ -75,28 +75,23 @@ def _xavier(shape: LayerShape, gain: float) -> float:
     return 2 * gain * gain / (shape.fan_in + shape.fan_out)
 
 
-def _variance(name: str) -> Callable[[LayerShape, Keys], float]:
-    """The rule of an initialization; InputError where nobody has written it down."""
-    if name not in VARIANCES:
-        raise InputError(
-            f"init={name}: the variance of its weights is not known, so nothing can be predicted; "
-            "add it to VARIANCES in study/theory/preflight/weights.py"
-        )
-    return VARIANCES[name]
-
-
 def drawn(config_init: Keys, config_activation: Keys, shape: LayerShape) -> Drawn:
     """What the configuration's `init` draws for a layer; canonical configurations.
 
     `gain: auto` is the gain of what feeds the layer (`study.networks.gains.gain`).
     """
     name, keys = config_init["name"], dict(config_init)
+    if name not in VARIANCES:
+        raise InputError(
+            f"init={name}: the variance of its weights is not known, so nothing can be predicted; "
+            "add it to VARIANCES in study/theory/preflight/weights.py"
+        )
     if keys.get("gain") == "auto":
         keys["gain"] = activation_gain(config_activation) if shape.fed_by_activation else 1.0
     torch_default = name == "torch_default" and shape.has_bias
     return Drawn(
         mean=keys["value"] if name == "constant" else 0.0,
-        variance=_variance(name)(shape, keys),
+        variance=VARIANCES[name](shape, keys),
         bias_mean=keys.get("bias", 0.0) if shape.has_bias else 0.0,
         bias_variance=1 / (3 * shape.fan_in) if torch_default else 0.0,
         centre_only=name == "delta_orthogonal" and shape.convolves,
