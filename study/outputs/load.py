@@ -14,11 +14,10 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from study.config.configuration import level_versions, plain, version_changes
-from study.config.groups import Level
 from study.data import Normalize
 from study.errors import InputError, listed, unknown
 from study.files import read_json
-from study.networks import Network, build_network
+from study.networks import Arguments, Network, build_network
 from study.outputs.cell import by_replica, replica_name
 from study.outputs.factors import (
     all_levels,
@@ -174,7 +173,7 @@ def _check_files(cell: Path, record: Result) -> None:
             raise InputError(f"{path} is damaged: {reason}; train the cell again") from None
 
 
-def _check_versions(cell: Path, record: Result, config: Mapping[str, Level]) -> None:
+def _check_versions(cell: Path, record: Result, config: Mapping[str, Arguments]) -> None:
     """`InputError` where this code has another model, activation or norm of the same name."""
     names = {f"{group}={keys['name']}" for group, keys in config.items()}
     recorded = record.provenance.levels
@@ -187,7 +186,7 @@ def _check_versions(cell: Path, record: Result, config: Mapping[str, Level]) -> 
         )
 
 
-def _read_config(cell: Path) -> dict[str, Level]:
+def _read_config(cell: Path) -> dict[str, Arguments]:
     try:
         text = (cell / CONFIG_FILE).read_text(encoding="utf-8")
     except OSError:
