@@ -108,7 +108,14 @@ def mean_singular_value(weight: Tensor, slopes: Tensor, pieces: int = 1) -> Tens
     means = []
     for own, slope in zip(weight.double(), slopes.double(), strict=True):
         if pieces == 1 and num_units <= num_inputs:
-            gram = _gram_of_rows(own, slope)
+            # J J^T is W W^T times slopes. Without rows that are 0 in every example, which add
+            # singular values of 0: half of all, with relu.
+            used = slope != 0
+            most = int(used.sum(1).amax())
+            rows = used.int().argsort(1, descending=True)[:, :most]
+            factors = slope.gather(1, rows)
+            gram = (own @ own.mT)[rows.unsqueeze(2), rows.unsqueeze(1)]
+            gram = factors.unsqueeze(2) * gram * factors.unsqueeze(1)
         else:
             jacobian = (slope.unsqueeze(2) * own).unflatten(1, (pieces, num_units)).sum(1)
             wide = jacobian if num_units <= num_inputs else jacobian.mT
@@ -119,16 +126,3 @@ def mean_singular_value(weight: Tensor, slopes: Tensor, pieces: int = 1) -> Tens
         count = min(num_units, num_inputs) * len(slope)
         means.append(torch.linalg.eigvalsh(gram).clamp(min=0).sqrt().sum() / count)
     return torch.stack(means).to(weight)
-
-
-def _gram_of_rows(weight: Tensor, slopes: Tensor) -> Tensor:
-    """J J^T without rows that are 0 in every example, [U, F] and [E, U] to [E, u, u].
-
-    It is W W^T times slopes. Rows of 0 add singular values of 0: half of all, with relu.
-    """
-    used = slopes != 0
-    most = int(used.sum(1).amax())
-    rows = used.int().argsort(1, descending=True)[:, :most]
-    factors = slopes.gather(1, rows)
-    gram = (weight @ weight.mT)[rows.unsqueeze(2), rows.unsqueeze(1)]
-    return factors.unsqueeze(2) * gram * factors.unsqueeze(1)

@@ -398,11 +398,8 @@ def write_images(
         _write_reconstructions(writer, chosen, config, data)
         return
     kept = [result for result in chosen if result.predictions is not None]
-    if kept:
-        _write_predictions(writer, kept, data)
-
-
-def _write_predictions(writer: CellWriter, kept: Sequence[TrainedReplica], data: Data) -> None:
+    if not kept:
+        return
     first = kept[0]
     predicted = [np.asarray(result.predictions, dtype=np.int64) for result in kept]
     title = f"seed {first.seed}, learning rate {first.lr:g}"

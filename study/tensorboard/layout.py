@@ -39,7 +39,13 @@ def layout(measured: Collection[str]) -> bytes:
     ]
     for title, names in CATEGORIES.items():
         if set(names) & set(measured):
-            categories.append(_category(title, {_label(name): _layers(name) for name in names}))
+            charts = {}
+            for name in names:
+                if name == SLOPE:
+                    charts["slope of the gradients' variance over depth"] = _lines(f"{SLOPE_TAG}$")
+                else:
+                    charts[label_among(name, ())] = _lines(rf"layer \d+/{name}$")
+            categories.append(_category(title, charts))
     for category in categories[NUM_OPEN:]:
         category.closed = True
     return bytes(layout_pb2.Layout(category=categories).SerializeToString(deterministic=True))
@@ -64,13 +70,3 @@ def _margin(tag: str) -> layout_pb2.Chart:
 
 def _lines(pattern: str) -> layout_pb2.Chart:
     return layout_pb2.Chart(multiline=layout_pb2.MultilineChartContent(tag=[pattern]))
-
-
-def _label(name: str) -> str:
-    if name == SLOPE:
-        return "slope of the gradients' variance over depth"
-    return label_among(name, ())
-
-
-def _layers(name: str) -> layout_pb2.Chart:
-    return _lines(f"{SLOPE_TAG}$" if name == SLOPE else rf"layer \d+/{name}$")
