@@ -3,20 +3,18 @@
 import json
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
 
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 
 from study.config.configuration import notable
 from study.config.labels import level_words
-
-Value = float | bool | str
+from study.networks.registry import Value
 
 
 def session(
-    factors: Mapping[str, Any],
-    study: Sequence[Mapping[str, Any]],
+    factors: Mapping[str, Value],
+    study: Sequence[Mapping[str, Value]],
     metrics: Sequence[str],
     varying: Collection[str] = (),
 ) -> list[Summary.Value]:
@@ -73,7 +71,7 @@ def session(
     return entries
 
 
-def typed(level: Any) -> Value:
+def typed(level: Value) -> float | bool | str:
     """A level as TensorBoard sorts and filters it: numbers and booleans are not texts."""
     if isinstance(level, bool | int | float):
         return level
@@ -82,7 +80,7 @@ def typed(level: Any) -> Value:
     return str(level)
 
 
-def column_type(levels: Sequence[Any]) -> int:
+def column_type(levels: Sequence[Value]) -> int:
     """One type for all levels of a factor: text where they are not of one."""
     values = [typed(level) for level in levels]
     if all(isinstance(value, bool) for value in values):

@@ -5,7 +5,6 @@ import io
 import socket
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from study.console import Parser, as_path, run_as_command
 from study.errors import InputError
@@ -55,17 +54,15 @@ def launch(ledger: Ledger, port: int | None) -> str:
             )
     from tensorboard.program import TensorBoard, TensorBoardServerException
 
-    flags: dict[str, Any] = {
-        "--logdir": ledger.directory,
+    flags = {
+        "--logdir": str(ledger.directory),
         "--host": "localhost",
-        "--port": "default" if port is None else port,
+        "--port": "default" if port is None else str(port),
         "--window_title": ledger.study,
         "--samples_per_plugin": SAMPLES,
     }
     board = TensorBoard()
-    board.configure(
-        argv=["", *(text for name, value in flags.items() for text in (name, str(value)))]
-    )
+    board.configure(argv=["", *(text for flag in flags.items() for text in flag)])
     try:
         # On every start it says how it reads.
         with contextlib.redirect_stderr(io.StringIO()):

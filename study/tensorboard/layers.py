@@ -1,18 +1,16 @@
 """Each layer at the chosen learning rate: probes over updates, histograms at a few moments."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from study.outputs.metrics import PROBES, ROW, depth_slope, label_among
 from study.outputs.results import TrainedReplica
+from study.outputs.schema import Row
 from study.tensorboard.curves import middle, num_diverged, over_seeds
 from study.tensorboard.writer import Bins, CellWriter
-
-Rows = Sequence[Mapping[str, Any]]
 
 SLOPE = "gradient_slope"
 SLOPE_TAG = f"layers/{SLOPE}"
@@ -43,7 +41,7 @@ def write_layers(writer: CellWriter, chosen: Sequence[TrainedReplica]) -> None:
         seeds = [moment[step] for moment in moments if step in moment]
         lost_by_then = lost if step else 0
         values = {SLOPE_TAG: middle([slope(rows) for rows in seeds], lost_by_then)}
-        layers: dict[int, list[Mapping[str, Any]]] = {}
+        layers: dict[int, list[Row]] = {}
         for rows in seeds:
             for row in rows:
                 layers.setdefault(row["layer"], []).append(row)
@@ -57,20 +55,20 @@ def write_layers(writer: CellWriter, chosen: Sequence[TrainedReplica]) -> None:
         writer.scalars(step, values, about)
 
 
-def at_steps(rows: Rows) -> dict[int, Rows]:
+def at_steps(rows: Iterable[Row]) -> dict[int, list[Row]]:
     """A replica's probes by moment, the moments and the layers in order."""
-    steps: dict[int, list[Mapping[str, Any]]] = {}
+    steps: dict[int, list[Row]] = {}
     for row in sorted(rows, key=lambda row: (row["step"], row["layer"])):
         steps.setdefault(row["step"], []).append(row)
-    return dict(steps)
+    return steps
 
 
-def slope(rows: Rows) -> float:
+def slope(rows: Iterable[Row]) -> float:
     """The slope over depth of the gradients' variance, of one replica at one moment."""
     return depth_slope([number(row.get("gradient_variance")) for row in rows])
 
 
-def number(value: Any) -> float:
+def number(value: float | None) -> float:
     """A probe's value; NaN for one that was not measured."""
     return math.nan if value is None else float(value)
 

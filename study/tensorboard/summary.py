@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -12,6 +11,7 @@ from study.config.labels import level_words
 from study.console import sentence_table
 from study.data import Data
 from study.errors import InputError
+from study.networks.registry import Value
 from study.outputs.metrics import PROBES
 from study.outputs.records import read_ledger
 from study.outputs.results import TrainedReplica, choose_lr
@@ -40,7 +40,7 @@ def write_summary(
     results: Sequence[TrainedReplica],
     *,
     config: Config,
-    factors: Mapping[str, Any],
+    factors: Mapping[str, Value],
     data: Data,
 ) -> None:
     """The chosen learning rate's curves, probes and pictures, the configuration and the metrics."""
@@ -51,7 +51,7 @@ def write_summary(
     write_histograms(writer, chosen)
     write_images(writer, chosen, config, data)
     metrics = final(chosen)
-    shown: dict[str, Any] = {LEARNING_RATE: lr}
+    shown: dict[str, float | str] = {LEARNING_RATE: lr}
     if lost := num_diverged(chosen):
         shown["diverged"] = f"{lost} of {len(chosen)}, so each number is the {over_seeds(lost)}"
     writer.texts(texts(config, factors, shown, metrics))
@@ -83,8 +83,8 @@ def final(chosen: Sequence[TrainedReplica]) -> dict[str, float]:
 
 def texts(
     config: Config,
-    factors: Mapping[str, Any],
-    chosen: Mapping[str, Any],
+    factors: Mapping[str, Value],
+    chosen: Mapping[str, float | str],
     metrics: Mapping[str, float],
 ) -> dict[str, str]:
     """The configuration as YAML, and a table of factors, of what was `chosen`, of final numbers."""
@@ -97,7 +97,7 @@ def texts(
     return {"configuration/factors": table, "configuration/yaml": f"```yaml\n{whole}```\n"}
 
 
-def study_of(directory: Path) -> list[Mapping[str, Any]]:
+def study_of(directory: Path) -> list[Mapping[str, Value]]:
     """The factors of all cells of the study that a cell's directory lies in; none without one."""
     try:
         return [cell.factors for cell in read_ledger(directory.parent).cells]

@@ -15,9 +15,10 @@ from study.errors import InputError, unknown
 from study.files import parse_json, write_text
 
 if TYPE_CHECKING:
+    from study.networks import Arguments
     from study.theory.activations.facts import Checklist
 
-Levels = dict[str, dict[str, Any]]
+Levels = dict[str, "Arguments"]
 """The configuration of each level, by name."""
 
 OUTPUT = Path("outputs/activation_sheet")
@@ -87,10 +88,10 @@ def chosen_levels(names: Sequence[str]) -> Levels:
     for level in [level for level, keys in found.items() if keys["name"] not in ACTIVATIONS]:
         name = found.pop(level)["name"]
         warn_once(f"conf/activation/{level}.yaml: ACTIVATIONS has no entry {name!r}")
-    return dict(sorted(found.items(), key=lambda item: order.index(item[1]["name"])))
+    return dict(sorted(found.items(), key=lambda item: order.index(str(item[1]["name"]))))
 
 
-def _configured(text: str) -> dict[str, Any]:
+def _configured(text: str) -> Arguments:
     level, *changes = text.split() or [""]
     if level not in levels("activation"):
         raise unknown("activation", level, levels("activation"))

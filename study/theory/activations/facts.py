@@ -6,10 +6,11 @@ tests/theory/activations/test_facts.py checks every row against the function tha
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from study.networks import Arguments
 from study.networks.activations import make_activation
 from study.networks.gains import gain, mean_output
 from study.probes.slopes import SATURATED
@@ -177,9 +178,9 @@ class Checklist:
     gain: float
 
 
-def check(activation: Mapping[str, Any] | str) -> Checklist:
+def check(activation: Arguments | str) -> Checklist:
     """The checklist of an activation's name, or its name and parameters."""
     module = make_activation(activation)
-    row = FACTS.get(activation if isinstance(activation, str) else activation["name"])
+    row = FACTS.get(activation if isinstance(activation, str) else str(activation["name"]))
     facts = row if row is None or isinstance(row, Facts) else row(module)
     return Checklist(facts, mean_output(activation), gain(activation))

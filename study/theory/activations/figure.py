@@ -7,10 +7,9 @@ from typing import Any
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from study.networks.activations import make_activation
+from study.networks import Arguments, Maxout, make_activation
 from study.probes.slopes import slope_of
 from study.report.figures.style import styled
 from study.theory.activations.facts import Checklist, Facts
@@ -25,8 +24,6 @@ BOTTOM, TOP = -2.2, 3.2
 BESIDE = 1e-9
 """How far from a kink both sides are drawn."""
 
-_F: dict[str, Any] = {"color": "C0", "label": "f(z)"}
-_SLOPE: dict[str, Any] = {"color": "C1", "linestyle": (0, (3, 1.2)), "label": "f'(z)"}
 _SHADE: dict[str, Any] = {
     "facecolor": "#E4E4E4",
     "edgecolor": "none",
@@ -34,7 +31,7 @@ _SHADE: dict[str, Any] = {
 }
 
 
-def draw(levels: Mapping[str, Mapping[str, Any]], sheet: Mapping[str, Checklist]) -> Figure:
+def draw(levels: Mapping[str, Arguments], sheet: Mapping[str, Checklist]) -> Figure:
     """A panel for every level, with f and f'; it is shaded where the activation saturates.
 
     Maxout is drawn as a function of one of its linear pieces, with the others at 0: as a ReLU.
@@ -55,15 +52,16 @@ def draw(levels: Mapping[str, Mapping[str, Any]], sheet: Mapping[str, Checklist]
             axes.set_xlabel("pre-activation z")
         for axes in grid[:, 0]:
             axes.set_ylabel("f(z), f'(z)")
-        handles = [Line2D([], [], **_F), Line2D([], [], **_SLOPE), Patch(**_SHADE)]
+        handles = [*panels[0].lines, Patch(**_SHADE)]
         figure.legend(handles=handles, loc="outside upper center", ncols=3)
     return figure
 
 
-def _fill(axes: Axes, config: Mapping[str, Any], facts: Facts) -> None:
-    if config["name"] == "maxout":
-        config = {"name": "relu" if config["pieces"] > 1 else "identity"}
-    module = make_activation(config).double()
+def _fill(axes: Axes, config: Arguments, facts: Facts) -> None:
+    module = make_activation(config)
+    if isinstance(module, Maxout):
+        module = make_activation("relu" if module.pieces > 1 else "identity")
+    module = module.double()
     kinks = [kink.place for kink in facts.kinks]
     sides = [place + side for place in (*kinks, *facts.jumps) for side in (-BESIDE, 0, BESIDE)]
     even = torch.arange(-10 * EDGE, 10 * EDGE + 1, dtype=torch.float64) / 10
@@ -74,6 +72,7 @@ def _fill(axes: Axes, config: Mapping[str, Any], facts: Facts) -> None:
     for low, high in facts.saturated:
         axes.axvspan(max(low, -EDGE), min(high, EDGE), zorder=0, **_SHADE)
     with torch.no_grad():
-        axes.plot(z.tolist(), module(z).tolist(), zorder=3, **_F)
-    axes.plot(z.tolist(), slopes.tolist(), zorder=4, **_SLOPE)
+        axes.plot(z.tolist(), module(z).tolist(), zorder=3, color="C0", label="f(z)")
+    dashes = (0, (3, 1.2))
+    axes.plot(z.tolist(), slopes.tolist(), zorder=4, color="C1", linestyle=dashes, label="f'(z)")
     axes.set(xlim=(-EDGE, EDGE), ylim=(BOTTOM, TOP), xticks=(-8, -4, 0, 4, 8), yticks=range(-2, 4))

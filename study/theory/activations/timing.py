@@ -3,10 +3,10 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
-from typing import Any
 
 import torch
 
+from study.networks import Arguments
 from study.networks.activations import ACTIVATIONS, make_activation, pieces_per_unit
 
 # Measuring in turns: the machine drifts, so only ratios of neighbours are kept.
@@ -38,7 +38,7 @@ REFERENCE = "relu"
 
 
 def relative_times(
-    levels: Mapping[str, Mapping[str, Any]], rounds: int = ROUNDS, passes: int = PASSES
+    levels: Mapping[str, Arguments], rounds: int = ROUNDS, passes: int = PASSES
 ) -> dict[str, float]:
     """Forward + backward time of each activation over ReLU's, on the CPU in float32.
 
@@ -69,7 +69,7 @@ def conditions() -> str:
     )
 
 
-def _contestant(config: Mapping[str, Any], passes: int) -> Callable[[], float]:
+def _contestant(config: Arguments, passes: int) -> Callable[[], float]:
     """Runs forward and backward and returns the seconds; learned slopes have gradients too."""
     module = make_activation(config)
     generator = torch.Generator().manual_seed(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from study.config.labels import counted
 from study.console import padded
@@ -13,6 +13,7 @@ from study.outputs.factors import DEFAULT_LEVEL, shown_level
 from study.theory.preflight.rules import RULES
 
 if TYPE_CHECKING:
+    from study.networks.registry import Value
     from study.theory.preflight.signal_check import SignalCheck
 
 ENDS = {"activation_variance": "activation variance", "gradient_variance": "gradient variance"}
@@ -28,12 +29,11 @@ COLUMNS = (
     "-: no prediction, or not measured."
 )
 
-Factors = Mapping[str, Any]
 Column = tuple[Sequence[str], list[str]]
 """The lines of a heading, and the texts below it."""
 
 
-def overview(cells: Sequence[Factors], checks: Sequence[SignalCheck]) -> list[str]:
+def overview(cells: Sequence[Mapping[str, Value]], checks: Sequence[SignalCheck]) -> list[str]:
     """A line a cell: the levels that vary, variances in the first and last layer, flags."""
     columns: list[Column] = []
     for name in varying(cells):
@@ -130,7 +130,7 @@ def agreement(checks: Sequence[SignalCheck]) -> str:
     return f"predicted within a factor of {CLOSE:g} of measured: {', '.join(parts)}"
 
 
-def varying(cells: Sequence[Factors]) -> list[str]:
+def varying(cells: Sequence[Mapping[str, Value]]) -> list[str]:
     """The factors that tell the cells apart."""
     names = dict.fromkeys(name for cell in cells for name in cell)
     return [name for name in names if len({str(cell.get(name)) for cell in cells}) > 1]

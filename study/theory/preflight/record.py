@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from study.theory.preflight.signal_check import SignalCheck
 
 FILE = "preflight.json"
+Entry = dict[str, Any]
+"""A cell of the file, as JSON has it."""
 
 
 def write_checks(
@@ -44,7 +46,7 @@ def write_checks(
     return path
 
 
-def read_checks(path: Path) -> list[dict[str, Any]]:
+def read_checks(path: Path) -> list[Entry]:
     """The cells of a preflight.json; ValueError says what is wrong with it."""
     content = read_sealed(path)
     if content["rules"] != _rules():
@@ -56,7 +58,7 @@ def _rules() -> list[dict[str, str]]:
     return [{"code": rule.code, "name": rule.name, "rule": rule.statement} for rule in RULES]
 
 
-def entry(cell: Cell, check: SignalCheck) -> dict[str, Any]:
+def entry(cell: Cell, check: SignalCheck) -> Entry:
     """A cell's entry: by probe a list over layers, predicted once and measured for each seed.
 
     A number that is not known or not finite is null. `flags` are those of the prediction, and of

@@ -15,11 +15,10 @@ import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from torch import nn
 
-from study.networks import make_activation
+from study.networks import Arguments, make_activation
 from study.outputs.metrics import PROBES
 from study.theory.preflight.response import APART, Field, Response, dead_share, respond
 from study.theory.preflight.shapes import LayerShape
@@ -68,8 +67,8 @@ def predict(
     layers: Sequence[LayerShape],
     output: LayerShape,
     inputs: Signal,
-    config_init: Mapping[str, Any],
-    config_activation: Mapping[str, Any],
+    config_init: Arguments,
+    config_activation: Arguments,
     *,
     output_gradient: OutputGradient,
     num_examples: int,

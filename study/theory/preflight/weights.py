@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from study.errors import InputError
+from study.networks import Arguments
 from study.networks import gain as activation_gain
 from study.theory.preflight.shapes import LayerShape
 
 Keys = Mapping[str, Any]
+"""The keywords of a level of `init`, any gain a number; each formula knows what its own hold."""
 
 
 @dataclass(frozen=True)
@@ -75,19 +77,21 @@ def _xavier(shape: LayerShape, gain: float) -> float:
     return 2 * gain * gain / (shape.fan_in + shape.fan_out)
 
 
-def drawn(config_init: Keys, config_activation: Keys, shape: LayerShape) -> Drawn:
+def drawn(config_init: Arguments, config_activation: Arguments, shape: LayerShape) -> Drawn:
     """What the configuration's `init` draws for a layer; canonical configurations.
 
     `gain: auto` is the gain of what feeds the layer (`study.networks.gains.gain`).
     """
-    name, keys = config_init["name"], dict(config_init)
+    name = str(config_init["name"])
     if name not in VARIANCES:
         raise InputError(
             f"init={name}: the variance of its weights is not known, so nothing can be predicted; "
             "add it to VARIANCES in study/theory/preflight/weights.py"
         )
+    keys: Keys = config_init
     if keys.get("gain") == "auto":
-        keys["gain"] = activation_gain(config_activation) if shape.fed_by_activation else 1.0
+        fed = shape.fed_by_activation
+        keys = {**keys, "gain": activation_gain(config_activation) if fed else 1.0}
     torch_default = name == "torch_default" and shape.has_bias
     return Drawn(
         mean=keys["value"] if name == "constant" else 0.0,

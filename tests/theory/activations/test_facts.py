@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from study.config.level_source import OWN
-from study.networks import ACTIVATIONS, gain, make_activation
+from study.networks import ACTIVATIONS, Arguments, gain, make_activation
 from study.probes.slopes import FAR, SATURATED, largest_slope, slope_of
 from study.theory.activations.command import chosen_levels
 from study.theory.activations.facts import FACTS, INF, Facts, Kink, check
@@ -31,7 +31,7 @@ OPTIONS = [
 ]
 
 
-def config(text: str) -> dict[str, Any]:
+def config(text: str) -> Arguments:
     return chosen_levels([text])[text]
 
 

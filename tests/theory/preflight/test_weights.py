@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from study.config.configuration import level_defaults
-from study.networks import CNN, INITIALIZERS, MLP, Network, gain, initialize
+from study.networks import CNN, INITIALIZERS, MLP, Arguments, Network, gain, initialize
 from study.theory.preflight.shapes import LayerShape, hidden_layers, output_layer
 from study.theory.preflight.weights import VARIANCES, Drawn, drawn
 
@@ -61,7 +61,7 @@ def test_every_initialization_has_a_formula() -> None:
 
 
 def test_auto_gain_is_that_of_what_feeds_a_layer() -> None:
-    level = {"name": "lecun_normal", "gain": "auto", "bias": 0.0}
+    level: Arguments = {"name": "lecun_normal", "gain": "auto", "bias": 0.0}
     network = MLP(20, 10, widths=[30, 30], activation="sigmoid")
     variances = [
         drawn(level, {"name": "sigmoid"}, shape).variance * shape.fan_in
