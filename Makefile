@@ -11,8 +11,8 @@ ALL_EXTRAS := dev joblib mutants ray submitit
 LOCK = $(COMPILE) --generate-hashes --constraints requirements/versions.txt
 
 .NOTPARALLEL:
-.PHONY: help study tensorboard setup check format test bench clusters published compare faults \
-	mutants lock clean distclean venv
+.PHONY: help study tensorboard setup check format test wheel bench clusters published compare \
+	faults mutants lock clean distclean venv
 
 help:  ## list the targets (default)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -43,6 +43,14 @@ format: with-dev  ## format the code and repair what lint can repair
 
 test: with-dev  ## the tests; ARGS goes to pytest
 	$(BIN)/python -m pytest $(ARGS)
+
+# build/ is emptied first: what an earlier build left there would be packed too.
+wheel: with-run  ## dist/*.whl, the package with conf/ inside, for `pip install` elsewhere
+	rm -rf build
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-build-isolation --no-deps \
+		--wheel-dir dist .
+	rm -rf build
+	@ls dist/*.whl
 
 bench: with-run  ## measure speed (half an hour on a free machine), then the tables made from it
 	$(BIN)/python -m benchmarks
@@ -77,7 +85,7 @@ lock:  ## remake requirements/ and audit it; UPGRADE=--upgrade takes newer relea
 	@$(PYTHON) -m requirements.audit
 
 clean:  ## remove caches (no data, no outputs)
-	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info build
 	find study tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean  ## remove caches and .venv (no data, no outputs)

@@ -4,7 +4,8 @@ import ast
 import re
 from pathlib import Path
 
-from study.console import PACKAGE, sentence_table
+from study.console import sentence_table
+from study.files import PACKAGE
 from tests.test_floors import BESIDE, FLOORS
 
 ROOT = PACKAGE.parent

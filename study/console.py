@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from study.errors import InputError, shown
-from study.files import PATH_EXPECTS, checked_path
+from study.files import PACKAGE, PATH_EXPECTS, checked_path
 
-PACKAGE = Path(__file__).parent
 COMMANDS = {
     "train": ("study.launch.train", "trains a cell, a sweep or an experiment"),
     "status": ("study.analysis.status", "shows which cells of a study are done"),

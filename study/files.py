@@ -23,6 +23,9 @@ from typing import IO, Any, NoReturn
 from study.errors import InputError
 from study.locks import partial_path, still_ours
 
+PACKAGE = Path(__file__).parent
+CHECKOUT = None if (PACKAGE / "conf").is_dir() else PACKAGE.parent
+"""The source tree that the package is run from; None where it is installed, with conf/ inside."""
 MAX_DEPTH = 50
 """Of lists and objects in each other: five times what any record needs."""
 TOO_DEEP = f"it is nested more than {MAX_DEPTH} deep"

@@ -111,6 +111,13 @@ def test_check_is_format_lint_types_and_documents(project: Project) -> None:
     assert documents.endswith("-m docs --check")
 
 
+def test_a_wheel_is_built_of_the_sources_alone(project: Project) -> None:
+    first, build, last, _ = project.make("-n", "wheel").stdout.replace("\\\n", "").splitlines()[-4:]
+    assert first == last == "rm -rf build"
+    assert {"--no-deps", "--no-build-isolation"} <= set(build.split())
+    assert build.split()[-3:] == ["--wheel-dir", "dist", "."]
+
+
 def test_everything_comes_from_locks_with_hashes_or_from_here(project: Project) -> None:
     build, lock, here = project.installed("setup", "EXTRAS=dev", TORCH="")[:3]
     assert build[-3:] == ["--require-hashes", "-r", "requirements/build.lock"]

@@ -32,7 +32,7 @@ from study.config.configuration import (
 from study.config.keys import GROUPS, KEYS, NUISANCE, is_open, unknown_key
 from study.config.refused import check_hydra, is_hydras
 from study.errors import InputError, shown, unknown
-from study.files import MAX_DEPTH, TOO_DEEP, require_shallow
+from study.files import CHECKOUT, MAX_DEPTH, TOO_DEEP, require_shallow
 
 SWITCHES = (*GROUPS, "trainer", "experiment")
 """The groups of configuration files; whatever else is overridden is a key."""
@@ -293,9 +293,12 @@ def one_line(error: Exception, overrides: Sequence[str]) -> str:
     if launcher := re.search(r"Could not (?:find|load) 'hydra/launcher/(\w+)'", message):
         if not launcher[1].startswith(("joblib", "submitit", "ray")):
             return str(unknown("launcher", launcher[1], levels("hydra/launcher")))
+        extra = "make setup EXTRAS=joblib"
+        if CHECKOUT is None:
+            extra = "pip install 'neural-training-study[joblib]'"
         return (
-            f"hydra/launcher={launcher[1]} is not installed: `make setup EXTRAS=joblib` (or "
-            "submitit, ray) installs the launchers of that name"
+            f"hydra/launcher={launcher[1]} is not installed: `{extra}` (or submitit, ray) "
+            "installs the launchers of that name"
         )
     if lines[0].endswith(":"):
         return " ".join(lines[:2])

@@ -34,6 +34,7 @@ from study.config.groups import (
 from study.config.keys import GROUPS, KEYS, NUISANCE, parse, unknown_key
 from study.config.level_source import OWN, REGISTRIES, required_source
 from study.errors import InputError, unknown
+from study.files import CHECKOUT, PACKAGE
 
 if TYPE_CHECKING:
     from study.networks.registry import Arguments
@@ -60,7 +61,8 @@ OWN_GAIN = {
 }
 """Levels that carry their own gain, and which: another beside it is refused."""
 
-CONF = Path(__file__).parents[2] / "conf"
+CONF = (CHECKOUT or PACKAGE) / "conf"
+"""This project's configuration files."""
 
 
 @dataclass(frozen=True)

@@ -181,7 +181,7 @@ def keep(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str,
     except (OSError, SafetensorError, Lost) as error:
         _warn_unwritable(path, error)
         return
-    if path.is_relative_to(EMBEDDED_ROOT):
+    if path.is_relative_to(EMBEDDED_ROOT.absolute()):
         return
     line = f"{shown(path)} ({len(content) / 1e6:,.1f} MB) is kept, so that the next start is quick"
     print(f"{line}; data.cache=DIR keeps it elsewhere", file=sys.stderr, flush=True)

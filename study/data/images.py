@@ -9,8 +9,13 @@ from typing import Protocol
 import numpy as np
 import torch
 
-EMBEDDED_ROOT = Path(__file__).resolve().parents[2] / "data"
-"""This repository's own directory of data, where git ignores what is made."""
+from study.files import CHECKOUT
+
+EMBEDDED_ROOT = CHECKOUT.resolve() / "data" if CHECKOUT else Path("data")
+"""This repository's own directory of data, where git ignores what is made.
+
+Where the package is installed: data/ in the directory that a command is typed in, as outputs/ is.
+"""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from study.data.image_folder import ImageFolder, find_classes, read_splits
 from study.data.images import EMBEDDED_ROOT, Images, Source, build_images, shown
 from study.data.torchvision_sets import CONNECT, MnistFamily, fault, load, torchvision_class
 from study.errors import InputError, unknown
+from study.files import CHECKOUT
 
 # CIFAR, from its authors' batches or from a folder of images: the same data set either way.
 #
@@ -110,7 +111,9 @@ _FASHION = (
 )
 
 SOURCES: dict[str, Source] = {
-    "mnist": MnistFamily("MNIST", "MNIST", tuple("0123456789"), embedded=EMBEDDED_ROOT),
+    "mnist": MnistFamily(
+        "MNIST", "MNIST", tuple("0123456789"), embedded=CHECKOUT and EMBEDDED_ROOT
+    ),
     "fashion_mnist": MnistFamily("FashionMNIST", "FashionMNIST", _FASHION),
     "kmnist": MnistFamily(
         "KMNIST", "KMNIST", ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
@@ -171,4 +174,4 @@ def resolve_root(name: str, root: str | Path | None) -> Path:
             "data.root is not set: data=image_folder needs data.root=DIR, "
             "with images in DIR/train/CLASS/ and DIR/test/CLASS/"
         )
-    return EMBEDDED_ROOT
+    return EMBEDDED_ROOT.absolute()

@@ -11,9 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from study.files import sha256
+from study.files import CHECKOUT, sha256
 
-ROOT = Path(__file__).parents[2]
 PACKAGES = (
     "torch",
     "torchvision",
@@ -77,9 +76,9 @@ def git_commit() -> str | None:
 
 def differs_from_commit(path: Path, commit: str | None) -> bool | None:
     """Whether a text file of the checkout is not as that commit has it; `None` without a commit."""
-    if commit is None:
+    if commit is None or CHECKOUT is None:
         return None
-    committed = _git("show", f"{commit}:./{Path(os.path.relpath(path, ROOT)).as_posix()}")
+    committed = _git("show", f"{commit}:./{Path(os.path.relpath(path, CHECKOUT)).as_posix()}")
     return committed.decode(errors="replace").splitlines() != path.read_text("utf-8").splitlines()
 
 
@@ -88,6 +87,8 @@ def _git_diff_sha256() -> str | None:
 
     `None` if there is nothing of the kind, or outside a checkout.
     """
+    if CHECKOUT is None:
+        return None
     diff = _git("diff", "HEAD", "--", ".", ":!outputs")
     listed = _git("ls-files", "--others", "--exclude-standard", "-z", "--", "study", "conf")
     new = sorted(name for name in listed.split(b"\0") if name)
@@ -95,13 +96,15 @@ def _git_diff_sha256() -> str | None:
         return None
     digest = hashlib.sha256(diff)
     for name in new:
-        digest.update(name + b"\0" + sha256(ROOT / os.fsdecode(name)).encode() + b"\n")
+        digest.update(name + b"\0" + sha256(CHECKOUT / os.fsdecode(name)).encode() + b"\n")
     return digest.hexdigest()
 
 
 def _git(*arguments: str) -> bytes:
+    if CHECKOUT is None:  # The checkout around an installed package is another project's.
+        return b""
     try:
-        command = ["git", "-C", str(ROOT), *arguments]
+        command = ["git", "-C", str(CHECKOUT), *arguments]
         return subprocess.run(command, capture_output=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
         return b""

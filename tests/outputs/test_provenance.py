@@ -31,7 +31,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     git(tmp_path, "init")
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "--message", "first")
-    monkeypatch.setattr(provenance, "ROOT", tmp_path)
+    monkeypatch.setattr(provenance, "CHECKOUT", tmp_path)
     return tmp_path
 
 
@@ -73,7 +73,7 @@ def test_outside_a_checkout_there_is_neither_commit_nor_hash(
 ) -> None:
     write(tmp_path / "study" / "a.py", "")
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    monkeypatch.setattr(provenance, "ROOT", tmp_path)
+    monkeypatch.setattr(provenance, "CHECKOUT", tmp_path)
     code_and_machine.cache_clear()
     found = code_and_machine()
     code_and_machine.cache_clear()
