@@ -31,6 +31,7 @@ PRINTERS: dict[str, Printer] = {
     "study experiments": without_arguments(experiments.overview),
     "study keys": manual.printed_keys,
     "study effects": manual.printed_effects,
+    "study habits": manual.printed_habits,
     "study metrics": manual.printed_metrics,
     "benchmark": summary.printed,
     "wings": without_arguments(architecture.wings),

@@ -2,12 +2,14 @@
 
 - `study keys GROUP`: the levels of a group and its keys; `other`: the keys that belong to none
 - `study effects EFFECT ...`: every key of these effects
+- `study habits KIND`: flags, Hydra's keys or other projects', each with what to write here
 - `study metrics KIND`: metrics, probes or quantities, with formula and source
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from study.config import refused
 from study.config.configuration import RECONSTRUCTION, defaults, levels, sound_levels
 from study.config.keys import GROUPS, KEYS
 from study.config.listing import headline
@@ -72,6 +74,25 @@ def printed_effects(arguments: Sequence[str]) -> str:
         if key.effect in arguments
     ]
     return sentence_table(("key", "effect", "what it is"), rows)
+
+
+def printed_habits(arguments: Sequence[str]) -> str:
+    """What is refused of a kind, and the line that says what to write instead."""
+    kind = " ".join(arguments)
+    if kind not in HABITS:
+        raise unknown("kind of habits", kind, HABITS)
+    together: dict[str, list[str]] = {}
+    for name, instead in HABITS[kind].items():
+        together.setdefault(instead, []).append(f"`{name}`")
+    rows = [(", ".join(names), instead) for instead, names in together.items()]
+    return sentence_table(("typed elsewhere", "here"), rows)
+
+
+HABITS: dict[str, Mapping[str, str]] = {
+    "flags": refused.FLAGS,
+    "hydra": {f"hydra.{name}": instead for name, instead in refused.HYDRA.items()},
+    "keys": refused.KEYS,
+}
 
 
 def printed_metrics(arguments: Sequence[str]) -> str:

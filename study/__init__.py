@@ -21,6 +21,23 @@ if sys.path[:1] == __path__:
     # `config` would be found for others of these names.
     del sys.path[0]
 
+
+def _started() -> str | None:
+    """The module or the file of this package that this Python was told to run."""
+    if sys.argv[:1] == ["-m"]:  # until `python -m` has found its module, which it then puts here
+        module = sys.orig_argv[-len(sys.argv)].removeprefix("-m")
+        return module if module.startswith("study.") else None
+    main = sys.modules.get("__main__")
+    file = getattr(main, "__file__", None) or ""
+    is_script = getattr(main, "__spec__", None) is None
+    return file if is_script and file.startswith(tuple(__path__)) else None
+
+
+if _part := _started():
+    from study.console import check_started
+
+    check_started(_part)
+
 __version__ = "0.1.0"
 __all__ = ["__version__", "frame", "load", "probe_frame"]
 

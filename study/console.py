@@ -55,6 +55,28 @@ def run_as_command(name: str) -> NoReturn:
     raise AssertionError("it ends the process")
 
 
+def check_started(part: str) -> None:
+    """Ends a Python that was told to run a part of this package which is no command.
+
+    `part` is a module, or the path of a file: left alone it would be imported, and nothing done.
+    """
+    modules = {module: name for name, (module, _) in COMMANDS.items()}
+    is_file = part.endswith(".py")
+    if is_file:
+        names = Path(part).relative_to(PACKAGE).with_suffix("").parts
+        module = ".".join(("study", *names))
+    else:
+        module = part
+    if module == "study.__main__" or (module in modules and not is_file):
+        return
+    sys.argv[0] = str(PACKAGE / "__main__.py")  # as `command` knows `python -m study`
+    last = module.rpartition(".")[2]
+    name = modules.get(module) or (last if last in COMMANDS else None)
+    told = f"run `{command(name)}`" if name else f"`{command('--help')}` lists the commands"
+    print(f"study: {shown(part)} is a part of the package, no command: {told}", file=sys.stderr)
+    sys.exit(2)
+
+
 @contextlib.contextmanager
 def importing() -> Iterator[None]:
     """A block that imports much, with garbage collection off.

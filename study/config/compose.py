@@ -16,7 +16,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, QuotedString, Transformer
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -25,16 +25,19 @@ from study.config.configuration import (
     Config,
     check,
     check_level,
+    flatten,
     level_defaults,
     levels,
     no_key,
 )
 from study.config.keys import GROUPS, KEYS, NUISANCE, is_open, unknown_key
-from study.config.refused import check_hydra, is_hydras
+from study.config.refused import check_hydra, hydra_instead, instead_of, is_hydras
 from study.errors import InputError, shown, unknown
 from study.files import CHECKOUT, MAX_DEPTH, TOO_DEEP, require_shallow
 
-SWITCHES = (*GROUPS, "trainer", "experiment")
+SUBTREES = (*GROUPS, "trainer")
+"""The groups whose files write into the subtree of their name."""
+SWITCHES = (*SUBTREES, "experiment")
 """The groups of configuration files; whatever else is overridden is a key."""
 
 MAX_VALUES = 10_000
@@ -87,7 +90,7 @@ def parse_overrides(arguments: Sequence[str]) -> list[Axis]:
     has.
     """
     overrides = [_parse(argument) for argument in arguments]
-    check_hydra([override.key_or_group for override in overrides])
+    check_hydra({override.key_or_group: override.value() for override in overrides})
     return [_axis(*each) for each in zip(overrides, arguments, strict=True)]
 
 
@@ -184,7 +187,7 @@ def settings(name: str, value: str) -> tuple[str, ...]:
         return (f"{name}={value}",)
     level, *changes = value.split() or [""]
     if level not in levels(name):
-        raise unknown(name, shown(level), levels(name))
+        raise _no_level(name, level)
     first: dict[str, str] = {}
     for change in changes:
         key = change.partition("=")[0]
@@ -195,6 +198,13 @@ def settings(name: str, value: str) -> tuple[str, ...]:
         if first.setdefault(key, change) != change:
             raise InputError(f"{name}={shown(value)}: it has {first[key]} and {change}; leave one")
     return (f"{name}={level}", *(f"{name}.{change}" for change in changes))
+
+
+def _no_level(group: str, level: str) -> InputError:
+    """The error for a level that no file has."""
+    if (instead := instead_of(f"{group}={level}")) is not None:
+        return InputError(f"{group}={level}: {instead}")
+    return unknown(group, shown(level), levels(group))
 
 
 def axis_of(name: str, values: Any) -> Axis:
@@ -221,29 +231,94 @@ def compose_raw(overrides: Sequence[str]) -> Raw:
     try:
         config = compose("config", overrides=list(overrides), return_hydra_config=True)
         choices = dict(config.hydra.runtime.choices)
+        _check_unread(config.hydra, overrides)
         OmegaConf.set_struct(config, False)
         del config["hydra"]
+        written = str(OmegaConf.to_container(config, resolve=False))
+        _check_resolvers(written)
         plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-        interpolates = "${" in str(OmegaConf.to_container(config, resolve=False))
     except YAMLError as error:
         raise InputError(f"no valid YAML: {' '.join(str(error).split())}") from None
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(one_line(error, overrides)) from None
     except RecursionError:
+        if not any(map(_is_deep, overrides)):
+            raise InputError(
+                "an experiment's defaults lead back to itself: it goes on from another by the "
+                "entry `- NAME`, with the other's name alone"
+            ) from None
         raise _too_deep(overrides) from None
     try:
         require_shallow(plain)
     except ValueError:
         raise _too_deep(overrides) from None
+    for group in SUBTREES:
+        if not isinstance(choices.get(group), str):
+            raise InputError(
+                f"{group} takes one level; several are a sweep, of sweep.axes.{group} in a file"
+            )
     chosen = [f"{group}/{name}" for group, name in choices.items() if name is not None]
     ours = [CONF / f"{name}.yaml" for name in chosen if not name.startswith("hydra/")]
-    return Raw(plain, choices, (CONF / "config.yaml", *ours), interpolates)
+    return Raw(plain, choices, (CONF / "config.yaml", *ours), "${" in written)
+
+
+def _check_unread(hydra: DictConfig, overrides: Sequence[str]) -> None:
+    """Raises `InputError` where a file sets what of Hydra's configuration no launch reads there."""
+    typed = tuple(text for text in overrides if is_hydras(text.lstrip("+")))
+    was, now = _hydra_without_files(CONF, typed), _hydra_settings(hydra)
+    for name in [*now, *was]:
+        if was.get(name) != now.get(name):
+            if name.startswith("launcher."):
+                raise InputError(
+                    "a file that sets hydra/launcher has no effect here: write it on the command "
+                    "line, as hydra/launcher=machine"
+                )
+            raise InputError(
+                f"hydra.{name} in a file has no effect here: {hydra_instead(f'hydra.{name}')}"
+            )
+
+
+@functools.lru_cache(maxsize=16)
+def _hydra_without_files(conf: Path, typed: tuple[str, ...]) -> dict[str, Any]:
+    """Hydra's settings as config.yaml below `conf` and the command line give them."""
+    config = compose("config", overrides=list(typed), return_hydra_config=True)
+    return _hydra_settings(config.hydra)
+
+
+def _hydra_settings(hydra: DictConfig) -> dict[str, Any]:
+    """Hydra's settings by dotted name, without what it notes of one composition."""
+    plain: Any = OmegaConf.to_container(hydra, resolve=False)
+    return {
+        name: value
+        for name, value in flatten(plain)
+        if name.partition(".")[0] not in ("runtime", "overrides") and name != "job.override_dirname"
+    }
+
+
+def _check_resolvers(text: str) -> None:
+    """Raises `InputError` for `${NAME:...}` that nothing resolves, or twice to different values."""
+    for name in re.findall(r"(?<!\\)\$\{\s*([A-Za-z_][\w.]*)\s*:", text):
+        if name in ("hydra", "now") or not OmegaConf.has_resolver(name):
+            raise InputError(
+                f"${{{name}:...}}: {_UNRESOLVED.get(name, 'nothing has registered it')}; write a "
+                "value, ${KEY} for that of another key, or ${oc.env:NAME} for a variable's"
+            )
+
+
+_UNRESOLVED = {
+    "hydra": "a cell is composed before Hydra has a job",
+    "now": "a cell is found again by its values, and this is another one each time",
+}
+"""Hydra's own resolvers that have no meaning here, and why."""
 
 
 def _too_deep(overrides: Sequence[str]) -> InputError:
     """The error for a value of lists in lists, of which Hydra knows no bound."""
-    typed = (text for text in overrides if text.count("[") + text.count("{") > MAX_DEPTH)
-    return InputError(f"{shown(next(typed, 'a value'))}: {TOO_DEEP}")
+    return InputError(f"{shown(next(filter(_is_deep, overrides), 'a value'))}: {TOO_DEEP}")
+
+
+def _is_deep(text: str) -> bool:
+    return text.count("[") + text.count("{") > MAX_DEPTH
 
 
 def _chosen(group: str, overrides: Sequence[str]) -> str:
@@ -300,14 +375,21 @@ def one_line(error: Exception, overrides: Sequence[str]) -> str:
             f"hydra/launcher={launcher[1]} is not installed: `{extra}` (or submitit, ray) "
             "installs the launchers of that name"
         )
+    if level := re.search(r"Could not (?:find|load) '(?:experiment/)?(\w+)/(\w+)'", message):
+        group, name = level.groups()
+        if group in SWITCHES:
+            if f"'experiment/{group}/" in message:
+                return f"{lines[0]}: write `override /{group}: {name}`"
+            return str(_no_level(group, name))
+    if part := re.search(r"Could not override '([\w/]+)'", message):
+        instead = instead_of(part[1]) or "no file of conf/ has such a group"
+        return f"{lines[0].partition('. No match')[0].rstrip('.')}: {instead}"
+    if sweeper := re.search(r"Could not (?:find|load) '(hydra/sweeper/\w+)'", message):
+        return f"{sweeper[1]}: {hydra_instead('hydra.sweeper')}"
     if lines[0].endswith(":"):
         return " ".join(lines[:2])
     place = next((line for line in lines[1:] if line.startswith("full_key: ")), "full_key: ")
     return f"{place.removeprefix('full_key: ')}: {lines[0]}".removeprefix(": ")
-
-
-SUBTREES = (*GROUPS, "trainer")
-"""The groups whose files write into the subtree of their name."""
 
 
 class Assembler:

@@ -4,7 +4,8 @@ Each is refused with that line. Of Hydra's own keys those that have an effect ar
 else Hydra would compose, and this command would then leave unread, is not.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from study.console import command
 from study.errors import InputError, shown
@@ -32,7 +33,7 @@ FLAGS = {
 }
 """Flags of Hydra's command line, and what to do instead."""
 
-_HYDRA = {
+HYDRA = {
     "run": _PLACES,
     "sweep": _PLACES,
     "output_subdir": _PLACES,
@@ -61,7 +62,11 @@ _EPOCHS = "write trainer.max_epochs=N"
 _RATE = "write optimizer.lr=RATE, or a list to choose from"
 _FEWER = "write data.train_size=N, and trainer.max_epochs=1 for a short try"
 
-_KEYS = {
+_PARTS = "write the level of each group, as in model=cnn optimizer=adam schedule=cosine"
+_BOTH = "leave it out: every cell is trained, and tested once, with its best epoch's weights"
+_WORDS = "write study=NAME; a cell's factors are its tags"
+
+KEYS = {
     "ckpt_path": _RESUMED,
     "trainer.resume_from_checkpoint": _RESUMED,
     "trainer.gpus": f"write trainer.accelerator=cuda; {_ONE_DEVICE}",
@@ -99,8 +104,37 @@ _KEYS = {
     "model.num_layers": _DEPTH,
     "model.hidden_size": _DEPTH,
     "model.hidden_sizes": _DEPTH,
+    "trainer=cpu": "write trainer.accelerator=cpu",
+    "trainer=gpu": "write trainer.accelerator=cuda",
+    "trainer=mps": "write trainer.accelerator=mps",
+    "trainer=ddp": _ONE_DEVICE,
+    "trainer=ddp_sim": _ONE_DEVICE,
+    "trainer.min_epochs": f"no cell stops early: {_EPOCHS}",
+    "trainer.limit_val_batches": "write data.val_size=N",
+    "trainer.limit_test_batches": "write data.test_size=N",
+    "trainer.log_every_n_steps": "curves have a point an epoch; probes.steps=[N,...] adds moments",
+    "model.optimizer": _PARTS,
+    "model.scheduler": _PARTS,
+    "model.net": _PARTS,
+    "model.compile": "write population.compile=true",
+    "data.data_dir": "write data.root=DIR",
+    "data.pin_memory": "leave it out: images are read once, and lie on the device",
+    "data.train_val_test_split": "write data.train_size=N data.val_size=N data.test_size=N",
+    "train": _BOTH,
+    "test": _BOTH,
+    "debug": _FEWER,
+    "hparams_search": "list the values, as -m activation=relu,tanh; learning rates lie inside a "
+    "cell, as 'optimizer.lr=[0.01,0.1]'",
+    "optimized_metric": "the rate that is best on validation is chosen by itself",
+    "local": "write data.root=DIR or outputs_dir=DIR, or set them in an experiment's file",
+    "paths": "write data.root=DIR and outputs_dir=DIR",
+    "extras": "write --cfg job to see the configuration; nothing else is printed of it",
+    "experiment": "the file of an experiment begins with the line `# @package _global_`",
+    "task_name": _WORDS,
+    "tags": _WORDS,
+    "name": "write study=NAME",
 }
-"""Keys of other projects' configurations."""
+"""Keys and levels of other projects' configurations; a group's name stands for all its keys."""
 
 
 def check_flags(arguments: Sequence[str]) -> None:
@@ -112,8 +146,8 @@ def check_flags(arguments: Sequence[str]) -> None:
 
 
 def instead_of(name: str) -> str | None:
-    """What to write instead of a key of another project's."""
-    return _KEYS.get(name)
+    """What to write instead of a key, or a level, of another project's."""
+    return _nearest(KEYS, name)
 
 
 def is_hydras(name: str) -> bool:
@@ -121,23 +155,29 @@ def is_hydras(name: str) -> bool:
     return name.startswith(("hydra.", "hydra/"))
 
 
-def check_hydra(names: Sequence[str]) -> None:
+def check_hydra(overrides: Mapping[str, Any]) -> None:
     """Raises `InputError` for overrides of Hydra's own configuration that would have no effect."""
-    for name in filter(is_hydras, names):
-        if name == "hydra/launcher":
+    for name in filter(is_hydras, overrides):
+        if name == "hydra/launcher" or (name, overrides[name]) == ("hydra/sweeper", "basic"):
             continue
         if not name.startswith("hydra.launcher."):
-            raise InputError(f"{shown(name)} has no effect here: {_hydra_instead(name)}")
-        if "hydra/launcher" not in names:
+            raise InputError(f"{shown(name)} has no effect here: {hydra_instead(name)}")
+        if "hydra/launcher" not in overrides:
             raise InputError(f"{shown(name)} sets no launcher: add such as hydra/launcher=machine")
 
 
-def _hydra_instead(name: str) -> str:
-    path = name[len("hydra.") :].split(".")
-    for length in range(len(path), 0, -1):
-        if (instead := _HYDRA.get(".".join(path[:length]))) is not None:
-            return instead
+def hydra_instead(name: str) -> str:
+    """What to do instead of setting one of Hydra's keys (`hydra.sweep.dir`)."""
+    if (instead := _nearest(HYDRA, name[len("hydra.") :])) is not None:
+        return instead
     return (
         "of Hydra's keys hydra/launcher and hydra.launcher.* have; "
         f"`{command('train', '--hydra-help')}` says what else of Hydra works"
     )
+
+
+def _nearest(table: Mapping[str, str], name: str) -> str | None:
+    """What a table says of a name, or else of what stands before its last dot, and so on."""
+    while name not in table and "." in name:
+        name = name.rpartition(".")[0]
+    return table.get(name)

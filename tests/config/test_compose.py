@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from study.config import compose
 from study.config.compose import (
@@ -98,6 +99,11 @@ def test_sweeps_are_spelled_out(override: str, values: list[str]) -> None:
         ([f"loss={150 * '{a:'}1{150 * '}'}"], "it is nested more than 50 deep"),
         ([f"activation='leaky_relu slope={300 * '['}{300 * ']'}'"], "more than 50 deep"),
         (["activation='leaky_relu slope=\ufeff'"], "cannot read 'activation.slope=\\ufeff'"),
+        (["loss=${mine:1}"], "${mine:...}: nothing has registered it; write a value, ${KEY} for"),
+        (["study=${now:%Y}"], "${now:...}: a cell is found again by its values"),
+        (["study=${hydra:job.num}"], "${hydra:...}: a cell is composed before Hydra has a job"),
+        (["trainer=gpu"], "trainer=gpu: write trainer.accelerator=cuda"),
+        (["hydra/sweeper=optuna"], "no sweeper is used: list the values"),
         (["loss=${nothing}"], "loss: Interpolation key 'nothing' not found"),
         (["study=???"], "study"),
         (["hydra/launcher=null"], "hydra/launcher=null: it takes the name of a launcher, as "),
@@ -189,3 +195,68 @@ def test_a_bad_experiment_file_is_one_line(experiments: Path, text: str, says: s
         compose_cell(["experiment=bad"])
     assert says in str(caught.value)
     assert len(" ".join(str(caught.value).splitlines())) < 400
+
+
+OWN_FILES: list[tuple[str, str]] = [
+    ("defaults: [/experiment: quickstart]", "it goes on from another by the entry `- NAME`"),
+    ("defaults: [/model: cnn]", "To override a value use 'override model: cnn'"),
+    ("defaults: [model: cnn]", "write `override /model: cnn`"),
+    ("defaults: [/model/cnn]", "choose the level by model=cnn"),
+    ("defaults: [/activation@norm: relu]", "unknown norm.name 'relu'"),
+    ("defaults: [override /activation@mine: relu]", "Could not override 'activation@mine'"),
+    ("defaults: [override /activation: [relu, tanh]]", "several are a sweep, of sweep.axes.activ"),
+    ("defaults: [override /activation: null]", "activation takes one level"),
+    ("defaults: [override /trainer: gpu]", "write trainer.accelerator=cuda"),
+    ("defaults: [override /callbacks: default]", "Could not override 'callbacks': "),
+    ("defaults: [override /mine: default]", "no file of conf/ has such a group"),
+    ("defaults: [override /hydra/sweeper: optuna]", "no sweeper is used"),
+    ("defaults: [override /hydra/launcher: machine]", "write it on the command line, as hydra/l"),
+    ("hydra: {sweep: {dir: runs}}", "hydra.sweep.dir in a file has no effect here: directories"),
+    ("hydra: {sweeper: {params: {activation: relu}}}", "hydra.sweeper.params.activation in a file"),
+    ("hydra: {mode: MULTIRUN}", "hydra.mode in a file has no effect here: write -m"),
+    ("hydra: {launcher: {n_jobs: 3}}", "Key 'n_jobs' not in 'BasicLauncherConf'"),
+    ("hydra: {searchpath: ['file:///tmp']}", "only supported from the primary config"),
+    ("study: '${mine:1}'", "${mine:...}: nothing has registered it"),
+    ("study: '${now:%Y}'", "${now:...}: a cell is found again by its values"),
+    ("model: {_target_: my.Network}", "unknown key 'model._target_'"),
+    ("seed: 3", "write seeds=N, or seeds=[3,5] for those"),
+]
+
+
+@pytest.mark.parametrize(("text", "says"), OWN_FILES, ids=[text for text, _ in OWN_FILES])
+def test_what_a_file_brings_of_hydras_works_or_is_refused(
+    experiments: Path, text: str, says: str
+) -> None:
+    (experiments / "bad.yaml").write_text(f"# @package _global_\n{text}\n", encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        compose_cell(["experiment=bad"])
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_without_its_package_is_told_the_line(experiments: Path) -> None:
+    (experiments / "bad.yaml").write_text("study: mine\n", encoding="utf-8")
+    with pytest.raises(InputError, match="begins with the line `# @package _global_`"):
+        compose_cell(["experiment=bad"])
+
+
+def test_what_works_of_hydras_in_a_file(experiments: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STUDY_OF_MINE", "mine")
+    OmegaConf.register_new_resolver("double", lambda number: 2 * number, replace=True)
+    text = """# @package _global_
+defaults:
+  - quickstart
+  - optional nowhere: nothing
+  - _self_
+  - override /activation: tanh
+study: ${oc.env:STUDY_OF_MINE}
+batch_size: ${double:${data.val_size}}
+"""
+    (experiments / "mine.yaml").write_text(text, encoding="utf-8")
+    (experiments / "dropped.yaml").write_text("# @package model\ndropout: 0.5\n")
+    cell = compose_cell(["experiment=mine", "hydra/sweeper=basic", "data.val_size=7"])
+    OmegaConf.clear_resolver("double")
+    assert (cell.config.study, cell.config.batch_size) == ("mine", 14)
+    assert cell.choices["activation"] == "tanh"
+    assert cell.axes == compose_cell(["experiment=quickstart"]).axes
+    assert compose_cell(["experiment=dropped"]).config.mapping["model"]["dropout"] == 0.5
