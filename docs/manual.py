@@ -85,7 +85,7 @@ def printed_habits(arguments: Sequence[str]) -> str:
     for name, instead in HABITS[kind].items():
         together.setdefault(instead, []).append(f"`{name}`")
     rows = [(", ".join(names), instead) for instead, names in together.items()]
-    return sentence_table(("typed elsewhere", "here"), rows)
+    return sentence_table(("typed elsewhere", "here"), rows) + "\n"
 
 
 HABITS: dict[str, Mapping[str, str]] = {
