@@ -21,7 +21,7 @@ from benchmarks.growth import TINY, planned, sweep
 from benchmarks.turns import write
 from study.config.sweep import Cell
 from study.outputs.provenance import available_threads
-from study.tensorboard.curves import EpochCurves
+from study.tensorboard.curves import CellLogger
 from study.training import Population
 from study.training.engine import Engine
 
@@ -55,7 +55,7 @@ PARTS: dict[str, Sequence[tuple[Any, str]]] = {
     "TensorBoard": [
         (study.launch.cell, "open_writer"),
         (study.launch.cell, "write_summary"),
-        (EpochCurves, "on_validation_end"),
+        (CellLogger, "log_metrics"),
     ],
     "records": [
         (study.launch.cell, "read_checkpoint"),

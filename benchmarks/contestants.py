@@ -14,6 +14,7 @@ from benchmarks.turns import now
 from study.config.compose import compose_cell, hydra_ready
 from study.config.configuration import Config
 from study.data import Data, Normalize, Split
+from study.data.batches import Run, Streams
 from study.networks import build_network
 from study.training.build import build_population, replicas_of
 
@@ -79,7 +80,15 @@ def ours(
     def run() -> float:
         started = now(device)
         factors = [1.0] * num_steps
-        engine.train_epoch(data.train, epoch=next(epochs), factors=factors, tick=lambda _: None)
+        run = Run.of_epoch(
+            data.train,
+            [replica.seed for replica in engine.replicas],
+            Streams(config.streams),
+            epoch=next(epochs),
+            batch_size=config.batch_size,
+        )
+        engine.train(run, factors)
+        engine.sums()
         return (now(device) - started) / num_steps / num_replicas
 
     return run

@@ -22,7 +22,7 @@ from study.config.compose import hydra_ready
 from study.config.configuration import Config
 from study.config.sweep import Cell, plan
 from study.data import Data
-from study.launch.cell import data_of
+from study.data.module import data_of
 from study.launch.cells import identify, run
 from study.outputs.failures import summary
 from study.outputs.provenance import available_threads

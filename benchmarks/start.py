@@ -73,7 +73,7 @@ def train_one_update(arguments: Sequence[str]) -> int:
     from study.launch import progress
 
     @contextlib.contextmanager
-    def cell(self: Any, cell: Any) -> Iterator[Callable[[int], None]]:
+    def cell(self: Any, cell: Any) -> Iterator[Callable[[float], None]]:
         yield lambda count: os._exit(0)
 
     progress.SweepProgress.cell = cell  # type: ignore[method-assign]

@@ -1,6 +1,7 @@
 """Tiny data in memory and on disk, and configurations that train on them in a moment."""
 
 import functools
+import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,15 @@ from PIL import Image
 from study.config.compose import compose_cell, hydra_ready
 from study.config.configuration import Config, factors
 from study.data import Data, Split, fit_normalization
+from study.data.batches import Run
+from study.data.device import DTYPES
+from study.data.module import StudyData
 from study.launch.cell import train_cell
 from study.outputs.cell import read_result
-from study.probes.recorder import recorder_of
-from study.training import Population, Replica
-from study.training.build import DTYPES, build_population, replicas_of
+from study.probes.recorder import Recorder, recorder_of
+from study.training import Engine, Group, Population, Replica
+from study.training.build import build_population, replicas_of
+from study.training.group import EpochSums
 from study.training.trainer import make_trainer
 
 NUM_CLASSES = 3
@@ -128,12 +133,65 @@ def build(
     """A population of the configuration, not yet trained."""
     if tiny_data is None:
         tiny_data = data(dtype=DTYPES[configuration.trainer.precision])
-    return build_population(
+    population = build_population(configuration, tiny_data, replicas or replicas_of(configuration))
+    _BESIDE[population] = (tiny_data, recorder_of(configuration, tiny_data))
+    return population
+
+
+_BESIDE: weakref.WeakKeyDictionary[Population, tuple[Data, Recorder | None]]
+_BESIDE = weakref.WeakKeyDictionary()
+
+
+def data_of(population: Population) -> Data:
+    """What a population that was built here is trained on."""
+    return _BESIDE[population][0]
+
+
+def probes_of(population: Population) -> Recorder:
+    """What takes its probes."""
+    recorder = _BESIDE[population][1]
+    assert recorder is not None, "the configuration asks for probes"
+    return recorder
+
+
+def fit(
+    population: Population, configuration: Config, *callbacks: lightning.Callback
+) -> lightning.Trainer:
+    """Trains a population that was built here; returns its Trainer."""
+    recorder = _BESIDE[population][1]
+    trainer = make_trainer(
         configuration,
-        tiny_data,
-        replicas or replicas_of(configuration),
-        recorder=recorder_of,
+        max_epochs=configuration.trainer.max_epochs,
+        callbacks=[*([recorder] if recorder else []), *callbacks],
     )
+    trainer.fit(population, datamodule=StudyData(configuration, data_of(population)))
+    return trainer
+
+
+def test(trainer: lightning.Trainer, population: Population, configuration: Config) -> None:
+    """Evaluates a trained population on every split."""
+    data = StudyData(configuration, data_of(population))
+    trainer.test(population, datamodule=data, verbose=False)
+
+
+test.__test__ = False  # type: ignore[attr-defined]
+
+
+def train_epoch(
+    trained: Engine | Group, split: Split, *, epoch: int, factors: Sequence[float]
+) -> EpochSums:
+    """Trains an epoch of `split` as one run."""
+    group: Any = trained.groups[0] if isinstance(trained, Engine) else trained
+    settings = group.settings
+    run = Run.of_epoch(
+        split,
+        [replica.seed for replica in trained.replicas],
+        settings.streams,
+        epoch=epoch,
+        batch_size=settings.batch_size,
+    )
+    trained.train(run, factors)
+    return trained.sums()
 
 
 def trainer(configuration: Config) -> lightning.Trainer:
@@ -148,9 +206,7 @@ def train(
 ) -> Population:
     """A population of the configuration, trained and tested."""
     population = build(configuration, tiny_data, replicas)
-    fitted = trainer(configuration)
-    fitted.fit(population)
-    fitted.test(population, verbose=False)
+    test(fit(population, configuration), population, configuration)
     return population
 
 

@@ -6,19 +6,25 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
+
+import lightning
 
 from study.config.configuration import Config
 from study.config.labels import counted
 from study.data import Data
+from study.data.batches import Run
+from study.data.module import StudyData
 from study.files import finite
 from study.outputs.checkpoint import Checkpoint, Checkpoints, fitting, tensors_sha256
 from study.outputs.results import ReplicaResult, TrainedReplica, choose_lr
-from study.probes.recorder import recorder_of
-from study.tensorboard.curves import EpochCurves
+from study.probes.recorder import Recorder, recorder_of
+from study.tensorboard.curves import CellLogger, ReplicaCurves
 from study.tensorboard.writer import CellWriter
 from study.training import Population, Replica
 from study.training.build import Populations, build_population, replicas_of, sizes
+from study.training.population import go_on_after
 from study.training.pretraining.stage import StartingWeights, with_equal_budget
 from study.training.trainer import make_trainer
 
@@ -50,7 +56,7 @@ class Attempt:
         copied: Sequence[TrainedReplica],
         checkpoints: Checkpoints,
         environment: Mapping[str, Any],
-        tick: Callable[[int], None],
+        tick: Callable[[float], None],
         recorded: Populations = (),
     ) -> None:
         self.config, self.data, self.starts, self.recorded = config, data, starts, recorded
@@ -77,7 +83,7 @@ class Attempt:
             self.resumed = [*state["resumed"], entry]
             begun = {Replica(each["seed"], each["lr"]) for each in state["population"]["replicas"]}
             if begun == set(self._next_part()):
-                self._unfinished = state["population"]
+                self._unfinished = state
                 return
         _log.warning(
             "%s is of %s at once, which population.max_replicas has changed: they start over",
@@ -151,54 +157,90 @@ class Attempt:
         seeds = dict.fromkeys(replica.seed for replica in part)
         with _interruptible():
             starts = self.starts.of(seeds)
-            population = build_population(
-                config, self.data, part, starts, self._next_groups(), recorder=recorder_of
-            )
-            population.tick = self.tick
+            population = build_population(config, self.data, part, starts, self._next_groups())
             self.alone = population.alone
-            population.after_epoch = lambda: self.checkpoints.offer(lambda: self._state(population))
+            probes = recorder_of(config, self.data)
             if self._unfinished is not None:
                 unfinished, self._unfinished = self._unfinished, None
                 with fitting():
-                    population.load_state(unfinished)
-            _train_and_test(population, config, writer)
+                    population.load_state(unfinished["population"])
+                    if probes is not None:
+                        probes.load_state_dict(unfinished["probes"])
+            callbacks: list[lightning.Callback] = [probes] if probes is not None else []
+            if writer is not None and config.outputs.tensorboard == "replicas":
+                callbacks.append(ReplicaCurves(writer))
+            state = partial(self._state, population, probes)
+            offers = EpochEnds(partial(self.checkpoints.offer, state))
+            trainer = make_trainer(
+                config,
+                max_epochs=config.trainer.max_epochs,
+                callbacks=[*callbacks, offers, Ticks(self.tick)],
+                loggers=[CellLogger(writer)] if writer is not None else [],
+            )
+            go_on_after(trainer, epochs=population.epochs, updates=population.updates)
+            data = StudyData(config, self.data)
+            if population.epochs < config.trainer.max_epochs:
+                trainer.fit(population, datamodule=data)
+            else:
+                population.end_training()
+            trainer.test(population, datamodule=data, verbose=False)
         keep_best = config.outputs.weights != "none"
         for index, replica in enumerate(population.engine.replicas):
-            self.results[replica] = _result(population, index, replica, keep_best=keep_best)
+            result = _result(population, index, replica, keep_best=keep_best)
+            if probes is not None:
+                rows, samples = probes.rows[replica], probes.samples[replica]
+                result = replace(result, probes=rows, samples=samples)
+            self.results[replica] = result
         self.populations.append(_names(population))
 
-    def _state(self, population: Population) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _state(
+        self, population: Population, probes: Recorder | None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         """A checkpoint's record and state."""
         packing = sizes([*self.populations, _names(population)])
-        record = {"epoch": population.epoch + 1, "made": {**self.environment, "packing": packing}}
+        record = {"epoch": population.epochs, "made": {**self.environment, "packing": packing}}
         state = {
             "results": [result.state() for result in self.results.values()],
             "populations": self.populations,
             "population": population.training_state(),
+            "probes": probes.state_dict() if probes is not None else None,
             "seconds": self.seconds,
             "resumed": self.resumed,
         }
         return record, state
 
 
+class EpochEnds(lightning.Callback):
+    """Calls `ended` after each epoch, validated."""
+
+    def __init__(self, ended: Callable[[], None]) -> None:
+        self.ended = ended
+
+    def on_train_epoch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        self.ended()
+
+
+class Ticks(lightning.Callback):
+    """Calls `tick` after each run with the epochs that it was, of all replicas together."""
+
+    def __init__(self, tick: Callable[[float], None]) -> None:
+        self.tick = tick
+
+    def on_train_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: Any,
+        outputs: Any,
+        batch: Run,
+        batch_idx: int,
+    ) -> None:
+        self.tick(len(batch) / batch.per_epoch * len(pl_module.engine.replicas))
+
+
 def _names(population: Population) -> list[list[str]]:
     return [[str(replica) for replica in group.replicas] for group in population.engine.groups]
-
-
-def _train_and_test(population: Population, config: Config, writer: CellWriter | None) -> None:
-    """Trains the epochs that are left, and evaluates."""
-    curves = config.outputs.tensorboard == "replicas"
-    epochs = config.trainer.max_epochs - population.epochs_done
-    callbacks = [EpochCurves(writer, replicas=curves)] if writer else []
-    for earlier in range(1, population.epochs_done + 1):
-        for each in callbacks:
-            each.write(population, earlier)
-    trainer = make_trainer(config, max_epochs=epochs, callbacks=callbacks)
-    if epochs:
-        trainer.fit(population)
-    else:
-        population.end_training()
-    trainer.test(population, verbose=False)
 
 
 @contextlib.contextmanager
@@ -238,13 +280,10 @@ def _result(
         **numbers,
     )
     predictions = population.evaluations["best"]["test"].predictions[index].cpu().numpy()
-    result = TrainedReplica(
+    return TrainedReplica(
         entry,
         progress.curve,
         predictions,
         weights,
         best_weights=best if keep_best else None,
     )
-    if (recorder := population.recorder) is None:
-        return result
-    return replace(result, probes=recorder.rows[replica], samples=recorder.samples[replica])

@@ -9,7 +9,9 @@ from typing import Any
 import torch
 
 from study.config.configuration import RECIPE, Config, hashed, level_versions
-from study.data import Data, prepare
+from study.data import Data
+from study.data.device import device_of
+from study.data.module import data_of
 from study.launch.attempt import Attempt, needs_weights
 from study.locks import Lost
 from study.outputs.cell import clear_unfinished, write_cell, write_config
@@ -21,23 +23,15 @@ from study.outputs.schema import reader
 from study.tensorboard.pretraining import watched_run
 from study.tensorboard.summary import write_summary
 from study.tensorboard.writer import open_writer
-from study.training.build import DTYPES, Populations
+from study.training.build import Populations
 from study.training.interpolation import pair_rows
 from study.training.pretraining.stage import StartingWeights
 from study.training.references import task_record
 from study.training.settings import Settings
-from study.training.trainer import device_of
 
-Tick = Callable[[int], None]
+Tick = Callable[[float], None]
 OTHERWISE = "the cell starts over"
 """What happens where a checkpoint cannot be gone on from."""
-
-
-def data_of(config: Config) -> Data:
-    """The cell's data on its device, in its precision."""
-    dtype = DTYPES[config.trainer.precision]
-    device = device_of(config.trainer.accelerator)
-    return prepare(config.data, dtype=dtype, device=device)
 
 
 def train_cell(
@@ -52,9 +46,9 @@ def train_cell(
     """Trains every replica of a cell that no earlier record holds; returns its result.json.
 
     `directory` must be there and owned by us. An unfinished attempt's last checkpoint is gone on
-    from, and what else it left is removed. `tick` is called with a number of replicas after an
-    epoch of theirs. `recorded` are the populations of a cell that is trained again. `Lost` as soon
-    as another process has taken the directory over.
+    from, and what else it left is removed. `tick` is called as replicas are trained, with how
+    many epochs of one replica that was. `recorded` are the populations of a cell that is trained
+    again. `Lost` as soon as another process has taken the directory over.
     """
     torch.set_num_threads(threads)
     data = data_of(config)

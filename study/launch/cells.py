@@ -11,6 +11,7 @@ from study.config.labels import cell_words
 from study.config.level_source import check_unchanged
 from study.config.sweep import Cell
 from study.data import read_images, split_indices
+from study.data.device import device_of
 from study.data.split import subset_indices
 from study.errors import InputError
 from study.launch.cell import Tick, train_cell
@@ -25,7 +26,7 @@ from study.training.build import check_network
 from study.training.pretraining.cache import cache_directory, pretraining_signature, weights_path
 from study.training.pretraining.checks import check_pretraining
 from study.training.pretraining.stage import epochs_of, is_pretrained
-from study.training.trainer import check_precision, device_of
+from study.training.trainer import check_precision
 
 
 def identify(cells: Sequence[Cell]) -> list[Cell]:

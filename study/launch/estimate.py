@@ -12,8 +12,9 @@ import torch
 from study.config.labels import counted, span
 from study.config.sweep import Cell
 from study.data import Data, Split
+from study.data.batches import Run, Streams
+from study.data.module import data_of
 from study.launch.attempt import needs_weights
-from study.launch.cell import data_of
 from study.launch.memory import at_once, cell_bytes
 from study.outputs.results import TrainedReplica
 from study.outputs.reuse import finished_replicas
@@ -133,7 +134,14 @@ def _train(engine: Engine, cell: Cell, data: Data, num_updates: int) -> int:
     per_epoch = num_examples // batch
     epochs = math.ceil(num_updates / per_epoch)
     for epoch in range(epochs):
-        engine.train_epoch(split, epoch=epoch, factors=[0.0] * per_epoch, tick=lambda count: None)
+        run = Run.of_epoch(
+            split,
+            [replica.seed for replica in engine.replicas],
+            Streams(cell.config.streams),
+            epoch=epoch,
+            batch_size=batch,
+        )
+        engine.train(run, [0.0] * per_epoch)
     return epochs * per_epoch
 
 

@@ -20,13 +20,13 @@ from omegaconf import DictConfig, OmegaConf
 from study.config.compose import composed
 from study.config.labels import cell_words
 from study.config.sweep import planned_cell
+from study.data.device import device_of
 from study.errors import InputError
 from study.launch.cells import identify, run
 from study.launch.progress import SweepProgress
 from study.locks import KernelLock, Owned, owned
 from study.outputs.cell import write_error
 from study.outputs.records import FINISHED, Ledger, LedgerCell, read_cell, read_ledger
-from study.training.trainer import device_of
 
 # A GPU of its own for each job that shares a machine with other jobs.
 

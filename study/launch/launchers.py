@@ -23,12 +23,12 @@ from omegaconf import DictConfig
 from study.config.compose import one_line
 from study.config.labels import counted
 from study.config.sweep import Cell
+from study.data.device import device_of
 from study.errors import InputError
 from study.launch.job import Job
 from study.outputs.failures import Failure, Outcome
 from study.outputs.provenance import available_threads
 from study.outputs.records import FINISHED, read_cell, read_ledger
-from study.training.trainer import device_of
 
 LIVE_STATES = "PENDING,RUNNING,SUSPENDED,COMPLETING"
 LONGEST_PAUSE = 30.0

@@ -10,9 +10,10 @@ import torch
 from study.config.configuration import Config
 from study.config.labels import counted
 from study.data import Data
+from study.data.device import DTYPES
 from study.errors import InputError
 from study.networks import build_network
-from study.training.build import DTYPES, pack, replicas_of, why_alone, workers
+from study.training.build import pack, replicas_of, why_alone, workers
 from study.training.pretraining.settings import blocks_to_pretrain
 from study.training.pretraining.stage import is_pretrained, training_data
 

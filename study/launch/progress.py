@@ -69,7 +69,7 @@ class SweepProgress:
                 raise
 
     @contextlib.contextmanager
-    def cell(self, cell: "Cell") -> Iterator[Callable[[int], None]]:
+    def cell(self, cell: "Cell") -> Iterator[Callable[[float], None]]:
         """The span of one cell; yields what to call after an epoch of some replicas."""
         begun = self.bar.tasks[0].completed
         self._start_another()

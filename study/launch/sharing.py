@@ -105,7 +105,7 @@ class Sharing:
     def _trained(self, cell: "Cell", ownership: Ownership) -> Failure | None:
         with self.progress.cell(cell) as tick:
 
-            def checked(count: int) -> None:
+            def checked(count: float) -> None:
                 with contextlib.suppress(OSError):
                     ownership.check()
                 tick(count)

@@ -1,6 +1,5 @@
 """Takes the probes of a population while it trains."""
 
-import functools
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import lightning
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from study.config.configuration import Config
 from study.config.groups import NUM_EXAMPLES, ProbesGroup
 from study.data import Data, Split
+from study.data.batches import Run
+from study.data.module import StudyData
 from study.errors import InputError
 from study.networks import Block, Network
 from study.probes.capture import (
@@ -30,7 +32,7 @@ from study.probes.measure import measure
 from study.probes.signals import Distribution
 from study.probes.slopes import dead_units, largest_slope, slope_of
 from study.training.engine import Engine, on_workers
-from study.training.group import Group, Pause
+from study.training.group import Group
 from study.training.settings import Replica, Settings
 from study.training.task import Task
 
@@ -163,50 +165,90 @@ DIGITS = 7
 NUM_SAMPLES = 4096
 
 
-class Recorder:
-    """The probes of every replica of a population: `rows` and `samples`, by replica.
+class Recorder(lightning.Callback):
+    """Takes the probes of every replica of a population: `rows` and `samples`, by replica.
 
-    A replica's updates are the same with it and without: it draws no random number, and leaves
-    the networks as they were.
+    Before training, where runs of updates end, which it asks of the data, and on the training
+    split at the end. A replica's updates are the same with it and without: it draws no random
+    number, and leaves the networks as they were.
     """
 
-    def __init__(
-        self,
-        moments: Sequence[Moment],
-        batch: Split,
-        task: Task,
-        starts: Mapping[int, Network],
-    ) -> None:
-        self.moments = moments
+    def __init__(self, moments: Sequence[Moment], batch: Split, task: Task) -> None:
+        self.moments = {moment.step: moment for moment in moments}
         self.batch, self.task = batch, task
         self.rows: defaultdict[Replica, list[Row]] = defaultdict(list)
         self.samples: defaultdict[Replica, Samples] = defaultdict(dict)
-        self._starts = dict(starts)
+        self._watching = ExitStack()
         self._weights: dict[Replica, list[Tensor]] = {}
         self._inputs: dict[Replica, list[Distribution]] = {}
 
-    def start(self, engine: Engine) -> None:
+    def setup(self, trainer: lightning.Trainer, pl_module: Any, stage: str) -> None:
+        if isinstance(data := getattr(trainer, "datamodule", None), StudyData):
+            # A moment needs the weights one update earlier.
+            data.end_runs_at(step - back for step in self.moments for back in (0, 1))
+
+    def on_fit_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         """Measures the network that a seed's replicas start from, once for all of them."""
-        device = self.batch.inputs.device
+        if pl_module.updates:
+            return
+        engine, device = pl_module.engine, self.batch.inputs.device
 
         def take(seed: int) -> None:
             replicas = [replica for replica in engine.replicas if replica.seed == seed]
-            self._take(self.moments[0], self._starts.pop(seed).to(device), [replicas])
+            start = pl_module.starts[seed].to(device)
+            assert isinstance(start, Network), "it is made of blocks"
+            self._take(self.moments[0], start, [replicas])
 
-        on_workers(take, list(self._starts), engine.num_workers)
+        on_workers(take, list(pl_module.starts), engine.num_workers)
 
-    def pauses(self, *, first: int, updates: int) -> dict[int, Pause]:
-        """What to do in an epoch of so many updates, after each number of them.
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
+        if pl_module.updates + 1 in self.moments:
+            for group in pl_module.engine.groups:
+                self._remember(group)
 
-        `first` is the number of updates before it. A moment needs the weights one update earlier.
-        """
-        due = {moment.step - first: moment for moment in self.moments if moment.step}
-        due = {update: moment for update, moment in due.items() if 0 < update <= updates}
-        pauses: dict[int, list[Pause]] = {}
-        for update, moment in due.items():
-            pauses.setdefault(update - 1, []).append(self._remember)
-            pauses.setdefault(update, []).insert(0, functools.partial(self._take_group, moment))
-        return {update: functools.partial(_in_turn, each) for update, each in pauses.items()}
+    def on_train_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: Any,
+        outputs: Any,
+        batch: Run,
+        batch_idx: int,
+    ) -> None:
+        moment, engine = self.moments.get(pl_module.updates), pl_module.engine
+        is_before_one = pl_module.updates + 1 in self.moments
+
+        def take(group: Group) -> None:
+            if moment:
+                self._take_group(moment, group)
+            if is_before_one:
+                self._remember(group)
+
+        if moment or is_before_one:
+            with trainer.precision_plugin.forward_context():
+                on_workers(take, engine.groups, engine.num_workers)
+
+    def on_test_batch_start(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: Any,
+        batch: str,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Every replica is evaluated on the training set: units that stay dead count."""
+        if batch == "train":
+            self._watching.enter_context(self.watching(pl_module.engine))
+
+    def on_test_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: Any,
+        outputs: Any,
+        batch: str,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self._watching.close()
 
     def _remember(self, group: Group) -> None:
         self._weights[group.replicas[0]] = [weight.clone() for weight in _weights(probed(group))]
@@ -273,27 +315,34 @@ class Recorder:
             for replica in replicas:
                 self.samples[replica][place] = own
 
-    def state_of(self, replica: Replica) -> dict[str, Any]:
-        """What was taken of a replica, and what the next moment compares with; for `load_state`."""
-        samples = [[*place, values] for place, values in self.samples[replica].items()]
+    def state_dict(self) -> dict[str, Any]:
+        """What was taken of each replica, and what the next moment compares with."""
         return {
-            "rows": self.rows[replica],
-            "samples": samples,
-            "inputs": self._inputs.get(replica, []),
+            "replicas": [
+                {
+                    "seed": replica.seed,
+                    "lr": replica.lr,
+                    "rows": rows,
+                    "samples": [[*at, values] for at, values in self.samples[replica].items()],
+                    "inputs": self._inputs.get(replica, []),
+                }
+                for replica, rows in self.rows.items()
+            ]
         }
 
-    def load_state(self, replica: Replica, state: Mapping[str, Any]) -> None:
-        """Goes on from a `state_of` the replica, whose start was measured before it."""
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on from a `state_dict`."""
         device = self.batch.inputs.device
-        self.rows[replica] = state["rows"]
-        self.samples[replica] = {
-            (step, layer, name): values for step, layer, name, values in state["samples"]
-        }
-        if state["inputs"]:
-            self._inputs[replica] = [
-                (mean.to(device), std.to(device)) for mean, std in state["inputs"]
-            ]
-        self._starts.clear()
+        for each in state_dict["replicas"]:
+            replica = Replica(each["seed"], each["lr"])
+            self.rows[replica] = each["rows"]
+            self.samples[replica] = {
+                (step, layer, name): values for step, layer, name, values in each["samples"]
+            }
+            if each["inputs"]:
+                self._inputs[replica] = [
+                    (mean.to(device), std.to(device)) for mean, std in each["inputs"]
+                ]
 
     @contextmanager
     def watching(self, engine: Engine) -> Iterator[None]:
@@ -312,11 +361,9 @@ class Recorder:
                     row["dead_fraction_train"] = math.nan if lost else shortened(fraction)
 
 
-def recorder_of(
-    config: Config, data: Data, settings: Settings, starts: Mapping[int, Network]
-) -> Recorder | None:
-    """What takes the probes that a configuration asks for; `starts` are the seeds' networks."""
-    num_examples = len(data.train)
+def recorder_of(config: Config, data: Data) -> Recorder | None:
+    """What takes the probes that a configuration asks for."""
+    num_examples, settings = len(data.train), Settings.from_config(config)
     moments = moments_of(
         config.probes,
         updates_per_epoch=num_examples // settings.batch_of(num_examples),
@@ -324,8 +371,7 @@ def recorder_of(
     )
     if not moments:
         return None
-    batch = probe_batch(data.val, config.probes.num_examples)
-    return Recorder(moments, batch, settings.task, starts)
+    return Recorder(moments, probe_batch(data.val, config.probes.num_examples), settings.task)
 
 
 def probed(group: Group) -> Probed:
@@ -345,8 +391,3 @@ def _weights(network: Probed) -> list[Tensor]:
 def shortened(value: float) -> float:
     """The number with the digits that count."""
     return float(f"{value:.{DIGITS}g}")
-
-
-def _in_turn(pauses: Sequence[Pause], group: Group) -> None:
-    for pause in pauses:
-        pause(group)

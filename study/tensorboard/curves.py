@@ -1,21 +1,17 @@
 """Loss and error over epochs: live for each learning rate, at the end for the chosen one."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
 import lightning
+from lightning.pytorch.loggers import Logger
 
 from study.outputs.results import TrainedReplica
 from study.tensorboard.writer import CellWriter
+from study.training.population import CURVES, RATES, Population, mean, rate_means
 
-CURVES = {
-    "error/train": "train_error",
-    "error/val": "val_error",
-    "loss/train": "train_loss",
-    "loss/val": "val_loss",
-}
 ABOUT = {
     "error/train": "Training error (running mean over the epoch) at the chosen learning rate, mean "
     "over seeds; over epochs.",
@@ -24,36 +20,56 @@ ABOUT = {
     "over seeds; over epochs.",
     "loss/val": "Validation loss at the chosen learning rate, mean over seeds; over epochs.",
 }
-RATES = "learning rates"
 RANGE = "range over seeds"
 
 
-class EpochCurves(lightning.Callback):
-    """Writes each learning rate's mean over seeds as the epochs end.
+class CellLogger(Logger):
+    """Lightning's way to a cell's own run: what is logged stands beside what is written later."""
 
-    With `replicas` every replica has a curve of its own beside them.
-    """
-
-    def __init__(self, writer: CellWriter, *, replicas: bool) -> None:
+    def __init__(self, writer: CellWriter) -> None:
+        super().__init__()
         self.writer = writer
-        self.replicas = replicas
 
-    def on_validation_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
-        self.write(pl_module, pl_module.epoch + 1)
+    @property
+    def name(self) -> str:
+        return "tensorboard"
 
-    def write(self, pl_module: Any, epoch: int) -> None:
-        """One epoch of the population, trained by this attempt or an earlier one."""
-        rows = {
-            replica: progress.curve[epoch]
-            for replica, progress in zip(pl_module.engine.replicas, pl_module.progress, strict=True)
+    @property
+    def version(self) -> str:
+        return ""
+
+    @property
+    def log_dir(self) -> str:
+        return str(self.writer.directory)
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        self.writer.scalars(step or 0, metrics)
+
+    def log_hyperparams(self, *arguments: Any, **keys: Any) -> None:
+        """They are in the cell's own record."""
+
+
+class ReplicaCurves(lightning.Callback):
+    """Writes a curve of each replica's own as the epochs end."""
+
+    def __init__(self, writer: CellWriter) -> None:
+        self.writer = writer
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
+        for epoch in range(1, pl_module.epochs + 1):
+            self._write(pl_module, epoch)
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
+        self._write(pl_module, pl_module.epochs)
+
+    def _write(self, population: Population, epoch: int) -> None:
+        replicas = zip(population.engine.replicas, population.progress, strict=True)
+        rows = {replica: progress.curve[epoch] for replica, progress in replicas}
+        values = {
+            f"replicas {tag}/{replica}": row[name]
+            for tag, name in CURVES.items()
+            for replica, row in rows.items()
         }
-        values = _rate_means((replica.lr, row) for replica, row in rows.items())
-        if self.replicas:
-            values |= {
-                f"replicas {tag}/{replica}": row[name]
-                for tag, name in CURVES.items()
-                for replica, row in rows.items()
-            }
         self.writer.scalars(epoch, values)
 
 
@@ -81,25 +97,16 @@ def write_curves(
     rates = [result.lr for result in results]
     for rows in zip(*(result.curve for result in results), strict=True):
         if epoch := int(rows[0]["epoch"]):
-            writer.scalars(epoch, _rate_means(zip(rates, rows, strict=True)))
+            by_rate: dict[float, list[Mapping[str, Any]]] = {}
+            for lr, row in zip(rates, rows, strict=True):
+                by_rate.setdefault(lr, []).append(row)
+            writer.scalars(epoch, rate_means(by_rate))
 
 
 def band(tag: str) -> tuple[str, str, str]:
     """The tags of the smallest value over seeds, of the mean and of the largest."""
     name = f"{RANGE}/{tag.replace('/', ' ')}"
     return f"{name} lowest", tag, f"{name} highest"
-
-
-def _rate_means(rows: Iterable[tuple[float, Mapping[str, Any]]]) -> dict[str, float]:
-    """Under `learning rates` the mean over seeds of every curve, from (learning rate, row)."""
-    by_rate: dict[float, list[Mapping[str, Any]]] = {}
-    for lr, row in rows:
-        by_rate.setdefault(lr, []).append(row)
-    return {
-        f"{RATES}/{tag.replace('/', ' ')} lr={lr}": mean([row[name] for row in by_rate[lr]])
-        for tag, name in CURVES.items()
-        for lr in sorted(by_rate)
-    }
 
 
 def num_diverged(results: Sequence[TrainedReplica]) -> int:
@@ -118,8 +125,3 @@ def middle(values: Sequence[float], lost: int) -> float:
         return mean(values)
     found = median([value if math.isfinite(value) else math.inf for value in values])
     return found if math.isfinite(found) else math.nan
-
-
-def mean(values: Sequence[float]) -> float:
-    """The arithmetic mean; NaN if a value is not finite."""
-    return math.fsum(values) / len(values) if all(map(math.isfinite, values)) else math.nan

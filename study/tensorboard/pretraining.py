@@ -22,7 +22,7 @@ NUM_IMAGES = 16
 
 @contextmanager
 def watched_run(
-    run: Path, input_shape: tuple[int, int, int], tick: Callable[[int], None]
+    run: Path, input_shape: tuple[int, int, int], tick: Callable[[float], None]
 ) -> Iterator[Watch]:
     """A run of its own in the directory `run`; what an earlier attempt wrote is written again.
 

@@ -4,7 +4,7 @@ from study.training.alone import Alone
 from study.training.engine import Engine
 from study.training.group import Evaluation, Group, State
 from study.training.population import Population
-from study.training.settings import Replica, Settings, Streams
+from study.training.settings import Replica, Settings
 from study.training.stack import Stack
 
 __all__ = [
@@ -17,5 +17,4 @@ __all__ = [
     "Settings",
     "Stack",
     "State",
-    "Streams",
 ]

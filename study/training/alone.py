@@ -6,12 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from study.data import Split
+from study.data.batches import Run
 from study.networks import Network, set_generators
 from study.training.group import (
-    NO_PAUSES,
     EpochSums,
     Evaluation,
-    Pauses,
     SeedBatches,
     State,
     Tally,
@@ -48,20 +47,18 @@ class Alone:
         self.symmetry.start()
         self._forward = self.settings.prepared(self.network)
 
-    def train_epoch(
-        self, data: Split, *, epoch: int, factors: Sequence[float], pauses: Pauses = NO_PAUSES
-    ) -> EpochSums:
+    def train(self, run: Run, factors: Sequence[float]) -> None:
         network, optimizer, replica = self.network, self.optimizer, self.replicas[0]
-        batches = SeedBatches(replica.seed, data, self.settings, epoch)
-        set_generators(network, dropout=batches.dropout, noise=batches.noise)
-        network.train()
         task = self.settings.task
-        tally = Tally(1, task, data.inputs.device)
-        for update, (inputs, labels) in enumerate(batches):
-            if update in pauses:
-                pauses[update](self)
+        if not run.first:
+            device = run.data.inputs.device
+            self._batches = SeedBatches(replica.seed, self.settings, run.epoch, device)
+            self._tally = Tally(1, task, device)
+            set_generators(network, dropout=self._batches.dropout, noise=self._batches.noise)
+        network.train()
+        for (inputs, labels), factor in zip(self._batches.of(run), factors, strict=True):
             for group in optimizer.param_groups:
-                group["lr"] = replica.lr * factors[update]
+                group["lr"] = replica.lr * factor
             outputs = self._forward(laid_out(network, inputs)).to(inputs.dtype)
             targets = task.target(inputs, labels)
             loss = task.loss(outputs, targets).mean()
@@ -69,10 +66,10 @@ class Alone:
             optimizer.step()
             self.symmetry.after_update()
             optimizer.zero_grad()
-            tally.add(loss.view(1), outputs, targets)
-        if len(batches) in pauses:
-            pauses[len(batches)](self)
-        return tally.means()
+            self._tally.add(loss.view(1), outputs, targets)
+
+    def sums(self) -> EpochSums:
+        return self._tally.means()
 
     @torch.no_grad()
     def evaluate(self, data: Split) -> Evaluation:

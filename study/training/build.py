@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from itertools import pairwise
 
 import torch
@@ -10,30 +10,23 @@ from torch import nn
 
 from study.config.configuration import Config
 from study.data import Data
+from study.data.batches import Streams
+from study.data.device import DTYPES
 from study.errors import InputError
 from study.networks import Network, build_network, initialize, needs_sample
 from study.training.alone import Alone
 from study.training.engine import Engine
 from study.training.group import Group, State
 from study.training.optimizers import is_elementwise
-from study.training.population import Population, Recorder
-from study.training.settings import Replica, Settings, Streams
+from study.training.population import Population
+from study.training.settings import Replica, Settings
 from study.training.stack import Stack
 from study.training.stacking import unstackable
 from study.training.symmetry import Symmetry
 
 Populations = Sequence[Sequence[Sequence[Replica]]]
 """Replicas that are trained side by side, in the groups that are trained as one."""
-DTYPES = {
-    "32-true": torch.float32,
-    "64-true": torch.float64,
-    "bf16-mixed": torch.float32,
-    "tf32": torch.float32,
-}
-"""The type of parameters and inputs for each `trainer.precision`."""
 SAMPLE_SIZE = 1024
-MakeRecorder = Callable[[Config, Data, Settings, Mapping[int, Network]], Recorder | None]
-"""What takes the probes of a configuration and its data; the last are the seeds' networks."""
 STACK_BYTES = 3_000_000
 """Parameters of one stack on a CPU.
 
@@ -135,15 +128,12 @@ def build_population(
     replicas: Sequence[Replica],
     starts: Mapping[int, State] | None = None,
     groups: Sequence[Sequence[Replica]] = (),
-    *,
-    recorder: MakeRecorder | None = None,
 ) -> Population:
     """The population of `replicas`, initialized.
 
     Each seed is initialized once, on the plain module in float32 on the CPU, and copied to its
     learning rates; a seed in `starts` begins in that state of the plain module instead. The
-    replicas are packed by the stated rule, or as `groups` has them if they can be stacked. What
-    `recorder` makes of the seeds' networks takes the probes.
+    replicas are packed by the stated rule, or as `groups` has them if they can be stacked.
     """
     dtype, starts = DTYPES[config.trainer.precision], starts or {}
     first: dict[int, Network] = {}
@@ -175,8 +165,7 @@ def build_population(
             trained.append(Alone(copy.deepcopy(networks[0]), group[0], settings))
         else:
             trained.append(Stack(networks, group, settings))
-    probes = recorder(config, data, settings, first) if recorder else None
-    return Population(Engine(trained, num_workers=num_workers), data, config, probes, alone=alone)
+    return Population(Engine(trained, num_workers=num_workers), config, first, alone=alone)
 
 
 def initial_network(config: Config, data: Data, seed: int) -> Network:

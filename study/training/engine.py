@@ -6,9 +6,11 @@ from typing import TypeVar
 
 import torch
 from torch import nn
+from torch.optim import Optimizer
 
 from study.data import Split
-from study.training.group import NO_PAUSES, EpochSums, Evaluation, Group, Pauses, State
+from study.data.batches import Run
+from study.training.group import EpochSums, Evaluation, Group, State
 from study.training.settings import Replica
 
 # Work that is shared out over the threads of the machine.
@@ -67,7 +69,7 @@ def _side_by_side(
 
 
 class Engine:
-    """Trains every group of a population, an epoch at a time.
+    """Trains every group of a population, a run of updates at a time.
 
     On a CPU the groups are shared out over `num_workers` threads with an equal part of PyTorch's
     threads each: small matrix products leave most of a second thread idle, a second replica does
@@ -93,27 +95,18 @@ class Engine:
         for group in self.groups:
             group.start()
 
-    def train_epoch(
-        self,
-        data: Split,
-        *,
-        epoch: int,
-        factors: Sequence[float],
-        tick: Callable[[int], None],
-        pauses: Pauses = NO_PAUSES,
-    ) -> EpochSums:
-        """One epoch of every replica; `factors` holds each update's learning-rate factor.
+    @property
+    def optimizers(self) -> list[Optimizer]:
+        """One for each group, once it has started."""
+        return [group.optimizer for group in self.groups]
 
-        Calls `tick` with the number of replicas that have just ended theirs, and each pause with
-        every group as it gets there.
-        """
+    def train(self, run: Run, factors: Sequence[float]) -> None:
+        """The next run of every replica; `factors` holds each update's learning-rate factor."""
+        on_workers(lambda group: group.train(run, factors), self.groups, self.num_workers)
 
-        def train(group: Group) -> EpochSums:
-            sums = group.train_epoch(data, epoch=epoch, factors=factors, pauses=pauses)
-            tick(len(group.replicas))
-            return sums
-
-        sums = on_workers(train, self.groups, self.num_workers)
+    def sums(self) -> EpochSums:
+        """Of the epoch's runs so far."""
+        sums = [group.sums() for group in self.groups]
         return EpochSums(
             torch.cat([each.loss for each in sums]),
             torch.cat([each.error for each in sums]),

@@ -1,65 +1,49 @@
 """Replicas that are trained as one, the unit of work of an engine, and what an epoch gives."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from study.data import Split, augment
-from study.training.settings import Purpose, Replica, Settings, Streams
+from study.data.batches import Purpose, Run
+from study.training.settings import Replica, Settings
 from study.training.task import Task
 
 # The batches of an epoch: what each seed is given, however its replicas are packed.
 
 
 class SeedBatches:
-    """The training batches of one seed in one epoch.
+    """The training batches of one seed in one epoch, run by run.
 
-    A fresh order, the incomplete rest dropped; then flips and crops, then input noise, each from
-    the seed's own stream. `dropout` and `noise` are the generators that the network draws from.
+    Flips and crops, then input noise, each from the seed's own stream. `dropout` and `noise` are
+    the generators that the network draws from.
     """
 
-    def __init__(self, seed: int, data: Split, settings: Settings, epoch: int) -> None:
-        self.data, self.settings = data, settings
-        device = data.inputs.device
+    def __init__(self, seed: int, settings: Settings, epoch: int, device: torch.device) -> None:
+        self.seed, self.settings = seed, settings
 
         def stream(purpose: Purpose) -> torch.Generator:
             return settings.streams.generator(seed, purpose, epoch, device=device)
 
         self.noise, self.dropout = stream("noise"), stream("dropout")
         self.augmentation = stream("augmentation")
-        order = epoch_order(seed, settings.streams, epoch, len(data.labels)).to(device)
-        size = settings.batch_of(len(order))
-        self.indices = order[: len(order) // size * size].view(-1, size)
 
-    def __len__(self) -> int:
-        """Updates of the epoch."""
-        return len(self.indices)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """(inputs [B, C, H, W], labels [B]) of each update."""
-        settings = self.settings
-        for indices in self.indices:
-            inputs = self.data.inputs.index_select(0, indices)
+    def of(self, run: Run) -> Iterator[tuple[Tensor, Tensor]]:
+        """(inputs [B, C, H, W], labels [B]) of each update of the epoch's next run."""
+        settings, data = self.settings, run.data
+        for indices in run.indices[self.seed]:
+            inputs = data.inputs.index_select(0, indices)
             if settings.flip or settings.crop:
                 inputs = augment(
                     inputs, flip=settings.flip, crop=settings.crop, generator=self.augmentation
                 )
             if settings.input_noise:
                 inputs = inputs + settings.input_noise * normal_like(inputs, self.noise)
-            yield inputs, self.data.labels.index_select(0, indices)
-
-
-def epoch_order(seed: int, streams: Streams, epoch: int, num_examples: int) -> Tensor:
-    """The order in which a seed sees the training examples in `epoch`: [num_examples].
-
-    Drawn on the CPU whatever the device, so that it is the same on each.
-    """
-    generator = streams.generator(seed, "order", epoch)
-    return torch.randperm(num_examples, generator=generator)
+            yield inputs, data.labels.index_select(0, indices)
 
 
 def evaluation_batches(data: Split, settings: Settings) -> Iterator[Tensor | slice]:
@@ -224,9 +208,6 @@ class Evaluation:
     predictions: Tensor
 
 
-NO_PAUSES: Mapping[int, Any] = {}
-
-
 class Group(Protocol):
     """K replicas trained together, each on its own random streams.
 
@@ -235,6 +216,7 @@ class Group(Protocol):
     """
 
     replicas: list[Replica]
+    optimizer: Optimizer
 
     @property
     def network(self) -> nn.Module:
@@ -243,13 +225,11 @@ class Group(Protocol):
     def start(self) -> None:
         """Makes the optimizer, once the network is on its device."""
 
-    def train_epoch(
-        self, data: Split, *, epoch: int, factors: Sequence[float], pauses: "Pauses" = NO_PAUSES
-    ) -> EpochSums:
-        """One epoch; `factors` holds each update's learning-rate factor.
+    def train(self, run: Run, factors: Sequence[float]) -> None:
+        """Trains the next run of an epoch; `factors` holds each update's learning-rate factor."""
 
-        After as many of its updates as a key of `pauses` says, it calls that pause with itself.
-        """
+    def sums(self) -> EpochSums:
+        """Of the epoch's runs so far."""
 
     def evaluate(self, data: Split) -> Evaluation:
         """Every replica in evaluation mode over a whole split."""
@@ -272,7 +252,3 @@ class Group(Protocol):
 
     def restore_training(self, states: Sequence[State]) -> None:
         """Goes on with the training of every replica, all of them as many updates old."""
-
-
-Pause = Callable[[Group], None]
-Pauses = Mapping[int, Pause]

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from study.config.configuration import RECONSTRUCTION, Config
 from study.data import Data, Split, subset_indices
+from study.data.device import DTYPES
 from study.networks import BatchNorm, Network, build_network
 from study.outputs.results import TrainedReplica, choose_lr
 from study.outputs.series import neighbours
 from study.training.alone import Alone, laid_out
-from study.training.build import DTYPES
 from study.training.group import Evaluation
 from study.training.settings import Replica, Settings
 from study.training.trainer import set_tf32

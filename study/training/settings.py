@@ -1,21 +1,19 @@
-"""A replica, the random streams it draws from, and how every one of a population is trained."""
+"""A replica, and how every one of a population is trained."""
 
-import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from study.config.configuration import RECONSTRUCTION, Config
+from study.data.batches import Streams
 from study.training.task import Task, make_task
 
 EVALUATION_BATCH = 2048
 RECONSTRUCTION_BATCH = 512
 """Examples of an evaluation at once; fewer where outputs are as many as inputs."""
-
-Purpose = Literal["initialization", "order", "augmentation", "noise", "dropout"]
 
 
 @dataclass(frozen=True, order=True)
@@ -27,39 +25,6 @@ class Replica:
 
     def __str__(self) -> str:
         return f"seed={self.seed},lr={self.lr}"
-
-
-@dataclass(frozen=True)
-class Streams:
-    """The random streams of a configuration: one for each seed, purpose and epoch.
-
-    A stream's seed is a hash of the three, so a training that goes on at any epoch needs no saved
-    state of it, and what a replica is given does not depend on the others of its population.
-    Replicas of equal seed and different learning rate share their streams.
-
-    `pinned` holds, per purpose, the seed that every replica takes instead of its own.
-    """
-
-    pinned: Mapping[str, int | None] = field(default_factory=dict)
-
-    def seed(self, seed: int, purpose: Purpose) -> int:
-        """The seed that the stream starts from: the pinned one, or the replica's."""
-        pin = self.pinned.get(purpose)
-        return seed if pin is None else pin
-
-    def generator(
-        self, seed: int, purpose: Purpose, epoch: int = 0, *, device: Any = "cpu"
-    ) -> torch.Generator:
-        """The generator of replica `seed` for `purpose` in `epoch` (counted from 0)."""
-        generator = torch.Generator(device=device)
-        generator.manual_seed(stream_seed(self.seed(seed, purpose), purpose, epoch))
-        return generator
-
-
-def stream_seed(seed: int, purpose: str, epoch: int) -> int:
-    """63 bits of (seed, purpose, epoch): what a stream's generator is seeded with."""
-    text = f"{seed}/{purpose}/{epoch}".encode()
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
 
 
 @dataclass(frozen=True)

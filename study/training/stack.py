@@ -8,12 +8,11 @@ import torch
 from torch import Tensor
 
 from study.data import Split
+from study.data.batches import Run
 from study.networks import Dropout, Network
 from study.training.group import (
-    NO_PAUSES,
     EpochSums,
     Evaluation,
-    Pauses,
     SeedBatches,
     Slots,
     State,
@@ -85,27 +84,28 @@ class Stack:
         self.optimizer = make_optimizer(groups, self.replicas[0].lr, self.settings.optimizer)
         self.seed_of = torch.tensor(places, device=next(self.network.parameters()).device)
 
-    def train_epoch(
-        self, data: Split, *, epoch: int, factors: Sequence[float], pauses: Pauses = NO_PAUSES
-    ) -> EpochSums:
-        seeds = [SeedBatches(seed, data, self.settings, epoch) for seed in self.seeds]
-        self._give_generators(seeds)
-        self.network.train()
+    def train(self, run: Run, factors: Sequence[float]) -> None:
         count, task = len(self.replicas), self.settings.task
-        tally = Tally(count, task, data.inputs.device)
-        for update, batches in enumerate(zip(*seeds, strict=True)):
-            if update in pauses:
-                pauses[update](self)
+        if not run.first:
+            device = run.data.inputs.device
+            self._batches = [
+                SeedBatches(seed, self.settings, run.epoch, device) for seed in self.seeds
+            ]
+            self._tally = Tally(count, task, device)
+            self._give_generators(self._batches)
+        self.network.train()
+        updates = zip(*(each.of(run) for each in self._batches), strict=True)
+        for batches, factor in zip(updates, factors, strict=True):
             for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
-                group["lr"] = rate * factors[update]
+                group["lr"] = rate * factor
             inputs, targets = self._gather(batches)
             outputs = self._forward(inputs).to(inputs.dtype).flatten(0, 1)
             losses = task.loss(outputs, targets).view(count, -1).mean(dim=1)
             self._step(losses)
-            tally.add(losses, outputs, targets)
-        if len(seeds[0]) in pauses:
-            pauses[len(seeds[0])](self)
-        return tally.means()
+            self._tally.add(losses, outputs, targets)
+
+    def sums(self) -> EpochSums:
+        return self._tally.means()
 
     def _gather(self, batches: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
         """The inputs, [S, B, C, H, W] or [K, B, C, H, W], and the replicas' targets, [K B, ...]."""

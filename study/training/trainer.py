@@ -7,34 +7,20 @@ from typing import Any, cast
 
 import lightning
 import torch
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins.environments import LightningEnvironment
 
 from study.config.configuration import Config
+from study.data.device import device_of
 from study.errors import InputError
 
 
-def device_of(accelerator: str) -> torch.device:
-    """The device that `trainer.accelerator` means: `auto` is CUDA where there is one, else CPU.
-
-    Of several GPUs it is the process's current one, the first unless `own_gpu` chose another.
-    """
-    if accelerator == "auto":
-        accelerator = "cuda" if torch.cuda.is_available() else "cpu"
-    available = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if not available[accelerator]:
-        here = ", ".join(name for name, there in available.items() if there)
-        raise InputError(f"trainer.accelerator={accelerator}: this machine has none; it has {here}")
-    if accelerator == "cuda":
-        return torch.device("cuda", torch.cuda.current_device())
-    return torch.device(accelerator)
-
-
 def make_trainer(
-    config: Config, *, max_epochs: int, callbacks: Sequence[lightning.Callback] = ()
+    config: Config,
+    *,
+    max_epochs: int,
+    callbacks: Sequence[lightning.Callback] = (),
+    loggers: Sequence[Logger] = (),
 ) -> lightning.Trainer:
     """Lightning's Trainer with all that it would write or guess turned off.
 
@@ -55,7 +41,7 @@ def make_trainer(
         deterministic=True,
         plugins=[LightningEnvironment()],
         callbacks=list(callbacks),
-        logger=False,
+        logger=list(loggers) or False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,

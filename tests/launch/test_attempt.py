@@ -83,8 +83,8 @@ def test_the_seconds_are_those_of_training_alone(
     monkeypatch.setattr(
         study.launch.cell, "data_of", clock.taking(1000.0, study.launch.cell.data_of)
     )
-    train = study.launch.attempt._train_and_test
-    monkeypatch.setattr(study.launch.attempt, "_train_and_test", clock.taking(1.0, train))
+    build = study.launch.attempt.build_population
+    monkeypatch.setattr(study.launch.attempt, "build_population", clock.taking(1.0, build))
     first = tiny.train_to(tmp_path / "study" / "two", root, "seeds=2", "trainer.max_epochs=1")
     copied = tiny.train_to(tmp_path / "study" / "one", root, "seeds=1", "trainer.max_epochs=1")
     assert first["wall_seconds"] == 1.0

@@ -1,7 +1,7 @@
 """What a dry run says of a launch."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -9,8 +9,9 @@ import torch
 from study.__main__ import main
 from study.config.compose import hydra_ready
 from study.config.sweep import Cell, plan
+from study.data.batches import Run
+from study.data.module import data_of
 from study.launch import estimate
-from study.launch.cell import data_of
 from study.launch.cells import identify
 from study.launch.estimate import (
     _disk,
@@ -109,18 +110,18 @@ class Watched:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.groups: list[int] = []
         self.updates = 0
-        real = estimate.Engine.train_epoch
+        real = estimate.Engine.train
 
-        def train_epoch(engine: Engine, data: Any, **options: Any) -> Any:
+        def train(engine: Engine, run: Run, factors: Sequence[float]) -> None:
             self.groups = [len(group.replicas) for group in engine.groups]
             self.workers = engine.num_workers
             self.threads = torch.get_num_threads()
             self.autocast = torch.is_autocast_enabled("cpu")
-            self.updates += len(options["factors"])
-            self.factors = set(options["factors"])
-            return real(engine, data, **options)
+            self.updates += len(factors)
+            self.factors = set(factors)
+            real(engine, run, factors)
 
-        monkeypatch.setattr(estimate.Engine, "train_epoch", train_epoch)
+        monkeypatch.setattr(estimate.Engine, "train", train)
 
 
 def test_what_is_measured_is_what_trains_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:

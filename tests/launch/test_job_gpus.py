@@ -9,8 +9,8 @@ import pytest
 import torch
 
 import study.launch.job
+from study.data.device import device_of
 from study.launch.job import own_gpu
-from study.training.trainer import device_of
 
 
 class FakeGpus:

@@ -186,7 +186,7 @@ def test_a_replicas_bits_depend_on_the_shape_of_its_stack_alone(data: st.DataObj
         stack = Stack(networks, replicas, Settings.from_config(config))
         assert stack.replicas[place] == Replica(place % seeds, 0.1)
         stack.start()
-        stack.train_epoch(split, epoch=0, factors=[1.0] * (70 // config.batch_size))
+        tiny.train_epoch(stack, split, epoch=0, factors=[1.0] * (70 // config.batch_size))
         ends.append(stack.snapshot(place))
     assert tiny.equal(*ends)
 

@@ -84,8 +84,7 @@ def test_a_symmetry_never_breaks(init: str, engine: str, activation: str) -> Non
     population = tiny.train(
         tiny.config(*options, f"init={init}", f"activation={activation}", "trainer.max_epochs=2")
     )
-    assert population.recorder is not None
-    for rows in population.recorder.rows.values():
+    for rows in tiny.probes_of(population).rows.values():
         assert {row["distinct_units"] for row in rows} == {1}
 
 
@@ -99,8 +98,7 @@ def test_nothing_is_said_of_units_whose_weights_are_lost() -> None:
             "seeds=1",
         )
     )
-    assert population.recorder is not None
-    for replica, rows in population.recorder.rows.items():
+    for replica, rows in tiny.probes_of(population).rows.items():
         lost = replica.lr > 1
         assert all(math.isnan(rows[-1][name]) == lost for name in ("distinct_units", "weight_norm"))
 

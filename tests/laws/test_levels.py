@@ -8,10 +8,10 @@ import torch
 from study.config.configuration import levels
 from study.config.level_source import OWN
 from study.data import NORMALIZATIONS
+from study.data.device import DTYPES
+from study.data.module import data_of
 from study.errors import InputError
-from study.launch.cell import data_of
 from study.training import Population
-from study.training.build import DTYPES
 from tests import tiny
 
 MODELS = {
@@ -70,9 +70,7 @@ def trained(overrides: tuple[str, ...], model: str) -> tuple[Population, list[st
     data = tiny.data(dtype=DTYPES[config.trainer.precision], num_train=20)
     population = tiny.build(config, data)
     before = population.last_state(0)
-    trainer = tiny.trainer(config)
-    trainer.fit(population)
-    trainer.test(population, verbose=False)
+    tiny.test(tiny.fit(population, config), population, config)
     after = population.last_state(0)
     parameters = dict(population.engine.networks[0].named_parameters())
     changed = [name for name in parameters if not torch.equal(before[name], after[name])]

@@ -6,7 +6,7 @@ The setting of the first test was chosen by validation error; it takes most of t
 import pytest
 
 from study.data import Split
-from study.launch.cell import data_of
+from study.data.module import data_of
 from study.training import Evaluation, Population
 from tests import tiny
 
@@ -51,7 +51,7 @@ def test_relu_units_that_start_at_zero_never_learn(monkeypatch: pytest.MonkeyPat
         return evaluate(split)
 
     monkeypatch.setattr(population.engine, "evaluate", spy)
-    tiny.trainer(config).fit(population)
+    tiny.fit(population, config)
     print("relu from zeros:", [float(result.error[0]) for result in results])
     assert len(results) == 1 + 3
     for result in results:

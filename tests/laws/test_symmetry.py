@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from study.config.configuration import Config
 from study.config.groups import DataGroup
 from study.data import Data, prepare
+from study.data.device import DTYPES
 from study.networks import CNN, MLP, Arguments, Block, Network, initialize
 from study.training import Alone, Engine, Replica, Settings
-from study.training.build import DTYPES, build_population, replicas_of
+from study.training.build import build_population, replicas_of
 from study.training.symmetry import Symmetry
 from tests import tiny
 
@@ -28,9 +29,7 @@ def trained(config: Config, data: Data, replicas: Sequence[Replica], *, epochs: 
     engine.start()
     updates = len(data.train.labels) // config.batch_size
     for epoch in range(epochs):
-        engine.train_epoch(
-            data.train, epoch=epoch, factors=[1.0] * updates, tick=lambda count: None
-        )
+        tiny.train_epoch(engine, data.train, epoch=epoch, factors=[1.0] * updates)
     return engine
 
 
@@ -58,7 +57,7 @@ def test_equal_units_of_every_width_stay_equal(precision: str, norm: str) -> Non
         initialize(network, CONSTANT, {"name": "tanh"}, torch.Generator())
         group = Alone(network.to(DTYPES[precision]), GRID[0], Settings.from_config(config))
         group.start()
-        group.train_epoch(data.train, epoch=0, factors=[1.0] * 3)
+        tiny.train_epoch(group, data.train, epoch=0, factors=[1.0] * 3)
         assert num_different(block(network, 0).layer.weight.detach()) == 1, width
         assert num_different(network.output.weight.detach().T) == 1, width
         assert network.output.weight.unique().numel() > 1, "it learned"
@@ -154,7 +153,7 @@ def test_held_units_train_as_the_plain_network_does_but_for_rounding() -> None:
     assert isinstance(group, Alone)
     group.symmetry = Symmetry(())
     group.start()
-    group.train_epoch(data.train, epoch=0, factors=[1.0] * 4)
+    tiny.train_epoch(group, data.train, epoch=0, factors=[1.0] * 4)
     for name, value in engine.snapshot(0).items():
         torch.testing.assert_close(value, group.snapshot(0)[name], rtol=1e-9, atol=1e-12)
 

@@ -31,8 +31,7 @@ def trained(*overrides: str) -> Population:
 
 
 def rows_of(population: Population) -> Mapping[Replica, list[dict[str, Any]]]:
-    assert population.recorder is not None
-    return population.recorder.rows
+    return tiny.probes_of(population).rows
 
 
 @nets
@@ -40,7 +39,6 @@ def rows_of(population: Population) -> Mapping[Replica, list[dict[str, Any]]]:
 def test_probes_change_no_weight(net: tuple[str, ...], engine: str) -> None:
     overrides = (*net, f"population.engine={engine}")
     without = trained(*overrides, "probes=none")
-    assert without.recorder is None
     for first, second in zip(
         tiny.states(without), tiny.states(trained(*overrides, "probes=full")), strict=True
     ):
@@ -190,8 +188,7 @@ def test_networks_without_hidden_layers_have_no_probes(tmp_path: Path) -> None:
 
 def test_samples_are_kept_for_histograms_at_three_moments() -> None:
     population = trained()
-    assert population.recorder is not None
-    for samples in population.recorder.samples.values():
+    for samples in tiny.probes_of(population).samples.values():
         assert {step for step, _, _ in samples} == {0, 3, 8}
         assert {(layer, kind) for _, layer, kind in samples} == {
             (layer, kind) for layer in (1, 2) for kind in ("activation", "gradient")

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from study.data import Split
+from study.data.batches import Run
 from study.training import Engine, Evaluation, Population, Replica, State
-from study.training.group import NO_PAUSES, EpochSums, Pauses
+from study.training.group import EpochSums
 from tests import tiny
 
 STACKED = ("population.engine=stacked", "seeds=3", "optimizer.lr=[0.02,0.05]")
@@ -38,15 +39,16 @@ class Fake:
     def __init__(self, seed: int, work: Callable[[], object] = lambda: None) -> None:
         self.replicas = [Replica(seed, 0.1)]
         self.network: nn.Module = nn.Linear(1, 1)
+        self.optimizer: torch.optim.Optimizer = torch.optim.SGD(self.network.parameters(), lr=0.1)
         self.work = work
 
     def start(self) -> None:
         pass
 
-    def train_epoch(
-        self, data: Split, *, epoch: int, factors: Sequence[float], pauses: Pauses = NO_PAUSES
-    ) -> EpochSums:
+    def train(self, run: Run, factors: Sequence[float]) -> None:
         self.work()
+
+    def sums(self) -> EpochSums:
         value = torch.tensor([float(self.replicas[0].seed)])
         return EpochSums(value, value + 100, value + 200)
 
@@ -74,8 +76,10 @@ class Fake:
 SPLIT = Split(torch.zeros(1, 1, 1, 1), torch.zeros(1, dtype=torch.int64))
 
 
-def run_epoch(engine: Engine, tick: Callable[[int], None] = lambda count: None) -> EpochSums:
-    return engine.train_epoch(SPLIT, epoch=0, factors=[1.0], tick=tick)
+def run_epoch(engine: Engine) -> EpochSums:
+    indices = torch.zeros(1, 1, dtype=torch.int64)
+    engine.train(Run(SPLIT, 0, {0: indices}, 0, 1), [1.0])
+    return engine.sums()
 
 
 def trained(
@@ -88,9 +92,7 @@ def trained(
     if one_worker:
         torch.set_num_threads(1)
         population.engine.num_workers = 1
-    trainer = tiny.trainer(config)
-    trainer.fit(population)
-    trainer.test(population, verbose=False)
+    tiny.test(tiny.fit(population, config), population, config)
     return population
 
 
@@ -188,9 +190,7 @@ def test_a_snapshot_is_put_back_into_its_own_replica(
     engine = population.engine
     engine.start()
     for epoch in range(2):
-        engine.train_epoch(
-            population._data.train, epoch=epoch, factors=[1.0] * 4, tick=lambda count: None
-        )
+        tiny.train_epoch(engine, tiny.data_of(population).train, epoch=epoch, factors=[1.0] * 4)
     states = [engine.snapshot(index) for index in range(6)]
     zeros = {name: torch.zeros_like(value) for name, value in states[0].items()}
     for changed in range(6):
@@ -252,18 +252,6 @@ def test_as_many_groups_as_workers_are_trained_at_once(threads: Callable[[int], 
     threads(3)
     meeting = threading.Barrier(3, timeout=60)
     run_epoch(Engine([Fake(seed, meeting.wait) for seed in range(3)], num_workers=3))
-
-
-@pytest.mark.parametrize("num_workers", [1, 3])
-def test_ticks_are_the_sizes_of_the_groups(
-    num_workers: int, threads: Callable[[int], None]
-) -> None:
-    threads(3)
-    groups = [Fake(seed) for seed in range(3)]
-    groups[1].replicas = [Replica(1, 0.1)] * 5
-    ticks: list[int] = []
-    run_epoch(Engine(groups, num_workers=num_workers), ticks.append)
-    assert sorted(ticks) == [1, 1, 5]
 
 
 @pytest.mark.parametrize("gradients", [True, False])

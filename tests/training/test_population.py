@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from study.data import Data, Split
+from study.data.batches import Run
+from study.launch.attempt import Ticks
 from study.training import Replica
 from study.training.build import build_population, replicas_of
 from study.training.population import Progress
@@ -101,14 +103,14 @@ def test_the_best_epoch_has_the_lowest_error_then_loss_then_comes_first(
 
     def scripted(split: Split) -> Any:
         result = evaluate(split)
-        if split is population._data.val:
+        if split is tiny.data_of(population).val:
             loss, error = next(values, script[-1])
             result.loss.fill_(loss)
             result.error.fill_(error)
         return result
 
     monkeypatch.setattr(population.engine, "evaluate", scripted)
-    tiny.trainer(config).fit(population)
+    tiny.fit(population, config)
     assert population.progress[0].best_epoch == best
 
 
@@ -129,7 +131,7 @@ def test_best_and_last_results_are_those_of_their_states() -> None:
         assert progress.best_epoch is not None
         row = progress.curve[progress.best_epoch]
         assert row["val_loss"] == float(population.evaluations["best"]["val"].loss[index])
-        engine = population.engine.evaluate(population._data.test)
+        engine = population.engine.evaluate(tiny.data_of(population).test)
         assert float(engine.loss[index]) == float(
             population.evaluations["last"]["test"].loss[index]
         )
@@ -150,23 +152,23 @@ def test_the_test_set_is_read_only_after_training(monkeypatch: pytest.MonkeyPatc
     config = tiny.config("seeds=2")
     population = tiny.build(config)
     events: list[str] = []
-    evaluate, train_epoch = population.engine.evaluate, population.engine.train_epoch
-    names = {id(getattr(population._data, name)): name for name in ("train", "val", "test")}
+    evaluate, train = population.engine.evaluate, population.engine.train
+    names = {id(getattr(tiny.data_of(population), name)): name for name in ("train", "val", "test")}
 
     def spied_evaluate(split: Split) -> Any:
         events.append(names[id(split)])
         return evaluate(split)
 
-    def spied_train(split: Split, **keys: Any) -> Any:
-        events.append("epoch")
-        return train_epoch(split, **keys)
+    def spied_train(run: Run, factors: Any) -> None:
+        if not run.first:
+            events.append("epoch")
+        train(run, factors)
 
     monkeypatch.setattr(population.engine, "evaluate", spied_evaluate)
-    monkeypatch.setattr(population.engine, "train_epoch", spied_train)
-    trainer = tiny.trainer(config)
-    trainer.fit(population)
+    monkeypatch.setattr(population.engine, "train", spied_train)
+    trainer = tiny.fit(population, config)
     assert events == ["val", "epoch", "val", "epoch", "val"]
-    trainer.test(population, verbose=False)
+    tiny.test(trainer, population, config)
     assert 1 <= events.count("test") <= 2
 
 
@@ -174,12 +176,10 @@ def test_the_test_set_is_read_only_after_training(monkeypatch: pytest.MonkeyPatc
 def test_ticks_count_each_epoch_of_each_replica(engine: str) -> None:
     config = tiny.config("seeds=3", "optimizer.lr=[0.1,0.2]", f"population.engine={engine}")
     population = tiny.build(config)
-    ticks: list[int] = []
-    population.tick = ticks.append
-    tiny.trainer(config).fit(population)
-    sizes = sorted(len(group.replicas) for group in population.engine.groups)
-    assert sorted(ticks) == sorted(2 * sizes)
-    assert sum(ticks) == 3 * 2 * 2
+    ticks: list[float] = []
+    tiny.fit(population, config, Ticks(ticks.append))
+    assert len(ticks) > 2
+    assert sum(ticks) == pytest.approx(3 * 2 * 2)
 
 
 def test_initialization_on_data_reads_the_training_split_alone() -> None:

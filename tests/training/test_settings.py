@@ -8,8 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.training.group import epoch_order
-from study.training.settings import Purpose, Streams
+from study.data.batches import Purpose, Streams, epoch_order
 
 PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
 SEEDS = st.integers(0, 2**40)

@@ -16,7 +16,7 @@ from study.training import Alone, Group, Replica, Stack, State
 from study.training.build import build_population
 from study.training.optimizers import OPTIMIZERS, Groups, elementwise, learning_rate_factors
 from study.training.stacking import StackedLinear
-from tests import combinations
+from tests import combinations, tiny
 from tests.combinations import (
     NUM_STATES,
     PLAIN,
@@ -93,9 +93,9 @@ class Twins:
         """Update `step` of the stack and of each plain replica, from a shared state."""
         self.share()
         split, factors = batch_split(step), factor(self.schedule, step)
-        sums = self.stack.train_epoch(split, epoch=step, factors=factors)
+        sums = tiny.train_epoch(self.stack, split, epoch=step, factors=factors)
         for index, alone in enumerate(self.alones):
-            own = alone.train_epoch(split, epoch=step, factors=factors)
+            own = tiny.train_epoch(alone, split, epoch=step, factors=factors)
             state = alone.network.state_dict()
             self.compare(index, self.of_alones[index].of, state, (step, index))
             for first, second in ((sums.loss, own.loss), (sums.first_loss, own.first_loss)):
@@ -214,7 +214,7 @@ def test_a_trajectory_of_sgd_is_that_of_the_plain_module(case: Case) -> None:
     for step in range(NUM_STATES):
         groups: list[Group] = [stack, *alones]
         for group in groups:
-            group.train_epoch(batch_split(step), epoch=step, factors=[1.0])
+            tiny.train_epoch(group, batch_split(step), epoch=step, factors=[1.0])
     for index, alone in enumerate(alones):
         state = stack.snapshot(index)
         for name, value in alone.network.state_dict().items():
@@ -226,9 +226,9 @@ def test_an_epoch_of_many_updates_is_that_of_the_plain_module() -> None:
     stack, alones = both(config, [Replica(3, 0.01), Replica(1, 0.02), Replica(1, 0.01)])
     factors = [1.0, 0.5, 0.25, 0.5, 1.0, 0.0]
     for epoch in range(3):
-        sums = stack.train_epoch(data().train, epoch=epoch, factors=factors)
+        sums = tiny.train_epoch(stack, data().train, epoch=epoch, factors=factors)
         for index, alone in enumerate(alones):
-            own = alone.train_epoch(data().train, epoch=epoch, factors=factors)
+            own = tiny.train_epoch(alone, data().train, epoch=epoch, factors=factors)
             assert_close(sums.loss[index], own.loss[0], (epoch, index))
             assert_close(sums.first_loss[index], own.first_loss[0], (epoch, index))
             assert sums.error[index] == own.error[0]

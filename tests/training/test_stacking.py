@@ -15,7 +15,7 @@ from study.networks import MLP, BatchNorm, Block, Dropout, Network, Stochastic
 from study.training import Group, Replica, Stack
 from study.training.build import initial_network
 from study.training.stacking import StackedNetwork, StackedStochastic, stacked, unstackable
-from tests import combinations
+from tests import combinations, tiny
 from tests.combinations import MODELS, NORMS, assert_close, batch_split, both, config_of, data
 
 KINDS = [
@@ -316,7 +316,7 @@ def assert_the_others_are_alike(among: Stack, without: Stack, dead: Sequence[int
     assert [among.replicas[index] for index in alive] == without.replicas
     for step in range(12):
         sums, expected = (
-            stack.train_epoch(batch_split(step), epoch=step, factors=[1.0])
+            tiny.train_epoch(stack, batch_split(step), epoch=step, factors=[1.0])
             for stack in (among, without)
         )
         assert_close(sums.loss[alive], expected.loss, step, rtol=1e-9)
@@ -349,9 +349,9 @@ def test_bf16_gives_the_plain_modules_loss_but_for_its_rounding(activation: str,
         group.network.float()
         group.start()
     with torch.autocast("cpu", dtype=torch.bfloat16, cache_enabled=False):
-        sums = stack.train_epoch(single, epoch=0, factors=[1.0])
+        sums = tiny.train_epoch(stack, single, epoch=0, factors=[1.0])
         for index, alone in enumerate(alones):
-            own = alone.train_epoch(single, epoch=0, factors=[1.0])
+            own = tiny.train_epoch(alone, single, epoch=0, factors=[1.0])
             assert_close(sums.loss[index], own.loss[0], index, rtol=0.03)
             state = stack.snapshot(index)
             for name, value in alone.network.state_dict().items():

@@ -57,7 +57,7 @@ def test_loss_and_error_are_sums_over_pixels_and_means_over_images(loss: str) ->
     last = population.evaluations["last"]
     for name, result in last.items():
         measured = float(result.loss[0]), float(result.error[0])
-        split = getattr(population._data, name)
+        split = getattr(tiny.data_of(population), name)
         assert measured == pytest.approx(by_hand(population, split, loss), rel=1e-10)
         assert set(result.predictions.flatten().tolist()) == {-1}
     row = population.progress[0].curve[-1]
@@ -68,8 +68,8 @@ def test_loss_and_error_are_sums_over_pixels_and_means_over_images(loss: str) ->
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_network_of_zeros_reconstructs_a_constant(loss: str) -> None:
     population = tiny.build(config("init=zeros", loss=loss), data(loss))
-    x = population._data.val.inputs.flatten(1)
-    result = population.engine.evaluate(population._data.val)
+    x = tiny.data_of(population).val.inputs.flatten(1)
+    result = population.engine.evaluate(tiny.data_of(population).val)
     if loss == "cross_entropy":
         assert float(result.loss[0]) == pytest.approx(x.shape[1] * math.log(2))
         assert float(result.error[0]) == pytest.approx(float((x - 0.5).square().sum(1).mean()))
@@ -85,7 +85,7 @@ def test_an_epochs_running_means_are_those_of_its_batches(loss: str) -> None:
     population = tiny.train(settings, data(loss))
     row = population.progress[0].curve[-1]
     measured = row["train_loss"], row["train_error"]
-    expected = by_hand(population, population._data.train, loss)
+    expected = by_hand(population, tiny.data_of(population).train, loss)
     assert measured == pytest.approx(expected, rel=1e-10)
 
 

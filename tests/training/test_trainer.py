@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from study.data.device import device_of
 from study.errors import InputError
-from study.training.trainer import check_precision, device_of, make_trainer, set_tf32
+from study.training.trainer import check_precision, make_trainer, set_tf32
 from tests import tiny
 
 

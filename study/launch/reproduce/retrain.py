@@ -9,18 +9,20 @@ import torch
 
 from study.config.configuration import Config
 from study.data import read_images
+from study.data.device import DTYPES, device_of
+from study.data.module import data_of
 from study.errors import InputError
 from study.files import write_json
-from study.launch.cell import Tick, data_of, train_cell
+from study.launch.cell import Tick, train_cell
 from study.launch.reproduce.saved import Saved, pretraining_headers, replica_names
 from study.networks import build_network
 from study.outputs.cell import CONTENT
 from study.outputs.results import sealed
 from study.outputs.schema import RESULT_FILE, WEIGHTS_FILE
-from study.training.build import DTYPES, Populations, pack, replicas_of, why_alone, workers
+from study.training.build import Populations, pack, replicas_of, why_alone, workers
 from study.training.pretraining.stage import StartingWeights, epochs_of, training_data
 from study.training.settings import Replica
-from study.training.trainer import check_precision, device_of
+from study.training.trainer import check_precision
 
 
 def retraining_config(saved: Saved, root: Path | None = None) -> Config:

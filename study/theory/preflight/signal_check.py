@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, field, replace
 
 from study.config.configuration import Config
 from study.data import Data, Split
+from study.data.device import DTYPES
+from study.data.module import data_of
 from study.errors import InputError
-from study.launch.cell import data_of
 from study.networks import build_network
 from study.outputs.metrics import PROBES
 from study.probes.measure import measured
@@ -17,7 +18,7 @@ from study.theory.preflight.ends import input_signal, output_gradient
 from study.theory.preflight.rules import flags
 from study.theory.preflight.shapes import LayerShape, hidden_layers, not_in_theory, output_layer
 from study.theory.preflight.theory import PREDICTED, predict
-from study.training.build import DTYPES, initial_network
+from study.training.build import initial_network
 from study.training.task import make_task
 
 Numbers = dict[str, list[float]]

@@ -14,17 +14,16 @@ from torch import Tensor, nn
 from study.config.configuration import Config
 from study.config.groups import PretrainingGroup
 from study.data import Data
+from study.data.batches import Streams, stream_seed
 from study.networks import Autoencoder, Block, Network, weight_filler
 from study.outputs.checkpoint import fitting
 from study.training.engine import on_workers
-from study.training.population import WholeEpochs
 from study.training.pretraining.autoencoder import LayerAutoencoder, make_corruption
 from study.training.pretraining.decoders import TiedDecoder, make_decoder
 from study.training.pretraining.gradient import SupervisedLayer, temporary_classifier
 from study.training.pretraining.rbm_training import RbmSettings, RbmTrainee
 from study.training.pretraining.settings import LayerSettings, blocks_to_pretrain, layer_settings
 from study.training.pretraining.trainee import GeneratorFactory, Labelled, Trainee
-from study.training.settings import Streams, stream_seed
 from study.training.task import make_reconstruction
 
 Row = dict[str, float]
@@ -87,7 +86,7 @@ class Watch:
 
     report: Callable[[int, int, Row], None] = lambda layer, epoch, numbers: None
     finished: Callable[[int, Trainee, torch.Tensor], None] = lambda layer, trainee, val: None
-    tick: Callable[[int], None] = lambda count: None
+    tick: Callable[[float], None] = lambda count: None
 
 
 # The kinds of pretraining: what trains one layer of one seed.
@@ -164,7 +163,7 @@ KINDS: dict[str, Callable[[Layer], Trainee]] = {
 # A stack of layers: one layer of every seed at a time, then what they came to is put together.
 
 
-class LayerPhase(WholeEpochs):
+class LayerPhase(lightning.LightningModule):
     """Trains one layer of every seed, an epoch per `training_step`, on the machine's workers.
 
     After `trainer.fit`, `curves` holds for each seed a row per epoch: `epoch` from 1, the running
@@ -179,13 +178,35 @@ class LayerPhase(WholeEpochs):
         *,
         num_workers: int,
         report: Callable[[int, Row], None],
-        tick: Callable[[int], None],
+        tick: Callable[[float], None],
     ) -> None:
         super().__init__()
+        self.automatic_optimization = False
+        self.epochs_done = 0
+        self.after_epoch: Callable[[], None] = lambda: None
         self.trainees, self.data, self.num_workers = trainees, data, num_workers
         self.report, self.tick = report, tick
         self.seeds = list(trainees)
         self.curves: dict[int, list[Row]] = {seed: [] for seed in self.seeds}
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that is being trained, from 0, those of earlier attempts counted."""
+        return self.epochs_done + self.current_epoch
+
+    def on_train_epoch_end(self) -> None:
+        self.after_epoch()
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        """Lightning is told of none."""
+        return []
+
+    def train_dataloader(self) -> Sequence[int]:
+        """One 'batch' an epoch."""
+        return [0]
+
+    def val_dataloader(self) -> Sequence[int]:
+        return [0]
 
     def training_step(self, batch: Tensor, batch_idx: int) -> None:
         """One epoch of the layer of every seed."""

@@ -14,11 +14,12 @@ import torch
 
 from study.config.configuration import Config
 from study.data import Data, prepare
+from study.data.device import DTYPES
 from study.networks import Network, build_network
 from study.outputs import results
 from study.outputs.checkpoint import Checkpoint, Checkpoints
 from study.outputs.provenance import code_and_machine
-from study.training.build import DTYPES, initial_network, workers
+from study.training.build import initial_network, workers
 from study.training.pretraining.cache import (
     Pretrained,
     Result,
@@ -82,7 +83,7 @@ def training_data(config: Config, data: Data) -> Data:
 
 
 WatchRun = Callable[
-    [Path, tuple[int, int, int], Callable[[int], None]], AbstractContextManager[Watch]
+    [Path, tuple[int, int, int], Callable[[float], None]], AbstractContextManager[Watch]
 ]
 """Makes of a run's directory, the shape of an image and `tick` who is told of a pretraining."""
 
@@ -99,7 +100,7 @@ class StartingWeights:
         config: Config,
         data: Data,
         study: Path,
-        tick: Callable[[int], None],
+        tick: Callable[[float], None],
         watch: WatchRun | None = None,
     ) -> None:
         self.config, self.data, self.study, self.tick = config, data, study, tick
