@@ -21,7 +21,7 @@ from benchmarks.growth import TINY, planned, sweep
 from benchmarks.turns import write
 from study.config.sweep import Cell
 from study.outputs.provenance import available_threads
-from study.tensorboard.curves import CellLogger
+from study.tensorboard.loggers import CellLogger
 from study.training import Population
 from study.training.engine import Engine
 

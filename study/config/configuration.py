@@ -78,6 +78,7 @@ class Config:
     batch_size: int
     loss: str
     input_noise: float
+    logger: Sequence[str]
     streams: Mapping[str, int | None]
     data: DataGroup
     model: ModelGroup
@@ -111,6 +112,7 @@ class Config:
             batch_size=mapping["batch_size"],
             loss=mapping["loss"],
             input_noise=mapping["input_noise"],
+            logger=mapping.get("logger", ["tensorboard"]),
             streams=mapping["streams"],
             data=group("data", DataGroup),
             model=group("model", ModelGroup),

@@ -61,6 +61,7 @@ class OptimizerGroup(LevelGroup):
 
     lr: Sequence[float]
     weight_decay: float = 0.0
+    clip_norm: float | None = None
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,10 @@ class TrainerGroup:
     devices: int = 1
     threads: int | None = None
     checkpoint_seconds: float | None = None
+    detect_anomaly: bool = False
+    profiler: str | None = None
+    enable_progress_bar: bool = True
+    fast_dev_run: bool = False
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ from study.config.kinds import (
     optional,
     per_layer,
     share,
+    some_of,
     whole,
 )
 from study.config.refused import instead_of
@@ -94,6 +95,7 @@ LAYER_WIDTHS = layer_widths(MAX_UNITS)
 CHANNELS = list_of(list_of(whole(1, MAX_UNITS), at_least=1), at_least=1)
 GAIN = either(number(0, above=True), choice("auto"))
 TEST_SHIFTS = ("none", "noise", "translate", "contrast")
+LOGGERS = ("tensorboard", "csv", "wandb", "mlflow")
 NORMALIZATIONS = ("standard", "centre", "pixel", "whiten", "unit", "binary", "none")
 
 KEYS: dict[str, Key] = {
@@ -229,6 +231,12 @@ KEYS: dict[str, Key] = {
     "optimizer.beta2": Key("result", share(), "decay of the squared gradient's average"),
     "optimizer.eps": Key("result", number(0, above=True), "added to the denominator"),
     "optimizer.weight_decay": Key("result", number(0), "decay of the weights, never of biases"),
+    "optimizer.clip_norm": Key(
+        "result",
+        optional(number(0, above=True)),
+        "largest norm of each replica's gradient, scaled down to it; null is no bound",
+        neutral=None,
+    ),
     # schedule
     "schedule.name": Key("result", TEXT, "how the learning rate changes"),
     "schedule.warmup_epochs": Key("result", number(0), "epochs of linear warm-up"),
@@ -270,6 +278,23 @@ KEYS: dict[str, Key] = {
         "none",
         optional(number(0)),
         "seconds between two checkpoints, at ends of epochs; 0 is each epoch, null is never",
+    ),
+    "trainer.detect_anomaly": Key(
+        "none", FLAG, "stop a cell at the operation that first gives a NaN in a gradient (slow)"
+    ),
+    "trainer.profiler": Key(
+        "none",
+        optional(choice("simple", "advanced")),
+        "Lightning's profile of each population, printed when it is trained",
+    ),
+    "trainer.enable_progress_bar": Key("none", FLAG, "show one where output is a terminal"),
+    "trainer.fast_dev_run": Key(
+        "none", FLAG, "one update and one evaluation of each cell, of which nothing is kept"
+    ),
+    "logger": Key(
+        "none",
+        some_of(*LOGGERS),
+        "who is given the curves of each learning rate as the epochs end",
     ),
     "population.engine": Key(
         "rounding", choice("auto", "stacked", "sequential"), "how replicas are trained together"

@@ -172,6 +172,19 @@ def list_of(kind: Kind, *, at_least: int = 0) -> Kind:
     return Kind(parse, f"a list, each item {kind.expects}")
 
 
+def some_of(*names: str) -> Kind:
+    """A list of the names, each once; one alone stands for its list, null for an empty one."""
+    one = choice(*names)
+
+    def parse(value: Any) -> list[str]:
+        if value is None:
+            return []
+        given = list(value) if isinstance(value, list | tuple) else [value]
+        return list(dict.fromkeys(one.parse(each) for each in given))
+
+    return Kind(parse, f"a list, each item {one.expects}, or null", names)
+
+
 def per_layer(kind: Kind) -> Kind:
     """One value for all layers, or a list with one for each."""
     return either(kind, list_of(kind, at_least=1))

@@ -54,7 +54,6 @@ HYDRA = {
 _ONE_DEVICE = "a cell trains on one device; many at once do by hydra/launcher=machine"
 _DEPTH = "write depth x width: model.widths=8x64 is eight hidden layers of 64"
 _RESUMED = "type the same command again: a cell goes on from its last checkpoint by itself"
-_LOGGED = "a cell writes curves.csv, and for TensorBoard what outputs.tensorboard says"
 _BITWISE = "leave it out: on one machine a cell is trained again bit for bit"
 _MEASURED = "no callback is taken; probes=LEVEL says what is measured inside a network"
 _VALIDATED = "leave it out: each epoch ends with validation"
@@ -77,17 +76,19 @@ KEYS = {
     "max_epochs": _EPOCHS,
     "epochs": _EPOCHS,
     "num_epochs": _EPOCHS,
-    "trainer.gradient_clip_val": "gradients are not clipped, and no key does it",
+    "trainer.gradient_clip_val": "write optimizer.clip_norm=NORM",
     "trainer.accumulate_grad_batches": "an update takes batch_size=N examples",
     "trainer.enable_checkpointing": "write trainer.checkpoint_seconds=SECONDS, or null for never",
     "trainer.check_val_every_n_epoch": _VALIDATED,
     "trainer.val_check_interval": _VALIDATED,
-    "trainer.fast_dev_run": _FEWER,
     "trainer.limit_train_batches": _FEWER,
+    "trainer.limit_val_batches": "write data.val_size=N",
+    "trainer.limit_test_batches": "write data.test_size=N",
+    "trainer.max_time": f"a cell that a clock ends is another on each machine: {_EPOCHS}; "
+    "one that is stopped goes on by the same command",
     "trainer.overfit_batches": _FEWER,
     "trainer.default_root_dir": _PLACES,
-    "trainer.logger": _LOGGED,
-    "logger": _LOGGED,
+    "trainer.logger": "write logger=[tensorboard,csv]",
     "callbacks": _MEASURED,
     "trainer.callbacks": _MEASURED,
     "trainer.deterministic": _BITWISE,

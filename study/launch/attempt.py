@@ -20,13 +20,14 @@ from study.files import finite
 from study.outputs.checkpoint import Checkpoint, Checkpoints, fitting, tensors_sha256
 from study.outputs.results import ReplicaResult, TrainedReplica, choose_lr
 from study.probes.recorder import Recorder, recorder_of
-from study.tensorboard.curves import CellLogger, ReplicaCurves
+from study.tensorboard.curves import ReplicaCurves
+from study.tensorboard.loggers import make_loggers
 from study.tensorboard.writer import CellWriter
 from study.training import Population, Replica
 from study.training.build import Populations, build_population, replicas_of, sizes
 from study.training.population import go_on_after
 from study.training.pretraining.stage import StartingWeights, with_equal_budget
-from study.training.trainer import make_trainer
+from study.training.trainer import PROFILERS, make_trainer
 
 _log = logging.getLogger(__name__)
 
@@ -169,13 +170,18 @@ class Attempt:
             callbacks: list[lightning.Callback] = [probes] if probes is not None else []
             if writer is not None and config.outputs.tensorboard == "replicas":
                 callbacks.append(ReplicaCurves(writer))
+            whole = len(part) == len(replicas_of(config))
+            loggers = make_loggers(config, self.checkpoints.path.parent, writer) if whole else []
+            kind = config.trainer.profiler
+            profiler = PROFILERS[kind]() if kind else None
             state = partial(self._state, population, probes)
             offers = EpochEnds(partial(self.checkpoints.offer, state))
             trainer = make_trainer(
                 config,
                 max_epochs=config.trainer.max_epochs,
                 callbacks=[*callbacks, offers, Ticks(self.tick)],
-                loggers=[CellLogger(writer)] if writer is not None else [],
+                loggers=loggers,
+                profiler=profiler,
             )
             go_on_after(trainer, epochs=population.epochs, updates=population.updates)
             data = StudyData(config, self.data)
@@ -184,6 +190,8 @@ class Attempt:
             else:
                 population.end_training()
             trainer.test(population, datamodule=data, verbose=False)
+        if profiler is not None:
+            print(profiler.summary(), flush=True)
         keep_best = config.outputs.weights != "none"
         for index, replica in enumerate(population.engine.replicas):
             result = _result(population, index, replica, keep_best=keep_best)

@@ -130,7 +130,8 @@ def _train(
 
     What an earlier attempt drew is drawn again.
     """
-    if attempt.config.outputs.tensorboard == "none":
+    config = attempt.config
+    if config.outputs.tensorboard == "none" or "tensorboard" not in config.logger:
         return attempt.finish(), attempt.seconds
     drawn: set[str] = set()
     if attempt.is_whole:

@@ -22,6 +22,7 @@ from study.networks import needs_sample
 from study.outputs.failures import Failure, Outcome, all_alike
 from study.outputs.results import Result
 from study.probes.recorder import check_steps
+from study.tensorboard.loggers import check_loggers
 from study.training.build import check_network
 from study.training.pretraining.cache import cache_directory, pretraining_signature, weights_path
 from study.training.pretraining.checks import check_pretraining
@@ -52,6 +53,7 @@ def _identified(cell: Cell, label: str) -> Cell:
         check_unchanged(key, name)
     device = device_of(config.trainer.accelerator)
     check_precision(config.trainer.precision, device)
+    check_loggers(config)
     shape, num_classes, sizes, fingerprint = _checked_data(
         *(data.name, data.root, data.val_size, data.train_size),
         *(data.test_size, data.split_seed, data.cache),
@@ -136,7 +138,10 @@ def run(
     one that another process has failed at meanwhile counts as failed here as well. Stops early when
     `max_failures` cells failed, none succeeded, and all with the same error.
     """
-    progress = progress or SweepProgress(len(cells), sum(cell.replica_epochs for cell in cells))
+    if progress is None:
+        total = sum(cell.replica_epochs for cell in cells)
+        bar = all(cell.config.trainer.enable_progress_bar for cell in cells)
+        progress = SweepProgress(len(cells), total, bar=bar)
 
     def train(cell: Cell, directory: Path, tick: Tick) -> Result:
         own = cell.config.trainer.threads or threads

@@ -31,10 +31,12 @@ class SweepProgress:
     """The bar of a sweep; where output is no terminal, a line for each cell alone.
 
     `alone`: this is one of several processes that print at the same time, each of which knows its
-    own cell alone, so that there is no bar and no cell has a number.
+    own cell alone, so that there is no bar and no cell has a number. `bar`: there is to be one.
     """
 
-    def __init__(self, num_cells: int, total: int, *, alone: bool = False) -> None:
+    def __init__(
+        self, num_cells: int, total: int, *, alone: bool = False, bar: bool = True
+    ) -> None:
         self.console = Console(highlight=False, soft_wrap=True)
         self.num_cells = num_cells
         self.alone = alone
@@ -49,7 +51,7 @@ class SweepProgress:
             TimeRemainingColumn(),
             TextColumn("left"),
             console=self.console,
-            disable=alone or not self.console.is_terminal,
+            disable=alone or not bar or not self.console.is_terminal,
         )
         self.task = self.bar.add_task("", total=total)
 

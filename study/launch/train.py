@@ -84,6 +84,11 @@ def main(arguments: Sequence[str]) -> int:
         if options.dry_run:
             print(describe(study, cells, statuses, todo, threads=_threads(launch)))
             return 0
+        if config.trainer.fast_dev_run:
+            from study.launch.tryout import try_cells
+
+            try_cells(cells, study=study, threads=_threads(launch))
+            return 0
         threads = _record(launch)
         to_train = f"none {only}" if only and not todo else f"{len(todo)} to train"
         print(f"{study}: {counted(len(cells), 'cell')}, {to_train}")

@@ -28,6 +28,7 @@ from study.outputs.schema import (
     ERROR_FILE,
     EVENT_FILES,
     FILTERS_FILE,
+    METRICS_FILE,
     PAIRS_FILE,
     PREDICTIONS_FILE,
     PROBES_FILE,
@@ -73,7 +74,7 @@ CONTENT = (
     WEIGHTS_FILE,
 )
 """The files that a record names with their hashes."""
-PASSING = (CHECKPOINT, ERROR_FILE, EVENT_FILES, PARTIAL)
+PASSING = (CHECKPOINT, ERROR_FILE, EVENT_FILES, METRICS_FILE, PARTIAL)
 """The other files of ours, but for the record itself and those of ownership."""
 OWNERSHIP = (LOCK, OWNER)
 """The files that say who trains the cell."""

@@ -6,7 +6,6 @@ from statistics import median
 from typing import Any
 
 import lightning
-from lightning.pytorch.loggers import Logger
 
 from study.outputs.results import TrainedReplica
 from study.tensorboard.writer import CellWriter
@@ -21,32 +20,6 @@ ABOUT = {
     "loss/val": "Validation loss at the chosen learning rate, mean over seeds; over epochs.",
 }
 RANGE = "range over seeds"
-
-
-class CellLogger(Logger):
-    """Lightning's way to a cell's own run: what is logged stands beside what is written later."""
-
-    def __init__(self, writer: CellWriter) -> None:
-        super().__init__()
-        self.writer = writer
-
-    @property
-    def name(self) -> str:
-        return "tensorboard"
-
-    @property
-    def version(self) -> str:
-        return ""
-
-    @property
-    def log_dir(self) -> str:
-        return str(self.writer.directory)
-
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        self.writer.scalars(step or 0, metrics)
-
-    def log_hyperparams(self, *arguments: Any, **keys: Any) -> None:
-        """They are in the cell's own record."""
 
 
 class ReplicaCurves(lightning.Callback):

@@ -18,7 +18,7 @@ from study.training.group import (
     restore_training,
     training_state,
 )
-from study.training.optimizers import is_elementwise, make_optimizer, parameter_groups
+from study.training.optimizers import clip_norms, is_elementwise, make_optimizer, parameter_groups
 from study.training.settings import Replica, Settings
 from study.training.symmetry import Symmetry
 
@@ -63,6 +63,9 @@ class Alone:
             targets = task.target(inputs, labels)
             loss = task.loss(outputs, targets).mean()
             loss.backward()
+            if largest := self.settings.optimizer.get("clip_norm"):
+                gradients = [each.grad for each in network.parameters() if each.grad is not None]
+                clip_norms([gradient.unsqueeze(0) for gradient in gradients], largest)
             optimizer.step()
             self.symmetry.after_update()
             optimizer.zero_grad()

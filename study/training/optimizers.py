@@ -1,11 +1,11 @@
 """Optimizers, torch's own with decay on weights alone, and schedules of their learning rates."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from study.errors import unknown
@@ -107,6 +107,19 @@ def _fused(groups: Groups) -> bool:
         for group in groups
         for parameter in group["params"]
     )
+
+
+def clip_norms(gradients: Sequence[Tensor], largest: float) -> None:
+    """Scales each replica's gradient down to a norm of at most `largest`, in place.
+
+    gradients: [K, ...] each, of K replicas; a replica's norm is over all of them (Pascanu et al.
+    2013, algorithm 1). One that is not finite makes its own replica's gradient so, no other's.
+    """
+    squares = [gradient.flatten(1).square().sum(dim=1) for gradient in gradients]
+    norms = torch.stack(squares).sum(dim=0).sqrt()
+    factors = (largest / norms).clamp(max=1.0)
+    for gradient in gradients:
+        gradient.mul_(factors.view(-1, *[1] * (gradient.dim() - 1)))
 
 
 # Schedules: the factor on the learning rate at each update.

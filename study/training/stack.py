@@ -22,7 +22,7 @@ from study.training.group import (
     parts_of,
     slots_of,
 )
-from study.training.optimizers import make_optimizer, parameter_groups
+from study.training.optimizers import clip_norms, make_optimizer, parameter_groups
 from study.training.settings import Replica, Settings
 from study.training.stacking import (
     StackedConvolution,
@@ -117,6 +117,8 @@ class Stack:
     def _step(self, losses: Tensor) -> None:
         """One update of every replica: the gradient of a sum holds each one's own."""
         losses.sum().backward()
+        if largest := self.settings.optimizer.get("clip_norm"):
+            clip_norms([each.grad for each in self._names if each.grad is not None], largest)
         for parameter, part, first, last in self.slices:
             assert parameter.grad is not None, "every parameter reaches the loss"
             part.grad = parameter.grad.view(len(self.replicas), -1)[first:last]

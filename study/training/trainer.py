@@ -9,6 +9,7 @@ import lightning
 import torch
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins.environments import LightningEnvironment
+from lightning.pytorch.profilers import AdvancedProfiler, Profiler, SimpleProfiler
 
 from study.config.configuration import Config
 from study.data.device import device_of
@@ -21,6 +22,7 @@ def make_trainer(
     max_epochs: int,
     callbacks: Sequence[lightning.Callback] = (),
     loggers: Sequence[Logger] = (),
+    profiler: Profiler | None = None,
 ) -> lightning.Trainer:
     """Lightning's Trainer with all that it would write or guess turned off.
 
@@ -30,6 +32,8 @@ def make_trainer(
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", "The `srun` command is available")
     warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)", FutureWarning)
+    # A cell's directory is there before its curves are; what an earlier attempt logged goes.
+    warnings.filterwarnings("ignore", "Experiment logs directory")
     device = device_of(config.trainer.accelerator)
     precision = config.trainer.precision
     set_tf32(precision == "tf32")
@@ -47,7 +51,13 @@ def make_trainer(
         enable_model_summary=False,
         num_sanity_val_steps=0,
         inference_mode=False,
+        detect_anomaly=config.trainer.detect_anomaly,
+        fast_dev_run=config.trainer.fast_dev_run,
+        profiler=profiler,
     )
+
+
+PROFILERS = {"simple": SimpleProfiler, "advanced": AdvancedProfiler}
 
 
 def check_precision(precision: str, device: torch.device) -> None:

@@ -134,6 +134,12 @@ OTHER: dict[str, tuple[str, Any]] = {
     "sweep.max_failures": ("", 1),
     "sweep.exclude": ("", [{"activation": "relu"}]),
     "trainer.checkpoint_seconds": ("", 0),
+    "trainer.detect_anomaly": ("", True),
+    "trainer.profiler": ("", "simple"),
+    "trainer.enable_progress_bar": ("", False),
+    "trainer.fast_dev_run": ("", True),
+    "logger": ("", ["csv"]),
+    "optimizer.clip_norm": ("", 1.0),
     "report.tables": ("", ["--metric val_error"]),
     "claims": ("", [{"id": "one"}]),
 }
@@ -194,6 +200,7 @@ def test_a_key_at_its_neutral_value_is_as_if_it_were_not() -> None:
         "data.test_shift": "none",
         "data.test_shift_strength": None,
         "pairs.points": 0,
+        "optimizer.clip_norm": None,
     }
     usual = composed("")
     flat = dict(flatten(usual.config.mapping))

@@ -81,6 +81,9 @@ OUT_OF_RANGE: dict[str, list[Any]] = {
     "trainer.accelerator": ["tpu"],
     "trainer.threads": [0, True, 1_000_000],
     "outputs.weights": ["some", True],
+    "optimizer.clip_norm": [0, -1, "auto"],
+    "logger": ["print", ["csv", 3], {"csv": 1}],
+    "trainer.profiler": ["pytorch", True],
     "sweep.exclude": [3, [3], [{}], {"activation": "relu"}],
     "claims": [3, "relu wins"],
 }
