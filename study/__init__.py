@@ -2,8 +2,9 @@
 
 `study.load("outputs/NAME", activation="relu", seed=0)` gives a trained network as a plain module,
 `study.frame("outputs/NAME")` one row per replica as a pandas frame, and `study.probe_frame` one row
-per replica, moment and layer. Importing the package imports nothing else: the command must start on
-a Python that has no package installed yet.
+per replica, moment and layer. `study.population("norm=batch", "seeds=2")` gives the module and the
+data of a cell to a `lightning.Trainer` of one's own. Importing the package imports nothing else:
+the command must start on a Python that has no package installed yet.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from study.launch.notebook import population as population
     from study.outputs.load import load as load
     from study.outputs.records import frame as frame
     from study.outputs.series import probe_frame as probe_frame
@@ -39,11 +41,12 @@ if _part := _started():
     check_started(_part)
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "frame", "load", "probe_frame"]
+__all__ = ["__version__", "frame", "load", "population", "probe_frame"]
 
 _HOMES = {
     "frame": "study.outputs.records",
     "load": "study.outputs.load",
+    "population": "study.launch.notebook",
     "probe_frame": "study.outputs.series",
 }
 

@@ -65,7 +65,7 @@ class Alone:
             loss.backward()
             if largest := self.settings.optimizer.get("clip_norm"):
                 gradients = [each.grad for each in network.parameters() if each.grad is not None]
-                clip_norms([gradient.unsqueeze(0) for gradient in gradients], largest)
+                clip_norms([each.view(1, -1) for each in gradients], largest)
             optimizer.step()
             self.symmetry.after_update()
             optimizer.zero_grad()

@@ -112,14 +112,14 @@ def _fused(groups: Groups) -> bool:
 def clip_norms(gradients: Sequence[Tensor], largest: float) -> None:
     """Scales each replica's gradient down to a norm of at most `largest`, in place.
 
-    gradients: [K, ...] each, of K replicas; a replica's norm is over all of them (Pascanu et al.
-    2013, algorithm 1). One that is not finite makes its own replica's gradient so, no other's.
+    gradients: [K, numbers] each, of K replicas; a replica's norm is over all of them (Pascanu et
+    al. 2013, algorithm 1). One that is not finite makes its own replica's gradient so, no other's.
     """
-    squares = [gradient.flatten(1).square().sum(dim=1) for gradient in gradients]
+    squares = [gradient.square().sum(dim=1) for gradient in gradients]
     norms = torch.stack(squares).sum(dim=0).sqrt()
-    factors = (largest / norms).clamp(max=1.0)
+    factors = (largest / norms).clamp(max=1.0).unsqueeze(1)
     for gradient in gradients:
-        gradient.mul_(factors.view(-1, *[1] * (gradient.dim() - 1)))
+        gradient.mul_(factors)
 
 
 # Schedules: the factor on the learning rate at each update.

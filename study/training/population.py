@@ -209,7 +209,7 @@ class Population(lightning.LightningModule):
                 progress.best_state = self.engine.snapshot(index)
 
     def on_validation_epoch_end(self) -> None:
-        if self.loggers and self.epochs and not self.trainer.sanity_checking:
+        if self.epochs and not self.trainer.sanity_checking:
             self.log_dict({**self.rate_means(self.epochs), "step": float(self.epochs)})
 
     def rate_means(self, epoch: int) -> dict[str, float]:

@@ -118,7 +118,8 @@ class Stack:
         """One update of every replica: the gradient of a sum holds each one's own."""
         losses.sum().backward()
         if largest := self.settings.optimizer.get("clip_norm"):
-            clip_norms([each.grad for each in self._names if each.grad is not None], largest)
+            gradients = [each.grad for each in self._names if each.grad is not None]
+            clip_norms([each.view(len(self.replicas), -1) for each in gradients], largest)
         for parameter, part, first, last in self.slices:
             assert parameter.grad is not None, "every parameter reaches the loss"
             part.grad = parameter.grad.view(len(self.replicas), -1)[first:last]
