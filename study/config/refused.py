@@ -111,8 +111,6 @@ KEYS = {
     "trainer=ddp": _ONE_DEVICE,
     "trainer=ddp_sim": _ONE_DEVICE,
     "trainer.min_epochs": f"no cell stops early: {_EPOCHS}",
-    "trainer.limit_val_batches": "write data.val_size=N",
-    "trainer.limit_test_batches": "write data.test_size=N",
     "trainer.log_every_n_steps": "curves have a point an epoch; probes.steps=[N,...] adds moments",
     "model.optimizer": _PARTS,
     "model.scheduler": _PARTS,
