@@ -9,7 +9,7 @@ from torch import Tensor
 from study.networks import CNN, MLP, Block, Network, initialize
 from study.training.pretraining.autoencoder import LayerAutoencoder, make_corruption
 from study.training.pretraining.decoders import make_decoder
-from study.training.pretraining.trainee import Trainee
+from study.training.pretraining.trainee import Epoch, Trainee
 from study.training.task import RECONSTRUCTIONS
 
 SGD = {"name": "sgd", "momentum": 0.9, "nesterov": False, "weight_decay": 0.01}
@@ -70,4 +70,13 @@ def train(
 ) -> list[float]:
     """The mean loss of each epoch that it trains."""
     labels = torch.zeros(len(inputs), dtype=torch.int64) if labels is None else labels
-    return [trainee.train_epoch(inputs, labels, epoch=epoch, tick=lambda: None) for epoch in epochs]
+    return [trained(trainee.train_epoch(inputs, labels, epoch=epoch)) for epoch in epochs]
+
+
+def trained(epoch: Epoch) -> float:
+    """The value of an epoch, with all its updates done."""
+    while True:
+        try:
+            next(epoch)
+        except StopIteration as end:
+            return float(end.value)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from study.networks import Block
 from study.training.pretraining.rbm_training import RbmSettings, RbmTrainee
 from study.training.pretraining.trainee import Labelled
+from tests.pretrained_layers import trained
 
 NUM_VISIBLE, NUM_HIDDEN = 6, 4
 LABELS = torch.zeros(0, dtype=torch.int64)
@@ -52,4 +53,4 @@ def labelled(inputs: Tensor) -> Labelled:
 
 def train(pupil: RbmTrainee, epochs: range, data: Tensor | None = None) -> list[float]:
     inputs = patterns() if data is None else data
-    return [pupil.train_epoch(inputs, LABELS, epoch=epoch, tick=lambda: None) for epoch in epochs]
+    return [trained(pupil.train_epoch(inputs, LABELS, epoch=epoch)) for epoch in epochs]

@@ -14,7 +14,6 @@ import lightning
 from study.config.configuration import Config
 from study.config.labels import counted
 from study.data import Data
-from study.data.batches import Run
 from study.data.module import StudyData
 from study.files import finite
 from study.outputs.checkpoint import Checkpoint, Checkpoints, fitting, tensors_sha256
@@ -25,8 +24,8 @@ from study.tensorboard.loggers import make_loggers
 from study.tensorboard.writer import CellWriter
 from study.training import Population, Replica
 from study.training.build import Populations, build_population, replicas_of, sizes
-from study.training.population import go_on_after
 from study.training.pretraining.stage import StartingWeights, with_equal_budget
+from study.training.runs import EpochEnds, Ticks, go_on
 from study.training.trainer import PROFILERS, make_trainer
 
 _log = logging.getLogger(__name__)
@@ -183,7 +182,7 @@ class Attempt:
                 loggers=loggers,
                 profiler=profiler,
             )
-            go_on_after(trainer, epochs=population.epochs, updates=population.updates)
+            go_on(trainer, population)
             data = StudyData(config, self.data)
             if population.epochs < config.trainer.max_epochs:
                 trainer.fit(population, datamodule=data)
@@ -216,35 +215,6 @@ class Attempt:
             "resumed": self.resumed,
         }
         return record, state
-
-
-class EpochEnds(lightning.Callback):
-    """Calls `ended` after each epoch, validated."""
-
-    def __init__(self, ended: Callable[[], None]) -> None:
-        self.ended = ended
-
-    def on_train_epoch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
-        self.ended()
-
-
-class Ticks(lightning.Callback):
-    """Calls `tick` after each run with the epochs that it was, of all replicas together."""
-
-    def __init__(self, tick: Callable[[float], None]) -> None:
-        self.tick = tick
-
-    def on_train_batch_end(
-        self,
-        trainer: lightning.Trainer,
-        pl_module: Any,
-        outputs: Any,
-        batch: Run,
-        batch_idx: int,
-    ) -> None:
-        self.tick(len(batch) / batch.per_epoch * len(pl_module.engine.replicas))
 
 
 def _names(population: Population) -> list[list[str]]:

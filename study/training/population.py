@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import lightning
 import torch
 from torch import nn
 from torch.optim import Optimizer
@@ -20,14 +19,12 @@ from study.outputs.checkpoint import fitting
 from study.training.engine import Engine
 from study.training.group import Evaluation, State, parts_of
 from study.training.optimizers import learning_rate_factors
+from study.training.runs import TrainsRuns
 from study.training.settings import Replica
 
 DIVERGED_FACTOR = 1000.0
 """A last training loss over this many times the loss before training counts as diverged."""
 
-RUN_SECONDS = 2.0
-"""About as long as a run of updates takes at most: so soon Ctrl-C is answered."""
-SHORTEST_UPDATE = 1e-6
 CURVES = {
     "error/train": "train_error",
     "error/val": "val_error",
@@ -59,7 +56,7 @@ class Progress:
         return not math.isfinite(last) or last > DIVERGED_FACTOR * self.first_loss
 
 
-class Population(lightning.LightningModule):
+class Population(TrainsRuns):
     """Trains all replicas of a cell together, a `Run` of updates per `training_step`.
 
     Lightning's loop costs about a millisecond a step, an update of small networks not much more:
@@ -88,17 +85,14 @@ class Population(lightning.LightningModule):
         alone: str | None = None,
     ) -> None:
         super().__init__()
-        self.automatic_optimization = False
         self.strict_loading = False
         self.engine = engine
         self.networks = engine.networks
         self.progress = [Progress() for _ in engine.replicas]
         self.evaluations: dict[str, dict[str, Evaluation]] = {}
         self.seconds = 0.0
-        self.epochs, self.updates = 0, 0
         self.alone = alone
         self.starts = dict(starts)
-        self._update_seconds: float | None = None
         self._began = 0.0
         self._states_to_restore: list[State] = []
         self._schedule = config.schedule.level
@@ -110,11 +104,8 @@ class Population(lightning.LightningModule):
         return list(dict.fromkeys(replica.seed for replica in self.engine.replicas))
 
     @property
-    def updates_at_once(self) -> int:
-        """As many as take RUN_SECONDS, as far as the last run tells; one before the first."""
-        if self._update_seconds is None:
-            return 1
-        return max(1, round(RUN_SECONDS / max(self._update_seconds, SHORTEST_UPDATE)))
+    def num_trained(self) -> int:
+        return len(self.engine.replicas)
 
     @property
     def data(self) -> Data:
@@ -174,11 +165,8 @@ class Population(lightning.LightningModule):
             num_epochs=self._num_epochs,
             updates_per_epoch=run.per_epoch,
         )
-        self.engine.train(run, factors[run.first : run.last])
-        self.updates = run.epoch * run.per_epoch + run.last
-        self._update_seconds = (time.perf_counter() - self._began) / len(run)
-        # Lightning counts steps of the optimizers that it has wrapped.
-        count_updates(self.trainer, self.updates)
+        with self.updating(len(run)):
+            self.engine.train(run, factors[run.first : run.last])
 
     def on_train_batch_end(self, outputs: Any, run: Run, batch_idx: int) -> None:
         """After the callbacks, whose time belongs to the run's; at the last the epoch is over."""
@@ -303,21 +291,6 @@ class Population(lightning.LightningModule):
 
 def _on_cpu(state: State) -> State:
     return {name: torch.as_tensor(value).cpu() for name, value in state.items()}
-
-
-def count_updates(trainer: lightning.Trainer, updates: int) -> None:
-    """Makes `trainer.global_step` the number of updates since the start of training."""
-    progress = trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
-    progress.total.ready = progress.total.completed = updates
-
-
-def go_on_after(trainer: lightning.Trainer, *, epochs: int, updates: int) -> None:
-    """Lets a new Trainer count on from epochs that an earlier one trained."""
-    progress = trainer.fit_loop.epoch_progress
-    each: Any
-    for each in (progress.total, progress.current):
-        each.ready = each.started = each.processed = each.completed = epochs
-    count_updates(trainer, updates)
 
 
 def rate_means(by_rate: Mapping[float, Sequence[Mapping[str, Any]]]) -> dict[str, float]:

@@ -15,8 +15,7 @@ from study.data.batches import Run
 from study.data.module import StudyData
 from study.errors import InputError
 from study.launch.notebook import population as population_of
-from study.training import Population
-from study.training import population as module
+from study.training import Population, runs
 from study.training.optimizers import clip_norms
 from tests import tiny
 
@@ -78,7 +77,7 @@ def test_where_runs_end_changes_no_bit(engine: str, monkeypatch: pytest.MonkeyPa
     words = (f"population.engine={engine}", "probes=full", "probes.steps=[1,2,5]")
     config = tiny.config(*MODEL, *words)
     long = tiny.train(config)
-    monkeypatch.setattr(module, "RUN_SECONDS", 0.0)
+    monkeypatch.setattr(runs, "RUN_SECONDS", 0.0)
     sizes: list[int] = []
     short = tiny.build(config)
     trained = short.engine.train

@@ -8,10 +8,10 @@ import torch
 
 from study.data import Data, Split
 from study.data.batches import Run
-from study.launch.attempt import Ticks
 from study.training import Replica
 from study.training.build import build_population, replicas_of
 from study.training.population import Progress
+from study.training.runs import Ticks
 from tests import tiny
 
 

@@ -13,7 +13,7 @@ from study.config.kinds import Kind, number, share
 from study.errors import InputError, shown, unknown
 from study.networks import Block
 from study.training.pretraining.gradient import GradientTrainee
-from study.training.pretraining.trainee import GeneratorFactory, Labelled, in_evaluation
+from study.training.pretraining.trainee import Epoch, GeneratorFactory, Labelled, in_evaluation
 from study.training.task import Reconstruction
 
 Corruption = Callable[[Tensor, torch.Generator], Tensor]
@@ -106,9 +106,7 @@ class LayerAutoencoder(GradientTrainee):
         )
         self.reconstruction, self.corruption = reconstruction, corruption
 
-    def train_epoch(
-        self, inputs: Tensor, labels: Tensor, *, epoch: int, tick: Callable[[], None]
-    ) -> float:
+    def train_epoch(self, inputs: Tensor, labels: Tensor, *, epoch: int) -> Epoch:
         """The mean of the reconstruction loss over the epoch's updates; labels are not looked at.
 
         inputs: [N, ...], as the layer is fed; a dense layer's are flattened.
@@ -120,7 +118,7 @@ class LayerAutoencoder(GradientTrainee):
             given = clean if self.corruption is None else self.corruption(clean, noise)
             return self.reconstruction.loss(self._outputs(given), clean)
 
-        return self.descend(flat, losses, epoch=epoch, tick=tick)
+        return self.descend(flat, losses, epoch=epoch)
 
     def measure(self, train: Labelled, val: Labelled, *, epoch: int) -> dict[str, float]:
         """`train_` and `val_reconstruction_error`, as `error` has it."""

@@ -14,6 +14,7 @@ from study.training.group import restore_training, training_state
 from study.training.optimizers import is_elementwise, make_optimizer, parameter_groups
 from study.training.pretraining.decoders import Fill, filled
 from study.training.pretraining.trainee import (
+    Epoch,
     GeneratorFactory,
     Labelled,
     epoch_batches,
@@ -63,8 +64,7 @@ class GradientTrainee:
         losses: Callable[[Tensor], Tensor],
         *,
         epoch: int,
-        tick: Callable[[], None],
-    ) -> float:
+    ) -> Epoch:
         """One epoch over the examples of `inputs` [N, ...]: the mean loss of its updates.
 
         `losses` maps a batch's indices [B] to losses per example [B]. Nothing is read from the
@@ -82,7 +82,7 @@ class GradientTrainee:
             self._optimizer.zero_grad()
             total += loss.detach()
             self.updates += 1
-            tick()
+            yield
         return float(total / len(batches))
 
     def hidden(self, inputs: Tensor) -> Tensor:
@@ -114,9 +114,7 @@ class SupervisedLayer(GradientTrainee):
     after the phase, so that the network's own output layer starts as after any other pretraining.
     """
 
-    def train_epoch(
-        self, inputs: Tensor, labels: Tensor, *, epoch: int, tick: Callable[[], None]
-    ) -> float:
+    def train_epoch(self, inputs: Tensor, labels: Tensor, *, epoch: int) -> Epoch:
         """The mean of the cross-entropy over the epoch's updates.
 
         inputs: [N, ...], as the layer is fed; labels: [N], of these examples alone.
@@ -127,7 +125,7 @@ class SupervisedLayer(GradientTrainee):
             outputs = self._outputs(inputs.index_select(0, indices))
             return cross_entropy(outputs, labels.index_select(0, indices))
 
-        return self.descend(inputs, losses, epoch=epoch, tick=tick)
+        return self.descend(inputs, losses, epoch=epoch)
 
     def measure(self, train: Labelled, val: Labelled, *, epoch: int) -> dict[str, float]:
         """`train_` and `val_loss` and `_error` of the temporary classifier, in evaluation mode."""

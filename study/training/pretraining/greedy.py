@@ -3,8 +3,9 @@
 Hinton, Osindero & Teh 2006 (with RBMs); Bengio et al. 2007 (with autoencoders, and supervised).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import lightning
@@ -24,6 +25,7 @@ from study.training.pretraining.gradient import SupervisedLayer, temporary_class
 from study.training.pretraining.rbm_training import RbmSettings, RbmTrainee
 from study.training.pretraining.settings import LayerSettings, blocks_to_pretrain, layer_settings
 from study.training.pretraining.trainee import GeneratorFactory, Labelled, Trainee
+from study.training.runs import EpochEnds, Ticks, TrainsRuns, go_on
 from study.training.task import make_reconstruction
 
 Row = dict[str, float]
@@ -80,8 +82,8 @@ class Watch:
     """Who is told of what happens while layers are trained.
 
     `report(layer, epoch, numbers)`: the mean over seeds of an epoch's monitors; `finished(layer,
-    trainee, val)`: a layer of the first seed and what it is fed on validation; `tick(1)`: an epoch
-    of a layer of one seed. Layers and epochs count from 1.
+    trainee, val)`: a layer of the first seed and what it is fed on validation; `tick`: how many
+    epochs of a layer of one seed were trained. Layers and epochs count from 1.
     """
 
     report: Callable[[int, int, Row], None] = lambda layer, epoch, numbers: None
@@ -163,12 +165,22 @@ KINDS: dict[str, Callable[[Layer], Trainee]] = {
 # A stack of layers: one layer of every seed at a time, then what they came to is put together.
 
 
-class LayerPhase(lightning.LightningModule):
-    """Trains one layer of every seed, an epoch per `training_step`, on the machine's workers.
+class Stretch:
+    """The updates of an epoch after its `first` up to its `last`, of `per_epoch`."""
+
+    def __init__(self, first: int, last: int, per_epoch: int) -> None:
+        self.first, self.last, self.per_epoch = first, last, per_epoch
+
+    def __len__(self) -> int:
+        return self.last - self.first
+
+
+class LayerPhase(TrainsRuns):
+    """Trains one layer of every seed on the machine's workers, a `Stretch` per `training_step`.
 
     After `trainer.fit`, `curves` holds for each seed a row per epoch: `epoch` from 1, the running
     mean `loss`, and the trainee's monitors. `report` is called with each epoch and the mean of its
-    rows over seeds, `tick` with 1 after an epoch of one seed.
+    rows over seeds.
     """
 
     def __init__(
@@ -176,56 +188,58 @@ class LayerPhase(lightning.LightningModule):
         trainees: Mapping[int, Trainee],
         data: Mapping[int, LayerData],
         *,
+        batch_size: int,
         num_workers: int,
         report: Callable[[int, Row], None],
-        tick: Callable[[float], None],
     ) -> None:
         super().__init__()
-        self.automatic_optimization = False
-        self.epochs_done = 0
-        self.after_epoch: Callable[[], None] = lambda: None
         self.trainees, self.data, self.num_workers = trainees, data, num_workers
-        self.report, self.tick = report, tick
+        self.report = report
         self.seeds = list(trainees)
+        num_examples = len(data[self.seeds[0]].train[0])
+        self.per_epoch = num_examples // min(batch_size, num_examples)
         self.curves: dict[int, list[Row]] = {seed: [] for seed in self.seeds}
+        self._running: dict[int, Iterator[None]] = {}
 
     @property
-    def epoch(self) -> int:
-        """The epoch that is being trained, from 0, those of earlier attempts counted."""
-        return self.epochs_done + self.current_epoch
-
-    def on_train_epoch_end(self) -> None:
-        self.after_epoch()
+    def num_trained(self) -> int:
+        return len(self.seeds)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        """Lightning is told of none."""
+        """Lightning is told of none: an RBM has none, and each trainee steps its own."""
         return []
 
-    def train_dataloader(self) -> Sequence[int]:
-        """One 'batch' an epoch."""
-        return [0]
+    def train_dataloader(self) -> "Stretches":
+        return Stretches(self)
 
-    def val_dataloader(self) -> Sequence[int]:
-        return [0]
+    def val_dataloader(self) -> Sequence[str]:
+        return ["val"]
 
-    def training_step(self, batch: Tensor, batch_idx: int) -> None:
-        """One epoch of the layer of every seed."""
-        epoch = self.epoch
+    def training_step(self, batch: Stretch, batch_idx: int) -> None:
+        """The next updates of the layer of every seed."""
+        epoch = self.current_epoch
+        if not batch.first:
+            self._running = {seed: self._epoch(seed, epoch) for seed in self.seeds}
+        ends = batch.last == batch.per_epoch
 
-        def train(seed: int) -> float:
-            inputs, labels = self.data[seed].train
-            trainee = self.trainees[seed]
-            loss = trainee.train_epoch(inputs, labels, epoch=epoch, tick=lambda: None)
-            self.tick(1)
-            return loss
+        def train(seed: int) -> None:
+            running = self._running[seed]
+            for _ in running if ends else islice(running, len(batch)):
+                pass
 
-        losses = on_workers(train, self.seeds, self.num_workers)
-        for seed, loss in zip(self.seeds, losses, strict=True):
-            self.curves[seed].append({"epoch": epoch + 1, "loss": loss})
+        with self.updating(len(batch)):
+            on_workers(train, self.seeds, self.num_workers)
+        self.epochs += ends
 
-    def validation_step(self, batch: Tensor, batch_idx: int) -> None:
+    def _epoch(self, seed: int, epoch: int) -> Iterator[None]:
+        """An update for each item; at the end the epoch's row."""
+        inputs, labels = self.data[seed].train
+        loss = yield from self.trainees[seed].train_epoch(inputs, labels, epoch=epoch)
+        self.curves[seed].append({"epoch": epoch + 1, "loss": loss})
+
+    def validation_step(self, batch: str, batch_idx: int) -> None:
         """The monitors of every seed."""
-        epoch = self.epoch
+        epoch = self.current_epoch
 
         def measure(seed: int) -> Row:
             data = self.data[seed]
@@ -253,9 +267,24 @@ class LayerPhase(lightning.LightningModule):
         for seed in self.seeds:
             self.trainees[seed].load_state_dict(state["trainees"][str(seed)])
             self.curves[seed] = list(state["curves"][str(seed)])
-        self.epochs_done = len(self.curves[self.seeds[0]])
-        for epoch in range(self.epochs_done):
+        self.epochs = len(self.curves[self.seeds[0]])
+        self.updates = self.epochs * self.per_epoch
+        for epoch in range(self.epochs):
             self._report(epoch)
+
+
+class Stretches:
+    """The stretches of the phase's next epoch, each as long as it wants by then."""
+
+    def __init__(self, phase: LayerPhase) -> None:
+        self.phase = phase
+
+    def __iter__(self) -> Iterator[Stretch]:
+        first, per_epoch = 0, self.phase.per_epoch
+        while first < per_epoch:
+            last = min(per_epoch, first + self.phase.updates_at_once)
+            yield Stretch(first, last, per_epoch)
+            first = last
 
 
 def generators(config: Config, seed: int, index: int) -> GeneratorFactory:
@@ -303,7 +332,7 @@ def pretrain(
     data: Data,
     networks: Mapping[int, Network],
     *,
-    trainer: Callable[[int], lightning.Trainer],
+    trainer: Callable[[int, Sequence[lightning.Callback]], lightning.Trainer],
     num_workers: int,
     watch: Watch,
     earlier: Sequence[Mapping[str, Any]] = (),
@@ -313,7 +342,7 @@ def pretrain(
 
     Returns for each seed a row per layer and epoch. `data` are normalized, `data.train` what the
     layers are trained on; labels are looked at by `supervised` alone. `trainer` makes a Trainer
-    for a number of epochs.
+    for a number of epochs, with callbacks.
 
     Goes on from `earlier`, the states of an earlier attempt's layers, the last of which may be
     unfinished; `UnfitCheckpoint` if one is not of such a layer. `save` is called after every epoch
@@ -352,7 +381,11 @@ def pretrain(
             watch.report(layer, epoch, row)
 
         phase = LayerPhase(
-            trainees, layer_data, num_workers=num_workers, report=report, tick=watch.tick
+            trainees,
+            layer_data,
+            batch_size=settings.batch_size,
+            num_workers=num_workers,
+            report=report,
         )
         if index < len(earlier):
             with fitting():
@@ -361,9 +394,10 @@ def pretrain(
         def after_epoch(phase: LayerPhase = phase) -> None:
             save(lambda: [*states, phase.training_state()])
 
-        phase.after_epoch = after_epoch
-        if left := settings.epochs - phase.epochs_done:
-            trainer(left).fit(phase)
+        if phase.epochs < settings.epochs:
+            fitted = trainer(settings.epochs, [EpochEnds(after_epoch), Ticks(watch.tick)])
+            go_on(fitted, phase)
+            fitted.fit(phase)
         states.append(phase.training_state())
         first = next(iter(networks))
         watch.finished(index + 1, trainees[first], layer_data[first].val[0])

@@ -4,7 +4,6 @@
 (UTML TR 2010-003). The defaults are those of Hinton & Salakhutdinov 2006, supporting material.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -24,6 +23,7 @@ from study.training.pretraining.rbm import (
     reconstruction_error,
 )
 from study.training.pretraining.trainee import (
+    Epoch,
     GeneratorFactory,
     Labelled,
     epoch_batches,
@@ -154,9 +154,7 @@ class RbmTrainee:
         return Gradient(self.rbm.weight, self.rbm.visible_bias, self.rbm.hidden_bias)
 
     @torch.no_grad()
-    def train_epoch(
-        self, inputs: Tensor, labels: Tensor, *, epoch: int, tick: Callable[[], None]
-    ) -> float:
+    def train_epoch(self, inputs: Tensor, labels: Tensor, *, epoch: int) -> Epoch:
         """The mean squared reconstruction error of the epoch's batches, each before its update.
 
         inputs: [N, ...], flattened; `labels` are not used. CD's reconstruction comes from sampled
@@ -173,7 +171,7 @@ class RbmTrainee:
             phases = self._phases(data, gibbs)
             total += reconstruction_error(data, phases.reconstruction).mean()
             self._update(phases.gradient(), momentum)
-            tick()
+            yield
         return float(total) / len(batches)
 
     def _phases(self, data: Tensor, gibbs: torch.Generator) -> Phases:

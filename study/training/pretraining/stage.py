@@ -178,7 +178,9 @@ class StartingWeights:
                 config,
                 data,
                 networks,
-                trainer=lambda epochs: make_trainer(config, max_epochs=epochs),
+                trainer=lambda epochs, callbacks: make_trainer(
+                    config, max_epochs=epochs, callbacks=callbacks
+                ),
                 num_workers=workers(device, torch.get_num_threads()),
                 watch=watch,
                 earlier=checkpoint.state["layers"] if checkpoint else (),

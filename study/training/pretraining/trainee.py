@@ -3,7 +3,7 @@
 And what every kind of it shares: an epoch's batches, and the block it trains in its two modes.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Protocol
 
 import torch
@@ -14,6 +14,9 @@ from study.training.settings import EVALUATION_BATCH
 
 GeneratorFactory = Callable[[str, int], torch.Generator]
 """Makes the generator of (purpose, epoch): one stream for each seed, layer, purpose and epoch."""
+
+Epoch = Generator[None, None, float]
+"""An epoch of a layer: an update for each item, and the mean of the criterion in the end."""
 
 Labelled = tuple[Tensor, Tensor]
 """What a layer is fed [N, ...] and the labels [N]."""
@@ -29,13 +32,11 @@ class Trainee(Protocol):
     updates: int
     """Parameter updates done so far."""
 
-    def train_epoch(
-        self, inputs: Tensor, labels: Tensor, *, epoch: int, tick: Callable[[], None]
-    ) -> float:
-        """Trains on every full batch of `inputs` [N, ...] once; the criterion's running mean.
+    def train_epoch(self, inputs: Tensor, labels: Tensor, *, epoch: int) -> Epoch:
+        """Trains on every full batch of `inputs` [N, ...] once, an update for each item.
 
-        `inputs` are what the layer is fed, `labels` [N] their classes. Calls `tick` after each
-        update. `epoch` counts from 0.
+        `inputs` are what the layer is fed, `labels` [N] their classes. `epoch` counts from 0. Its
+        value, in the end, is the criterion's running mean.
         """
 
     def measure(self, train: Labelled, val: Labelled, *, epoch: int) -> dict[str, float]:

@@ -26,6 +26,7 @@ from tests.pretrained_layers import (
     seeded,
     streams,
     train,
+    trained,
 )
 
 
@@ -75,10 +76,7 @@ def test_nothing_is_read_from_the_device_before_an_epochs_end() -> None:
     block = first_block("mlp", activation="sigmoid", norm="batch").to("meta")
     trainee = autoencoder(block, loss="cross_entropy", corruption=("masking", 0.3))
     with pytest.raises((RuntimeError, NotImplementedError), match="meta"):
-        trainee.train_epoch(
-            images().to("meta"), torch.zeros(30).to("meta"), epoch=0,
-            tick=lambda: ticks.append(None),
-        )  # fmt: skip
+        ticks.extend(trainee.train_epoch(images().to("meta"), torch.zeros(30).to("meta"), epoch=0))
     assert len(ticks) == trainee.updates == 3
 
 
@@ -124,7 +122,7 @@ def test_labels_change_nothing() -> None:
     states = []
     for labels in (torch.zeros(30), torch.arange(30)):
         trainee = autoencoder(first_block("mlp"))
-        trainee.train_epoch(images(), labels, epoch=0, tick=lambda: None)
+        trained(trainee.train_epoch(images(), labels, epoch=0))
         states.append(trainee.state_dict())
     assert tiny.equal(*states)
 

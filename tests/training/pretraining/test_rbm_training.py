@@ -86,9 +86,10 @@ def test_published_settings_are_the_defaults():
 
 @pytest.mark.parametrize("num_examples", [7, 10, 29, 60])
 def test_an_epoch_has_every_full_batch(num_examples):
-    pupil, ticks = trainee(), []
+    pupil = trainee()
+    ticks: list[None] = []
     for epoch in range(2):
-        pupil.train_epoch(patterns(num_examples), LABELS, epoch=epoch, tick=lambda: ticks.append(1))
+        ticks += pupil.train_epoch(patterns(num_examples), LABELS, epoch=epoch)
     assert pupil.updates == len(ticks) == 2 * max(1, num_examples // 10)
 
 
