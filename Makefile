@@ -7,7 +7,7 @@ STUDY ?= outputs/quickstart
 BASE ?= main~1
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 	--no-annotate --no-emit-index-url --custom-compile-command "make lock" $(UPGRADE)
-ALL_EXTRAS := dev joblib mutants ray submitit
+ALL_EXTRAS := dev joblib mlflow mutants ray submitit wandb
 LOCK = $(COMPILE) --generate-hashes --constraints requirements/versions.txt
 
 .NOTPARALLEL:

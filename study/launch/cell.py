@@ -20,6 +20,8 @@ from study.outputs.provenance import code_and_machine
 from study.outputs.results import Header, Provenance, References, Result, TrainedReplica, own_config
 from study.outputs.reuse import finished_replicas
 from study.outputs.schema import reader
+from study.tensorboard.curves import rates_by_epoch
+from study.tensorboard.loggers import make_loggers
 from study.tensorboard.pretraining import watched_run
 from study.tensorboard.summary import write_summary
 from study.tensorboard.writer import open_writer
@@ -126,23 +128,28 @@ def _attempt(
 def _train(
     attempt: Attempt, directory: Path, *, factors: Mapping[str, Any]
 ) -> tuple[list[TrainedReplica], float]:
-    """The results and the seconds that they took; writes TensorBoard's events, if any are asked.
+    """The results and the seconds that they took; the loggers and TensorBoard have them then.
 
-    What an earlier attempt drew is drawn again.
+    As the epochs end, where all replicas train together, and else when all are there. What an
+    earlier attempt drew is drawn again.
     """
-    config = attempt.config
-    if config.outputs.tensorboard == "none" or "tensorboard" not in config.logger:
-        return attempt.finish(), attempt.seconds
+    config, are_live = attempt.config, attempt.is_whole
+    on_board = config.outputs.tensorboard != "none" and "tensorboard" in config.logger
     drawn: set[str] = set()
-    if attempt.is_whole:
-        with open_writer(directory) as writer:
-            results, seconds = attempt.finish(writer), attempt.seconds
+    with open_writer(directory) if on_board and are_live else contextlib.nullcontext() as writer:
+        results, seconds = attempt.finish(writer), attempt.seconds
+        if writer is not None:
             drawn = writer.written
-    else:
-        results, seconds = attempt.finish(), attempt.seconds
-    with open_writer(directory) as writer:
-        writer.written |= drawn
-        write_summary(writer, results, config=attempt.config, factors=factors, data=attempt.data)
+    if not are_live:
+        for logger in make_loggers(config, directory, None):
+            for epoch, means in rates_by_epoch(results):
+                logger.log_metrics(means, step=epoch)
+            logger.save()
+            logger.finalize("success")
+    if on_board:
+        with open_writer(directory) as writer:
+            writer.written |= drawn
+            write_summary(writer, results, config=config, factors=factors, data=attempt.data)
     return results, seconds
 
 

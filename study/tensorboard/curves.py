@@ -1,7 +1,7 @@
 """Loss and error over epochs: live for each learning rate, at the end for the chosen one."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
 
@@ -67,13 +67,18 @@ def write_curves(
         writer.scalars(int(rows[0]["epoch"]), values, about)
     if any(tag.startswith(f"{RATES}/") for tag in writer.written):
         return
-    rates = [result.lr for result in results]
+    for epoch, means in rates_by_epoch(results):
+        writer.scalars(epoch, means)
+
+
+def rates_by_epoch(results: Sequence[TrainedReplica]) -> Iterator[tuple[int, dict[str, float]]]:
+    """The mean over seeds of each learning rate's curves, after each epoch of training."""
     for rows in zip(*(result.curve for result in results), strict=True):
         if epoch := int(rows[0]["epoch"]):
             by_rate: dict[float, list[Mapping[str, Any]]] = {}
-            for lr, row in zip(rates, rows, strict=True):
-                by_rate.setdefault(lr, []).append(row)
-            writer.scalars(epoch, rate_means(by_rate))
+            for result, row in zip(results, rows, strict=True):
+                by_rate.setdefault(result.lr, []).append(row)
+            yield epoch, rate_means(by_rate)
 
 
 def band(tag: str) -> tuple[str, str, str]:

@@ -1,6 +1,7 @@
 """The Lightning loggers that a cell's curves go to as the epochs end."""
 
 import os
+import warnings
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -47,7 +48,10 @@ class CellCsv(CSVLogger):
     def __init__(self, directory: Path) -> None:
         super().__init__(str(directory.parent), name=directory.name, version="")
         self.directory = directory
-        assert METRICS_FILE == self.experiment.NAME_METRICS_FILE
+        with warnings.catch_warnings():
+            # The cell's directory is there first. What an earlier attempt logged is written again.
+            warnings.simplefilter("ignore")
+            assert METRICS_FILE == self.experiment.NAME_METRICS_FILE
 
     def log_hyperparams(self, *arguments: Any, **keys: Any) -> None:
         """They are in the cell's own record."""
@@ -57,11 +61,29 @@ class CellCsv(CSVLogger):
         self.experiment.save()
 
 
+class CellWandb(WandbLogger):
+    """A run of Weights & Biases for each cell: it ends with its cell, before another begins."""
+
+    def finalize(self, status: str) -> None:
+        super().finalize(status)
+        if self._experiment is not None:
+            self._experiment.finish()
+            self._experiment = None
+
+
+class CellMlflow(MLFlowLogger):
+    """A run of mlflow's for each cell, which takes no `=` in a curve's name."""
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        super().log_metrics({name.replace("=", " "): v for name, v in metrics.items()}, step)
+
+
 def make_loggers(config: Config, directory: Path, writer: CellWriter | None) -> list[Logger]:
     """Those that `logger` names, of the cell in `directory`; TensorBoard's has its `writer`.
 
-    wandb and mlflow keep what they log where their own settings say: wandb below WANDB_DIR, or
-    where the command is typed, mlflow at MLFLOW_TRACKING_URI, or in mlruns/ there.
+    wandb and mlflow keep what they log where their own settings say: wandb in WANDB_DIR, offline
+    unless WANDB_MODE or WANDB_API_KEY is set; mlflow at MLFLOW_TRACKING_URI. Without settings both
+    write below the directory of the command, wandb/ and mlruns/.
     `InputError` for one that is not installed.
     """
     return [
@@ -91,18 +113,19 @@ def _csv(config: Config, directory: Path, writer: CellWriter | None) -> Logger:
 
 
 def _wandb(config: Config, directory: Path, writer: CellWriter | None) -> Logger:
-    save_dir = os.environ.get("WANDB_DIR", ".")
-    return WandbLogger(
+    return CellWandb(
         project=config.study,
         name=directory.name,
-        id=directory.name,
-        save_dir=save_dir,
+        save_dir=os.environ.get("WANDB_DIR", "."),
+        offline=not {"WANDB_MODE", "WANDB_API_KEY"} & os.environ.keys(),
         config=dict(config.mapping),
     )
 
 
 def _mlflow(config: Config, directory: Path, writer: CellWriter | None) -> Logger:
-    return MLFlowLogger(
+    # mlflow's own word for its directory of files, which it would otherwise refuse.
+    os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
+    return CellMlflow(
         experiment_name=config.study,
         run_name=directory.name,
         tracking_uri=os.environ.get("MLFLOW_TRACKING_URI", "file:./mlruns"),

@@ -32,8 +32,6 @@ def make_trainer(
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", "The `srun` command is available")
     warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)", FutureWarning)
-    # A cell's directory is there before its curves are; what an earlier attempt logged goes.
-    warnings.filterwarnings("ignore", "Experiment logs directory")
     device = device_of(config.trainer.accelerator)
     precision = config.trainer.precision
     set_tf32(precision == "tf32")
