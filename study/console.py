@@ -38,6 +38,10 @@ COMMANDS = {
 """The sub-commands: the module whose `main` each is, and what it does."""
 
 
+CONFIG_DIR = ("-cd", "--config-dir")
+"""Hydra's option that names a directory of configuration files beside conf/."""
+
+
 def command(*arguments: object) -> str:
     """A command line of this program, quoted for a shell: `.venv/bin/study table outputs/a`."""
     return shlex.join([*_program(), *map(str, arguments)])
@@ -138,6 +142,16 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message}; see {self.prog} --help")
+
+
+def add_config_dir(parser: Parser) -> None:
+    """Adds `CONFIG_DIR`."""
+    parser.add_argument(
+        *CONFIG_DIR,
+        type=as_path,
+        metavar="DIR",
+        help="your own files: DIR/experiment/NAME.yaml, DIR/activation/NAME.yaml, ...",
+    )
 
 
 def as_path(text: str) -> Path:

@@ -43,7 +43,7 @@ def composed_once() -> Iterator[None]:
 
     def once(overrides: Sequence[str]) -> compose.Raw:
         words = tuple(overrides)
-        if own != compose.CONF or "${" in str(words):
+        if own != compose.CONF or compose.added or "${" in str(words):
             return hydras(words)
         if words not in known:
             known[words] = hydras(words)

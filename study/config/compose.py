@@ -23,6 +23,7 @@ from yaml import YAMLError
 from study.config.configuration import (
     CONF,
     Config,
+    added,
     check,
     check_level,
     flatten,
@@ -77,9 +78,14 @@ class Raw:
 
 @contextlib.contextmanager
 def hydra_ready() -> Iterator[None]:
-    """Hydra initialized on this project's configuration files."""
+    """Hydra initialized on this project's configuration files, and a user's own (`own_files`)."""
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF), version_base="1.3"):
+        loader: Any = GlobalHydra.instance().config_loader()
+        for folder in added:
+            path = loader.get_search_path()
+            path.prepend("command-line", f"file://{folder}", anchor="schema")
+            loader.repository.initialize_sources(path)
         yield
 
 
@@ -258,8 +264,13 @@ def compose_raw(overrides: Sequence[str]) -> Raw:
                 f"{group} takes one level; several are a sweep, of sweep.axes.{group} in a file"
             )
     chosen = [f"{group}/{name}" for group, name in choices.items() if name is not None]
-    ours = [CONF / f"{name}.yaml" for name in chosen if not name.startswith("hydra/")]
+    ours = [_file(f"{name}.yaml") for name in chosen if not name.startswith("hydra/")]
     return Raw(plain, choices, (CONF / "config.yaml", *ours), "${" in written)
+
+
+def _file(name: str) -> Path:
+    paths = [folder / name for folder in (CONF, *added)]
+    return next((path for path in paths if path.is_file()), paths[0])
 
 
 def _check_unread(hydra: DictConfig, overrides: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ same way): the `result` keys that are not at their neutral value, the data's fin
 and the version of each level that is not the project's own, or has a recipe of its own.
 """
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -33,7 +34,7 @@ from study.config.groups import (
 )
 from study.config.keys import GROUPS, KEYS, NUISANCE, parse, unknown_key
 from study.config.level_source import OWN, REGISTRIES, required_source
-from study.errors import InputError, unknown
+from study.errors import InputError, shown, unknown
 from study.files import CHECKOUT, PACKAGE
 
 if TYPE_CHECKING:
@@ -247,10 +248,73 @@ def no_key(group: str, level: str, name: str) -> InputError:
     return InputError(f"{level} has no key {name!r}; {choices}")
 
 
+added: list[Path] = []
+"""The directory of configuration files of a user's own that is in use, if one is."""
+
+
+@contextlib.contextmanager
+def own_files(folder: Path | None) -> Iterator[None]:
+    """A block in which the files of a user's own `folder` are found beside those of conf/.
+
+    Raises `InputError` for a folder, or a file in it, that nothing would read.
+    """
+    if folder is None:
+        yield
+        return
+    _check_folder(folder)
+    added.append(folder.absolute())
+    levels.cache_clear()
+    level_defaults.cache_clear()
+    try:
+        yield
+    finally:
+        added.remove(folder.absolute())
+        levels.cache_clear()
+        level_defaults.cache_clear()
+
+
+def _check_folder(folder: Path) -> None:
+    groups = (*GROUPS, "trainer", "experiment", "hydra/launcher")
+    if not folder.is_dir():
+        raise InputError(f"--config-dir {shown(str(folder))}: there is no such directory")
+    if (folder / "config.yaml").exists():
+        raise InputError(
+            f"{folder / 'config.yaml'} would not be read, that of conf/ is: write other values "
+            "into a file of experiment/"
+        )
+    files = sorted((*folder.glob("*/*.yaml"), *folder.glob("*/*.yml"), *folder.glob("hydra/*/*")))
+    for path in files:
+        group = path.parent.relative_to(folder).as_posix()
+        if group not in groups:
+            raise InputError(f"{path} would not be read: {unknown('group', group, groups)}")
+        if path.suffix != ".yaml":
+            raise InputError(f"{path} would not be read: Hydra reads files named NAME.yaml")
+        if (CONF / group / path.name).exists():
+            raise InputError(
+                f"{path}: conf/{group} has a {path.stem} already; give yours another name"
+            )
+    if not files:
+        raise InputError(f"--config-dir {folder}: it has no file such as experiment/NAME.yaml")
+
+
+def file_of(group: str, level: str) -> Path:
+    """The file of a level, an experiment or a launcher: of conf/, or a user's own."""
+    paths = [folder / group / f"{level}.yaml" for folder in (CONF, *added)]
+    return next((path for path in paths if path.is_file()), paths[0])
+
+
+def file_shown(group: str, level: str) -> str:
+    """Where that is, as messages say it: `conf/activation/relu.yaml`."""
+    path = file_of(group, level)
+    root = CONF.parent if path.is_relative_to(CONF) else Path.cwd()
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
 @functools.cache
 def levels(group: str) -> tuple[str, ...]:
     """The levels of a group: its configuration files, by name."""
-    return tuple(sorted(path.stem for path in (CONF / group).glob("*.yaml")))
+    paths = (path for folder in (CONF, *added) for path in (folder / group).glob("*.yaml"))
+    return tuple(sorted(path.stem for path in paths))
 
 
 @functools.cache
@@ -261,7 +325,7 @@ def level_defaults(group: str, level: str) -> dict[str, Any]:
     """
     import yaml
 
-    path = CONF / group / f"{level}.yaml"
+    path = file_of(group, level)
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         if not isinstance(content, dict) or not isinstance(content.get("name"), str):
@@ -273,8 +337,7 @@ def level_defaults(group: str, level: str) -> dict[str, Any]:
             )
         return {name.partition(".")[2]: value for name, value in parse(keys).items()}
     except (InputError, yaml.YAMLError, UnicodeDecodeError) as error:
-        place = path.relative_to(CONF.parent).as_posix()
-        raise InputError(f"{place}: {' '.join(str(error).split())}") from None
+        raise InputError(f"{file_shown(group, level)}: {' '.join(str(error).split())}") from None
 
 
 def sound_levels(group: str) -> dict[str, dict[str, Any]]:

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
-from study.config.configuration import CONF, levels
+from study.config.configuration import file_of, file_shown, levels, own_files
 from study.config.keys import GROUPS, KEYS
-from study.console import Parser, run_as_command, show
+from study.console import Parser, add_config_dir, run_as_command, show
 from study.errors import InputError, shown
 
 DESCRIPTION = """Prints every experiment, level and key, with a line each.
@@ -20,8 +20,10 @@ def main(arguments: Sequence[str]) -> int:
     parser = Parser("study list", DESCRIPTION)
     what = f"{', '.join(SECTIONS)}, or any word; default: everything"
     parser.add_argument("word", nargs="?", metavar="WORD", help=what)
-    word = parser.parse_args(list(arguments)).word
-    show("\n".join(catalogue() if word is None else about(word)))
+    add_config_dir(parser)
+    options = parser.parse_args(list(arguments))
+    with own_files(options.config_dir):
+        show("\n".join(catalogue() if options.word is None else about(options.word)))
     return 0
 
 
@@ -76,11 +78,10 @@ def _line(name: str, text: str) -> str:
 
 def headline(group: str, level: str) -> str:
     """The first comment of a level's file; where it has none, that it should."""
-    path = CONF / group / f"{level}.yaml"
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = file_of(group, level).read_text(encoding="utf-8", errors="replace").splitlines()
     comments = [line for line in lines if line.startswith("#") and "@package" not in line]
     missing = (
-        f"(the first line of conf/{group}/{path.name} should be a comment that says what it is)"
+        f"(the first line of {file_shown(group, level)} should be a comment that says what it is)"
     )
     return comments[0].lstrip("# ") if comments else missing
 

@@ -15,10 +15,10 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from study.config.configuration import CONF, levels
+from study.config.configuration import CONF, levels, own_files
 from study.config.keys import GROUPS, KEYS, PLACES
 from study.config.refused import is_hydras
-from study.console import COMMANDS, Parser, command, show
+from study.console import COMMANDS, Parser, add_config_dir, command, show
 from study.errors import InputError, shown
 
 PAGES = ("--cfg", "-c", "--info", "-i", "--hydra-help")
@@ -73,7 +73,7 @@ def hydra_page(arguments: Sequence[str]) -> int:
 
     if options.multirun:
         raise InputError("Hydra's pages are about one cell: leave out -m")
-    with hydra_ready():
+    with own_files(options.config_dir), hydra_ready():
         axes = parse_overrides(options.overrides)
         for axis in axes:
             if len(axis.values) > 1:
@@ -123,6 +123,7 @@ def _parser() -> Parser:
     parser = Parser("study train", "What of Hydra works here: its pages, for one cell.", epilog)
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of the cell")
     parser.add_argument("-m", "--multirun", action="store_true", help=argparse.SUPPRESS)
+    add_config_dir(parser)
     parser.add_argument("--resolve", action="store_true", help="with --cfg: ${...} resolved")
     parser.add_argument("-p", "--package", help="with --cfg: a part of it, as optimizer")
     page = parser.add_mutually_exclusive_group(required=True)

@@ -10,15 +10,11 @@ from typing import Any
 from study.console import command
 from study.errors import InputError, shown
 
-_OWN_FILES = (
-    "configuration files are read from conf/ alone: put yours there, as conf/experiment/NAME.yaml"
-)
+_OWN_FILES = "write --config-dir DIR, whose files are read beside those of conf/"
 _PLACES = "directories of cells are named by their content: write outputs_dir=DIR and study=NAME"
 _LINES = "nothing is logged: what is printed can be sent to a file, a failure is in error.txt"
 
 FLAGS = {
-    "--config-dir": _OWN_FILES,
-    "-cd": _OWN_FILES,
     "--config-path": _OWN_FILES,
     "-cp": _OWN_FILES,
     "--config-name": "write experiment=NAME",

@@ -21,6 +21,7 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 
 from study.config.compose import one_line
+from study.config.configuration import added
 from study.config.labels import counted
 from study.config.sweep import Cell
 from study.data.device import device_of
@@ -120,7 +121,7 @@ def _launcher(
             print(f"joblib: {counted(settings.n_jobs, 'job')} at a time, {share}", flush=True)
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=HydraContext(config_loader=loader, callbacks=Callbacks(config=config)),
-            task_function=Job(Path.cwd(), study),
+            task_function=Job(Path.cwd(), study, *added),
             config=config,
         )
     except HydraException as error:

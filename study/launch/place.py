@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from study.config.configuration import hashed
+from study.config.configuration import file_shown, hashed
 from study.config.keys import KEYS
 from study.config.sweep import Cell, Plan, plan
 from study.errors import InputError
@@ -98,8 +98,8 @@ def prepared(planned: Plan) -> Launch:
         study,
         of_claims=moved.cells,
         accepts=accepts,
-        remark=f"other cells than those of conf/experiment/{experiment}.yaml: they are a study of "
-        f"their own, {study} (study=NAME gives it another name)",
+        remark=f"other cells than those of {file_shown('experiment', experiment)}: they are a "
+        f"study of their own, {study} (study=NAME gives it another name)",
     )
 
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from study.analysis.claims import check_claims
 from study.analysis.requests import parse_tables
-from study.config.configuration import CONF
+from study.config.configuration import file_of, own_files
 from study.config.labels import counted
 from study.config.pages import asks_for_page, hydra_page
 from study.config.refused import check_flags
-from study.console import Parser, command, importing, run_as_command
+from study.console import Parser, add_config_dir, command, importing, run_as_command
 from study.files import writable_directory
 from study.outputs.failures import summary
 from study.outputs.ledger import FILE, record_launch, with_launch
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
     from study.config.compose import hydra_ready
     from study.config.sweep import plan
 
-    with hydra_ready():
+    with own_files(options.config_dir), hydra_ready():
         planned = plan(options.overrides, multirun=options.multirun)
         with importing():  # PyTorch takes seconds, and the command line is right by now
             from study.launch.estimate import describe
@@ -98,6 +98,7 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> Parser:
     parser = Parser("study train", DESCRIPTION, EPILOG)
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="Hydra overrides")
+    add_config_dir(parser)
     parser.add_argument("-m", "--multirun", action="store_true", help="sweep over KEY=A,B,C")
     parser.add_argument("--dry-run", action="store_true", help="list the cells and estimate")
     only = parser.add_mutually_exclusive_group()
@@ -142,7 +143,7 @@ def _record(launch: Launch) -> int:
     """Enters the launch into its study's ledger; returns the study's thread count."""
     study, planned = launch.study, launch.planned
     writable_directory(study, within=study.parent)
-    experiment = CONF / "experiment" / f"{planned.experiment}.yaml" if planned.experiment else None
+    experiment = file_of("experiment", planned.experiment) if planned.experiment else None
     ledger = record_launch(
         study,
         study=study.name,

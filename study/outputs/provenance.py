@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import importlib.metadata
+import itertools
 import os
 import platform
 import shlex
@@ -11,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from study.console import CONFIG_DIR
 from study.files import CHECKOUT, sha256
 
 PACKAGES = (
@@ -48,7 +50,7 @@ def code_and_machine() -> dict[str, Any]:
 
 
 def launch_overrides(command: object) -> list[str] | None:
-    """What a recorded command line of `study train` gave: -m if it did, and its overrides.
+    """What a recorded command line of `study train` gave: -m, --config-dir=DIR, and its overrides.
 
     None for a command that is another, as that of a launcher's worker.
     """
@@ -58,7 +60,14 @@ def launch_overrides(command: object) -> list[str] | None:
     except ValueError:
         return None
     multirun = ["-m"] if {"-m", "--multirun"} & set(given) else []
-    return [*multirun, *(text for text in given if not text.startswith("-"))]
+    found = []
+    for before, text in itertools.pairwise(["", *given]):
+        flag, equals, folder = text.partition("=")
+        if before in CONFIG_DIR or (flag in CONFIG_DIR and equals):
+            found.append(f"{CONFIG_DIR[1]}={folder if flag in CONFIG_DIR else text}")
+        elif not text.startswith("-"):
+            found.append(text)
+    return [*multirun, *found]
 
 
 def available_threads() -> int:

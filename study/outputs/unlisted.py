@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from study.config.configuration import CONF, RECIPE
-from study.console import command
+from study.console import CONFIG_DIR, command
 from study.files import read_json
 from study.outputs.cell import is_set_aside
 from study.outputs.provenance import launch_overrides
@@ -121,7 +121,10 @@ def _edited(ledger: Ledger, directory: str, launch: Sequence[str]) -> str | None
                 texts.append(entry["experiment"]["text"])
     if not texts and ledger.experiment:
         texts = [ledger.experiment["text"]]
-    path = CONF / "experiment" / f"{name}.yaml"
+    given = (text.partition("=") for text in launch)
+    own = [Path(value) for flag, _, value in given if flag in CONFIG_DIR]
+    paths = [folder / "experiment" / f"{name}.yaml" for folder in (CONF, *own)]
+    path = next((path for path in paths if path.is_file()), paths[0])
     if name is None or not texts or (path.is_file() and path.read_text("utf-8") == texts[0]):
         return None
-    return f"conf/experiment/{name}.yaml"
+    return str(path) if path in paths[1:] else f"conf/experiment/{name}.yaml"

@@ -15,7 +15,7 @@ from docs.code import blocks
 from study.__main__ import main
 from study.config import compose, configuration, refused
 from study.config.compose import SWITCHES, hydra_ready, parse_overrides
-from study.config.configuration import CONF
+from study.config.configuration import CONF, own_files
 from study.config.keys import KEYS
 from study.config.sweep import plan
 from study.console import COMMANDS
@@ -90,6 +90,17 @@ def test_its_experiment_composes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert (config.study, config.batch_size, config.norm.name) == ("mine-C.UTF-8", 100, "batch")
     with hydra_ready():
         assert len(planned.cells) == len(plan(["experiment=quickstart"], multirun=False).cells)
+
+
+def test_its_folder_of_ones_own_is_found(tmp_path: Path) -> None:
+    (keys,) = re.findall(r"steep.yaml` \(`(.*?)`, `(.*?)`\)", TEXT)
+    (tmp_path / "activation").mkdir()
+    (tmp_path / "activation/steep.yaml").write_text("\n".join(keys))
+    with own_files(tmp_path), hydra_ready():
+        assert plan(["activation=steep"], multirun=False).cells[0].config.activation.level == {
+            "name": "leaky_relu",
+            "slope": 0.3,
+        }
 
 
 def test_nothing_that_works_is_called_refused() -> None:

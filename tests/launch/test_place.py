@@ -86,7 +86,6 @@ def conf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         for module in (
             study.config.compose,
             study.config.configuration,
-            study.launch.train,
             study.outputs.unlisted,
         ):
             patch.setattr(module, "CONF", directory)
@@ -347,7 +346,7 @@ def test_an_edited_file_is_not_said_to_list_again_what_it_dropped(
 
     `seeds` in the words that the file has not, since what is composed is kept.
     """
-    path = study.launch.train.CONF / "experiment" / "edited.yaml"
+    path = study.config.configuration.CONF / "experiment" / "edited.yaml"
     text = PAIR.format(name="edited").partition("claims:")[0]
     path.write_text(text)
     levels.cache_clear()

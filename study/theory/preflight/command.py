@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from study.config.configuration import own_files
 from study.config.labels import counted
 from study.config.refused import check_flags
-from study.console import Parser, importing, run_as_command, show
+from study.console import Parser, add_config_dir, importing, run_as_command, show
 from study.errors import InputError
 from study.files import writable_directory
 from study.outputs.ledger import FILE as LEDGER
@@ -36,6 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     check_flags(arguments)
     parser = Parser("study preflight", DESCRIPTION)
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="Hydra overrides")
+    add_config_dir(parser)
     parser.add_argument("-m", "--multirun", action="store_true", help="sweep over KEY=A,B,C")
     parser.add_argument("--layers", action="store_true", help="a table of layers for each cell")
     options = parser.parse_intermixed_args(list(arguments))
@@ -43,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
     from study.config.compose import hydra_ready
     from study.config.sweep import plan
 
-    with hydra_ready():
+    with own_files(options.config_dir), hydra_ready():
         planned = plan(options.overrides, multirun=options.multirun)
         if planned.hydra_overrides:
             raise InputError(
