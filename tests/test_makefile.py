@@ -211,7 +211,11 @@ def test_builds_that_cannot_be_had_are_one_line_that_says_where_they_are(
 
 
 REFUSALS: Sequence[tuple[str, dict[str, str], str]] = (
-    ("setup EXTRAS=slurm", {}, "EXTRAS has no slurm; choose from: dev joblib mlflow mutants ray submitit wandb"),
+    (
+        "setup EXTRAS=slurm",
+        {},
+        "EXTRAS has no slurm; choose from: dev joblib mlflow mutants ray submitit wandb",
+    ),
     ("setup", {"PYTHON_STATUS": "1"}, "./python is no Python 3.11 to 3.13; name one: make PYTHON="),
     ("setup", {"PYTHON": "./none"}, "./none is no Python 3.11 to 3.13"),
 )
