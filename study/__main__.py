@@ -66,6 +66,8 @@ def _dispatch(arguments: list[str]) -> int:
             from study.errors import unknown
 
             raise unknown("command", name, COMMANDS)
+        if name not in ("train", "preflight"):  # of which it is a key
+            rest = _without_levels(rest)
         with importing():
             module = importlib.import_module(COMMANDS[name][0])
         return int(module.main(rest))
@@ -75,6 +77,16 @@ def _dispatch(arguments: list[str]) -> int:
             raise
         lacks = f"this Python ({sys.executable}) has no {missing[0]}"
         raise InputError(f"{lacks}; run `make setup`, then .venv/bin/study") from error
+
+
+def _without_levels(arguments: list[str]) -> list[str]:
+    """The arguments without `levels=DIR`, whose levels are known from then on."""
+    named = [argument for argument in arguments if argument.startswith("levels=")]
+    if named or (os.environ.get("STUDY_LEVELS") and not {"-h", "--help"} & set(arguments)):
+        from study.config.configuration import use_levels
+
+        use_levels(named)
+    return [argument for argument in arguments if argument not in named]
 
 
 if __name__ == "__main__":

@@ -6,11 +6,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 FLOORS = """
-errors locks files console networks config data outputs training analysis probes tensorboard report
-launch theory
+errors locks files console networks config levels data outputs training analysis probes tensorboard
+report launch theory
 """.split()  # noqa: SIM905
 """From the ground up. Above them stand `__main__` and the packages beside this one."""
-FILES = {"__init__.py", "__main__.py", "console.py", "errors.py", "files.py", "locks.py"}
+FILES = {"__init__.py", "__main__.py"} | {
+    f"{name}.py" for name in ("console", "errors", "files", "levels", "locks")
+}
 BESIDE = ("benchmarks", "clusters", "docs", "faults", "tests")
 """What no room of the package may know."""
 

@@ -12,10 +12,13 @@ from typing import Any
 
 import yaml
 from hydra import compose, initialize_config_dir
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, QuotedString, Transformer
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
@@ -26,12 +29,14 @@ from study.config.configuration import (
     added,
     check,
     check_level,
+    file_of,
     flatten,
     level_defaults,
     levels,
     no_key,
 )
 from study.config.keys import GROUPS, KEYS, NUISANCE, is_open, unknown_key
+from study.config.own import folders
 from study.config.refused import check_hydra, hydra_instead, instead_of, is_hydras
 from study.errors import InputError, shown, unknown
 from study.files import CHECKOUT, MAX_DEPTH, TOO_DEEP, require_shallow
@@ -76,10 +81,19 @@ class Raw:
     interpolates: bool
 
 
+class OwnFolders(SearchPathPlugin):
+    """The folders of a user's own levels, behind this project's files."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        for folder in folders():
+            search_path.append("levels", f"file://{folder.path}")
+
+
 @contextlib.contextmanager
 def hydra_ready() -> Iterator[None]:
-    """Hydra initialized on this project's configuration files, and a user's own (`own_files`)."""
+    """Hydra initialized on this project's configuration files, and a user's own."""
     GlobalHydra.instance().clear()
+    Plugins.instance().register(OwnFolders)
     with initialize_config_dir(str(CONF), version_base="1.3"):
         loader: Any = GlobalHydra.instance().config_loader()
         for folder in added:
@@ -264,13 +278,8 @@ def compose_raw(overrides: Sequence[str]) -> Raw:
                 f"{group} takes one level; several are a sweep, of sweep.axes.{group} in a file"
             )
     chosen = [f"{group}/{name}" for group, name in choices.items() if name is not None]
-    ours = [_file(f"{name}.yaml") for name in chosen if not name.startswith("hydra/")]
+    ours = [file_of(*name.split("/")) for name in chosen if not name.startswith("hydra/")]
     return Raw(plain, choices, (CONF / "config.yaml", *ours), "${" in written)
-
-
-def _file(name: str) -> Path:
-    paths = [folder / name for folder in (CONF, *added)]
-    return next((path for path in paths if path.is_file()), paths[0])
 
 
 def _check_unread(hydra: DictConfig, overrides: Sequence[str]) -> None:

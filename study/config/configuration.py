@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from study.config import own
 from study.config.groups import (
     DataGroup,
     GroupType,
@@ -32,7 +33,7 @@ from study.config.groups import (
     TrainerGroup,
     typed,
 )
-from study.config.keys import GROUPS, KEYS, NUISANCE, parse, unknown_key
+from study.config.keys import GROUPS, KEYS, NUISANCE, parse, parse_one, unknown_key
 from study.config.level_source import OWN, REGISTRIES, required_source
 from study.errors import InputError, shown, unknown
 from study.files import CHECKOUT, PACKAGE
@@ -75,6 +76,7 @@ class Config:
 
     study: str
     outputs_dir: str
+    levels: str | None
     seeds: Sequence[int]
     batch_size: int
     loss: str
@@ -109,6 +111,7 @@ class Config:
         return cls(
             study=mapping["study"],
             outputs_dir=mapping["outputs_dir"],
+            levels=mapping.get("levels"),
             seeds=mapping["seeds"],
             batch_size=mapping["batch_size"],
             loss=mapping["loss"],
@@ -299,8 +302,13 @@ def _check_folder(folder: Path) -> None:
 
 def file_of(group: str, level: str) -> Path:
     """The file of a level, an experiment or a launcher: of conf/, or a user's own."""
-    paths = [folder / group / f"{level}.yaml" for folder in (CONF, *added)]
+    paths = [folder / group / f"{level}.yaml" for folder in places()]
     return next((path for path in paths if path.is_file()), paths[0])
+
+
+def places() -> list[Path]:
+    """Where configuration files are: conf/, then a user's own."""
+    return [CONF, *added, *(folder.path for folder in own.folders())]
 
 
 def file_shown(group: str, level: str) -> str:
@@ -312,9 +320,42 @@ def file_shown(group: str, level: str) -> str:
 
 @functools.cache
 def levels(group: str) -> tuple[str, ...]:
-    """The levels of a group: its configuration files, by name."""
-    paths = (path for folder in (CONF, *added) for path in (folder / group).glob("*.yaml"))
+    """The levels of a group: its configuration files, by name, and those of a user's own."""
+    paths = (path for folder in places() for path in (folder / group).glob("*.yaml"))
     return tuple(sorted(path.stem for path in paths))
+
+
+def use_levels(arguments: Sequence[str] = ()) -> None:
+    """Has the levels of a user's own folder known from here on, and no others.
+
+    It is that of `levels=DIR` among the arguments, or of the file of `experiment=NAME`, or of
+    STUDY_LEVELS. `InputError` for a folder that is missing, and for what is wrong in it.
+    """
+    words = (argument.lstrip("+").partition("=") for argument in arguments)
+    given = {name: value.strip("'\"") for name, _, value in words}
+    directory = given.get("levels")
+    directory = None if directory == "null" else directory
+    if directory is None and "experiment" in given:
+        path = file_of("experiment", given["experiment"])
+        named = _yaml(path).get("levels") if path.is_file() else None
+        directory = None if named is None else parse_one("levels", named)
+    own.use(directory)
+    for function in (levels, level_defaults, defaults):
+        function.cache_clear()
+    for folder in own.folders():
+        for path in sorted(folder.path.glob("*/*.yaml")):
+            own.check_yaml(folder, path.parent.name, path, _yaml(path).get("name"), CONF)
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    """What a configuration file says; nothing where it cannot be read, which others say."""
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 @functools.cache
@@ -326,15 +367,16 @@ def level_defaults(group: str, level: str) -> dict[str, Any]:
     import yaml
 
     path = file_of(group, level)
+    is_ours = path.is_relative_to(CONF)
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         if not isinstance(content, dict) or not isinstance(content.get("name"), str):
             raise InputError("it has no line such as `name: relu`")
         keys = {f"{group}.{name}": value for name, value in content.items()}
         if others := [name for name in keys if name not in KEYS]:
-            raise InputError(
-                f"{unknown_key(others[0])}; a new one gets a line in study/config/keys.py"
-            )
+            new = 'is declared beside the function: key("name", number(), "what it is")'
+            place = "gets a line in study/config/keys.py" if is_ours else new
+            raise InputError(f"{unknown_key(others[0])}; a new one {place}")
         return {name.partition(".")[2]: value for name, value in parse(keys).items()}
     except (InputError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{file_shown(group, level)}: {' '.join(str(error).split())}") from None
@@ -462,7 +504,8 @@ def hashed(config: Mapping[str, Any]) -> dict[str, Any]:
     return {
         key: value
         for key, value in flatten(config)
-        if KEYS[key].effect == "result" and not KEYS[key].is_neutral(value)
+        # One that is not in the table is of a folder of levels that nobody named to this process.
+        if key not in KEYS or (KEYS[key].effect == "result" and not KEYS[key].is_neutral(value))
     }
 
 

@@ -101,6 +101,7 @@ NORMALIZATIONS = ("standard", "centre", "pixel", "whiten", "unit", "binary", "no
 KEYS: dict[str, Key] = {
     "study": Key("none", NAME, "name of the study: its directory below outputs_dir"),
     "outputs_dir": Key("none", PATH, "where studies are kept"),
+    "levels": Key("none", optional(PATH), "folder of levels of one's own; null is STUDY_LEVELS'"),
     "seeds": Key("result", SEEDS, "how many seeds each cell trains, or which"),
     "batch_size": Key("result", whole(1), "examples per update"),
     "loss": Key("result", choice("cross_entropy", "squared_error"), "what training minimizes"),

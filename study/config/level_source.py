@@ -11,10 +11,11 @@ not count, nor does the file in which a definition stands.
 """
 
 import ast
+import copy
 import functools
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -58,7 +59,7 @@ COMPUTE_NOTHING = frozenset(
     f"study.{module}"
     for module in (
         *("config.keys", "config.kinds", "config.labels", "config.refused", "console", "errors"),
-        *("files", "locks", "networks.registry"),
+        *("files", "locks", "networks.registry", "levels", "config.own"),
     )
 )
 """Modules that check, word or keep what is given: no number of theirs is in a level's results.
@@ -116,10 +117,18 @@ Node = tuple[str, str]
 
 @dataclass(frozen=True)
 class Source:
-    """A digest of a level's source, and the files that it is in: first the one to look into."""
+    """A digest of a level's source, and the files that it is in: first the one to look into.
+
+    `since` is when this process read them, if that was not as it started.
+    """
 
     sha256: str
     files: tuple[Path, ...]
+    since: float | None = None
+
+
+ADDED: dict[tuple[str, str], Callable[[], Source]] = {}
+"""By key and name what reads the source of a level that a user's own folder brought."""
 
 
 @functools.cache
@@ -128,6 +137,8 @@ def source_of(key: str, name: str) -> Source | None:
 
     Once read it stays, as imported code does.
     """
+    if (added := ADDED.get((key, name))) is not None:
+        return added()
     return read_source(ROOT, key, name)
 
 
@@ -139,7 +150,8 @@ def required_source(key: str, name: str) -> Source:
     raise InputError(
         f"{key.removesuffix('.name')}={name}: {registry} in {module.replace('.', '/')}.py has no "
         f"entry {name!r} that can be read, nor has any file of study/ that adds one: write it as "
-        f'`"{name}": ...` there, or as `{registry}["{name}"] = ...`'
+        f'`"{name}": ...` there, or as `{registry}["{name}"] = ...`; one of a folder of your own '
+        "needs levels=DIR"
     )
 
 
@@ -149,12 +161,45 @@ def check_unchanged(key: str, name: str) -> None:
     It would train what the file said before, under the name of what the file says now. And where
     no source says what a level is.
     """
-    for file in () if name in OWN[key] else required_source(key, name).files:
-        if file.stat().st_mtime > STARTED:
+    if name in OWN[key]:
+        return
+    source = required_source(key, name)
+    for file in source.files:
+        # What the project's own files say was read as the process started.
+        read_at = STARTED if source.since is None or file.is_relative_to(ROOT) else source.since
+        if file.stat().st_mtime > read_at:
             raise InputError(
-                f"{key.removesuffix('.name')}={name}: {file.relative_to(ROOT)} was changed after "
+                f"{key.removesuffix('.name')}={name}: {shown_file(file)} was changed after "
                 "this Python had read it: start it anew (in a notebook, restart the kernel)"
             )
+
+
+def shown_file(file: Path) -> str:
+    """A file as a message names it: within the project, or wherever it is."""
+    return (file.relative_to(ROOT) if file.is_relative_to(ROOT) else file).as_posix()
+
+
+def read_definition(folder: Path, package: str, module: str, tree: ast.stmt) -> Source:
+    """The source of a definition in a module of `package`, whose files are those of `folder`.
+
+    With all that it names in its folder and in this project. What its decorators say of keys
+    checks and words what is given: it does not count.
+    """
+    reader = _Reader(ROOT, {package: folder})
+    reader.collect(module, _WithoutKeys().visit(copy.deepcopy(tree)))
+    text = "\n".join(sorted(reader.shapes.values()))
+    files = dict.fromkeys([*filter(None, [reader.file(module)]), *reader.files])
+    return Source(hashlib.sha256(text.encode()).hexdigest(), tuple(files))
+
+
+class _WithoutKeys(ast.NodeTransformer):
+    """Takes `key(...)` out of the arguments of calls: of a definition's decorators."""
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        calls = [each for each in node.args if isinstance(each, ast.Call)]
+        keys = [each for each in calls if _last_name(each.func) == "key"]
+        node.args = [each for each in node.args if each not in keys]
+        return self.generic_visit(node)
 
 
 def read_source(root: Path, key: str, name: str) -> Source | None:
@@ -182,8 +227,9 @@ class _Reader:
     where they are; `unreadable` are the files that might have had an entry.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, packages: Mapping[str, Path] | None = None) -> None:
         self.root = root
+        self.packages = packages or {}
         self.shapes: dict[int, str] = {}
         self.names: set[str] = set()
         self.files: dict[Path, None] = {}
@@ -203,7 +249,7 @@ class _Reader:
                 continue
             entries = [e for each in statements for e in _entries(each, registry, keys)]
             for entry in entries:
-                self._collect(place, entry)
+                self.collect(place, entry)
             if entries:
                 places.append(place)
         return places
@@ -215,7 +261,7 @@ class _Reader:
                 parts = path.relative_to(self.root).with_suffix("").parts
                 yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
-    def _collect(self, module: str, tree: ast.AST) -> None:
+    def collect(self, module: str, tree: ast.AST) -> None:
         """Takes a statement or an expression of a module, and all that it names."""
         if id(tree) in self.shapes:
             return
@@ -244,7 +290,7 @@ class _Reader:
                     self._visit(self._targets(module, name, None))
                 else:
                     self.names.add(name)
-                    self._collect(module, statement)
+                    self.collect(module, statement)
 
     def _targets(self, module: str, name: str, attribute: str | None) -> Iterator[Node]:
         """What a name stands for in a module: a definition in it, or in one that it imports."""
@@ -292,6 +338,9 @@ class _Reader:
     def file(self, module: str) -> Path | None:
         """The file of a module, if it is one of the tree."""
         base = self.root.joinpath(*module.split("."))
+        for package, folder in self.packages.items():
+            if f"{module}.".startswith(f"{package}."):
+                base = folder.joinpath(*module[len(package) :].split(".")[1:])
         choices = base.with_name(f"{base.name}.py"), base / "__init__.py"
         return next((path for path in choices if module and path.is_file()), None)
 

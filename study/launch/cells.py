@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from study.config import own
 from study.config.configuration import directory_name, flatten, named_levels, with_fingerprint
 from study.config.labels import cell_words
 from study.config.level_source import check_unchanged
@@ -38,6 +39,7 @@ def identify(cells: Sequence[Cell]) -> list[Cell]:
     anything is written, names the cell if there are several. What depends on the data themselves
     (an `init=lsuv` that finds no variance) is left to training, where one cell stops no other.
     """
+    own.register()
     launched = []
     for cell, label in zip(cells, cell_words([cell.factors for cell in cells]), strict=True):
         try:

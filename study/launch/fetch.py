@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from study.config import own
 from study.config.configuration import levels
 from study.config.keys import PLACES, parse_one
 from study.console import Parser, run_as_command
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str]) -> int:
 
     from study.data.sources import SOURCES, cache_of, read_images, resolve_root
 
+    own.register()
     for name in names:
         resolve_root(name, root)
     for name in names:

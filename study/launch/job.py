@@ -18,7 +18,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from study.config.compose import composed
-from study.config.configuration import own_files
+from study.config.configuration import own_files, use_levels
 from study.config.labels import cell_words
 from study.config.sweep import planned_cell
 from study.data.device import device_of
@@ -83,13 +83,14 @@ class Job:
     """What all jobs of a launch share; a launcher calls it with the configuration of each.
 
     `here` is where the launch was started, from which relative paths count, and `study` the study's
-    directory; `config_dir` holds configuration files of the user's own. Hydra's name of a job is
-    the directory of its cell.
+    directory; `config_dir` holds configuration files of the user's own, `levels` levels. Hydra's
+    name of a job is the directory of its cell.
     """
 
     here: Path
     study: Path
     config_dir: Path | None = None
+    levels: Path | None = None
 
     def __call__(self, config: DictConfig) -> None:
         """Trains the cell unless it is finished; a failure is in the cell's error.txt.
@@ -97,6 +98,8 @@ class Job:
         Raises what kept the job from its cell, which is in error.txt as well.
         """
         with contextlib.chdir(self.here), ended_by_sigterm(), own_files(self.config_dir):
+            if self.levels:
+                use_levels([f"levels={self.levels}"])
             ledger, name = read_ledger(self.study), HydraConfig.get().job.name
             labels = dict(
                 zip(

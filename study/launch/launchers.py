@@ -23,6 +23,7 @@ from omegaconf import DictConfig
 from study.config.compose import one_line
 from study.config.configuration import added
 from study.config.labels import counted
+from study.config.own import named_folder
 from study.config.sweep import Cell
 from study.data.device import device_of
 from study.errors import InputError
@@ -121,7 +122,7 @@ def _launcher(
             print(f"joblib: {counted(settings.n_jobs, 'job')} at a time, {share}", flush=True)
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=HydraContext(config_loader=loader, callbacks=Callbacks(config=config)),
-            task_function=Job(Path.cwd(), study, *added),
+            task_function=Job(Path.cwd(), study, next(iter(added), None), named_folder()),
             config=config,
         )
     except HydraException as error:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from study.analysis.claims import check_claims
 from study.analysis.requests import parse_tables
-from study.config.configuration import file_of, own_files
+from study.config.configuration import file_of, own_files, use_levels
 from study.config.labels import counted
 from study.config.pages import asks_for_page, hydra_page
 from study.config.refused import check_flags
@@ -49,9 +49,11 @@ EPILOG = """Hydra's own pages, for one cell:
 def main(arguments: Sequence[str]) -> int:
     """Runs the command; returns its exit status: 0, or 1 if a cell failed."""
     if asks_for_page(arguments) and not {"-h", "--help"} & set(arguments):
+        use_levels(arguments)
         return hydra_page(arguments)
     check_flags(arguments)
     options = _parser().parse_intermixed_args(list(arguments))
+    use_levels(options.overrides)
 
     from study.config.compose import hydra_ready
     from study.config.sweep import plan

@@ -13,6 +13,7 @@ import yaml
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from study.config import own
 from study.config.configuration import level_versions, plain, version_changes
 from study.data import Normalize
 from study.errors import InputError, listed, unknown
@@ -81,6 +82,7 @@ def load(
     """
     if when not in WHEN:
         raise unknown("epoch", when, WHEN)
+    own.register()
     cell = _cell_of(Path(directory), levels)
     record: Result | None = None
     with contextlib.suppress(OSError, ValueError):

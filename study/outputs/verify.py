@@ -43,7 +43,10 @@ def identity_problems(cell: CellRecord, config: Mapping[str, Any]) -> Iterator[t
             RESULT_FILE,
             f"its numbers choose the learning rate {best:g}, it says {result.chosen_lr:g}",
         )
-    unknown = [name for name, _ in flatten(config) if name not in KEYS]
+    # A folder of levels that is not named now may have brought keys to the groups of its levels.
+    brought = {level.partition("=")[0] for level in result.provenance.levels}
+    names = [name for name, _ in flatten(config) if name.partition(".")[0] not in brought]
+    unknown = [name for name in names if name not in KEYS]
     if unknown:
         yield CONFIG_FILE, f"it has a key that this version has not: {unknown[0]}"
         return

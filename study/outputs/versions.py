@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from study.config.configuration import VERSIONED, level_defaults, level_versions, version_changes
 from study.config.labels import counted
-from study.config.level_source import OWN, ROOT, source_of
+from study.config.level_source import OWN, shown_file, source_of
 from study.errors import InputError
 from study.outputs.records import CellRecord
 
@@ -79,4 +79,4 @@ def _now(level: str) -> _Now:
         return _Now(None, f" ({unreadable})", is_lost=True)
     if source is None:
         return _Now(None, "", is_lost=True)
-    return _Now(source.sha256, f" ({source.files[0].relative_to(ROOT).as_posix()})")
+    return _Now(source.sha256, f" ({shown_file(source.files[0])})")

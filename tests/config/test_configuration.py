@@ -32,6 +32,7 @@ from study.outputs.series import parsed_config
 OTHER: dict[str, tuple[str, Any]] = {
     "study": ("", "another"),
     "outputs_dir": ("", "elsewhere"),
+    "levels": ("", "mine"),
     "seeds": ("", 3),
     "batch_size": ("", 64),
     "loss": ("", "squared_error"),

@@ -36,6 +36,7 @@ OUT_OF_RANGE: dict[str, list[Any]] = {
         "日" * 100,
     ],
     "outputs_dir": ["", 3, None, "CON", "x/aux", "x/aux.d/y", "prn.txt", "x" * 256, 400 * "/xy"],
+    "levels": ["", 3, "CON"],
     "seeds": [0, -1, [], None, "two", 2.0, True, [0, 0], [True], [-1], MAX_SEEDS + 1, [2**63]],
     "batch_size": [0, -1, 1.5, "many", None, True, [8]],
     "loss": ["mse", None, 1],

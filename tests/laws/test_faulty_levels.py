@@ -33,7 +33,7 @@ def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     shutil.copytree(configuration.CONF, conf)
     for name, (content, _) in FAULTY.items():
         (conf / f"activation/{name}.yaml").write_bytes(content)
-    for module in (configuration, compose, catalogue):
+    for module in (configuration, compose):
         monkeypatch.setattr(module, "CONF", conf)
     cached = (levels, level_defaults, configuration.warn_once)
     for function in cached:

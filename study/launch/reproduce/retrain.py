@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from study.config import own
 from study.config.configuration import Config
 from study.data import read_images
 from study.data.device import DTYPES, device_of
@@ -31,6 +32,7 @@ def retraining_config(saved: Saved, root: Path | None = None) -> Config:
     A device that this machine has not is the CPU instead. `root` is the data's directory where it
     is another one now. Raises `InputError` where the data are not those of the record.
     """
+    own.register()
     accelerator = torch.device(saved.provenance.device).type
     try:
         device_of(accelerator)

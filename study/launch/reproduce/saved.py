@@ -16,6 +16,8 @@ from study.config.configuration import (
     version_changes,
 )
 from study.config.keys import KEYS
+from study.config.level_source import REGISTRIES, source_of
+from study.config.own import folders
 from study.console import command
 from study.errors import InputError
 from study.files import read_json
@@ -83,14 +85,24 @@ def read_saved(directory: Path) -> Saved:
     for name, found in contents(directory, result.files):
         if isinstance(found, ValueError):
             raise InputError(f"{directory / name} cannot be used: {found}")
+    for level, version in made.levels.items():
+        key, _, name = level.partition("=")
+        key = key if key in REGISTRIES else f"{key}.name"
+        if isinstance(version, str) and key in REGISTRIES and source_of(key, name) is None:
+            raise InputError(
+                f"{directory} was trained with {level}, which is none of this version's: name the "
+                f"folder that has it, `{command('reproduce', directory)} levels=DIR`"
+            )
     try:
         config = completed(parsed_config((directory / CONFIG_FILE).read_bytes()))
     except (OSError, ValueError) as error:
         raise InputError(f"{directory / CONFIG_FILE} cannot be used: {error}") from None
     if others := version_changes(made.levels, level_versions(hashed(config.mapping))):
+        own = any(folder.declares(*level.split("=")) for level in others for folder in folders())
+        then = "name the folder as it was, levels=DIR" if own else f"check out {_commit(made)}"
         raise InputError(
             f"{directory} was trained by another version of {', '.join(others)}, so this one gives "
-            f"other results: check out {_commit(made)}"
+            f"other results: {then}"
         )
     if config.signature(made.data_fingerprint) != result.signature:
         raise InputError(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from study.config import own
 from study.config.configuration import level_defaults, levels, sound_levels, warn_once
 from study.config.keys import parse_one
 from study.console import Parser, as_path, importing, run_as_command, show
@@ -72,6 +73,7 @@ def _checked(chosen: Levels) -> dict[str, Checklist]:
     """The checklist of each level; it needs PyTorch, which takes seconds to import."""
     with importing():
         from study.theory.activations.facts import check
+    own.register()
     return {name: check(config) for name, config in chosen.items()}
 
 
@@ -84,6 +86,7 @@ def chosen_levels(names: Sequence[str]) -> Levels:
         return {" ".join(name.split()): _configured(name) for name in names}
     from study.networks import ACTIVATIONS
 
+    own.register()
     order, found = list(ACTIVATIONS), sound_levels("activation")
     for level in [level for level, keys in found.items() if keys["name"] not in ACTIVATIONS]:
         name = found.pop(level)["name"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from study.config.configuration import own_files
+from study.config.configuration import own_files, use_levels
 from study.config.labels import counted
 from study.config.refused import check_flags
 from study.console import Parser, add_config_dir, importing, run_as_command, show
@@ -41,6 +41,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("-m", "--multirun", action="store_true", help="sweep over KEY=A,B,C")
     parser.add_argument("--layers", action="store_true", help="a table of layers for each cell")
     options = parser.parse_intermixed_args(list(arguments))
+    use_levels(options.overrides)
 
     from study.config.compose import hydra_ready
     from study.config.sweep import plan

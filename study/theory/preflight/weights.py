@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from study.config import own
 from study.errors import InputError
 from study.networks import Arguments
 from study.networks import gain as activation_gain
@@ -83,10 +84,12 @@ def drawn(config_init: Arguments, config_activation: Arguments, shape: LayerShap
     `gain: auto` is the gain of what feeds the layer (`study.networks.gains.gain`).
     """
     name = str(config_init["name"])
-    if name not in VARIANCES:
+    law = VARIANCES.get(name) or own.variance_of(name)
+    if law is None:
         raise InputError(
             f"init={name}: the variance of its weights is not known, so nothing can be predicted; "
-            "add it to VARIANCES in study/theory/preflight/weights.py"
+            "add it to VARIANCES in study/theory/preflight/weights.py, or in a folder of your own "
+            "as @initialization(variance=lambda shape, keys: ...)"
         )
     keys: Keys = config_init
     if keys.get("gain") == "auto":
@@ -95,7 +98,7 @@ def drawn(config_init: Arguments, config_activation: Arguments, shape: LayerShap
     torch_default = name == "torch_default" and shape.has_bias
     return Drawn(
         mean=keys["value"] if name == "constant" else 0.0,
-        variance=VARIANCES[name](shape, keys),
+        variance=law(shape, keys),
         bias_mean=keys.get("bias", 0.0) if shape.has_bias else 0.0,
         bias_variance=1 / (3 * shape.fan_in) if torch_default else 0.0,
         centre_only=name == "delta_orthogonal" and shape.convolves,

@@ -1,0 +1,56 @@
+"""What a file of levels of one's own imports: the decorators, and what keys are made of.
+
+    from study.levels import activation, key, number
+
+    @activation(key("beta", number(0), "steepness"))
+    def my_swish(*, beta: float = 1.0): ...
+
+docs/levels.md has an example of each. `study levels new DIR` writes a folder to start from.
+"""
+
+from study.config.kinds import (
+    FLAG,
+    PATH,
+    TEXT,
+    choice,
+    either,
+    fraction,
+    layer_widths,
+    list_of,
+    number,
+    optional,
+    share,
+    whole,
+)
+from study.config.own import decorator, key
+
+__all__ = (
+    "FLAG",
+    "PATH",
+    "TEXT",
+    "activation",
+    "choice",
+    "dataset",
+    "either",
+    "fraction",
+    "initialization",
+    "key",
+    "layer_widths",
+    "list_of",
+    "model",
+    "norm",
+    "number",
+    "optimizer",
+    "optional",
+    "schedule",
+    "share",
+    "whole",
+)
+
+activation = decorator("activation")
+initialization = decorator("initialization")
+norm = decorator("norm")
+model = decorator("model")
+optimizer = decorator("optimizer")
+schedule = decorator("schedule")
+dataset = decorator("dataset")
