@@ -29,6 +29,7 @@ COMMANDS = {
     "verify": ("study.outputs.verify", "checks the integrity of a study's files"),
     "clean": ("study.outputs.clean", "lists, or removes, what a study needs no more"),
     "list": ("study.config.listing", "prints every experiment, level and key"),
+    "levels": ("study.theory.own_levels", "begins, or checks, a folder of levels of your own"),
     "data": ("study.launch.fetch", "fetches and verifies data sets"),
     "tensorboard": (
         "study.tensorboard.command",

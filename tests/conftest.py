@@ -43,7 +43,8 @@ def composed_once() -> Iterator[None]:
 
     def once(overrides: Sequence[str]) -> compose.Raw:
         words = tuple(overrides)
-        if own != compose.CONF or compose.added or "${" in str(words):
+        in_use = compose.added or compose.folders()
+        if own != compose.CONF or in_use or "${" in str(words):
             return hydras(words)
         if words not in known:
             known[words] = hydras(words)

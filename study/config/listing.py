@@ -1,8 +1,9 @@
 """`study list`: every experiment, level and key, with a line each."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
-from study.config.configuration import file_of, file_shown, levels, own_files
+from study.config.configuration import CONF, file_of, file_shown, levels, own_files
 from study.config.keys import GROUPS, KEYS
 from study.console import Parser, add_config_dir, run_as_command, show
 from study.errors import InputError, shown
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def catalogue() -> list[str]:
     """The lines that `study list` prints."""
-    return _apart(map(section, SECTIONS))
+    return _apart(block for name in SECTIONS for block in blocks(name))
 
 
 def about(word: str) -> list[str]:
@@ -41,11 +42,11 @@ def about(word: str) -> list[str]:
         word, word
     )
     if name in SECTIONS:
-        title, *keys = section("keys")
+        ((title, *keys),) = blocks("keys")
         own = [line for line in keys if line.startswith(f"  {name}.")]
-        return _apart([section(name), [title, *own] if own else []])
+        return _apart([*blocks(name), [title, *own] if own else []])
     found = []
-    for title, *lines in map(section, SECTIONS):
+    for title, *lines in (block for name in SECTIONS for block in blocks(name)):
         with_word = [line for line in lines if word.lower() in line.lower()]
         found += [[title, *with_word]] if with_word else []
     if not found:
@@ -54,17 +55,18 @@ def about(word: str) -> list[str]:
     return _apart(found)
 
 
-def section(name: str) -> list[str]:
-    """A title, and a line for each experiment, level or key."""
+def blocks(name: str) -> list[list[str]]:
+    """A title, and a line for each experiment, level or key; those of each own folder apart."""
     if name == "keys":
         keys = [_line(key, f"{each.help}: {each.kind.expects}") for key, each in KEYS.items()]
-        return [name, *keys]
+        return [[name, *keys]]
     group, title = ("experiment", name) if name == "experiments" else (name, f"{name}=")
-    texts = {level: headline(group, level) for level in levels(group)}
-    return [
-        title,
-        *(_line(level, text.removeprefix(f"{level}: ")) for level, text in texts.items()),
-    ]
+    found: dict[Path, list[str]] = {CONF: [title]}
+    for level in levels(group):
+        place, text = file_of(group, level).parents[1], headline(group, level)
+        lines = found.setdefault(place, [f"{title}    of {place}"])
+        lines.append(_line(level, text.removeprefix(f"{level}: ")))
+    return list(found.values())
 
 
 def _apart(blocks: Iterable[Sequence[str]]) -> list[str]:

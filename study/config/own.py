@@ -472,6 +472,16 @@ def _run(folder: Folder) -> None:
         package.__path__ = [str(folder.path)]
         sys.modules[PACKAGE] = package
         importlib.invalidate_caches()
+    # Bytecode is told apart by size and whole seconds: an edit could be overlooked.
+    writes_none = sys.dont_write_bytecode
+    sys.dont_write_bytecode = writes_none or folder.package == PACKAGE
+    try:
+        _import(folder)
+    finally:
+        sys.dont_write_bytecode = writes_none
+
+
+def _import(folder: Folder) -> None:
     for file in folder.files:
         if file.name == "__init__.py" and folder.package == PACKAGE:
             continue
