@@ -1,6 +1,6 @@
 """Sources of images, their split, and the tensors a population trains on."""
 
-from study.data.images import Images
+from study.data.images import Images, build_images
 from study.data.normalize import IN_UNIT_INTERVAL, NORMALIZATIONS, Normalize, fit_normalization
 from study.data.preparation import SHIFTS, Data, Split, augment, prepare, shifted
 from study.data.sources import SOURCES, read_images
@@ -16,6 +16,7 @@ __all__ = [
     "Normalize",
     "Split",
     "augment",
+    "build_images",
     "fit_normalization",
     "prepare",
     "read_images",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -139,7 +139,7 @@ def findings(level: Declared) -> Iterator[Finding]:
 def _of_file(level: Declared, name: str) -> Iterator[Finding]:
     group = level.form.group
     if level.kind == "dataset":
-        yield from _of_images(level.name)
+        yield from _of_images(level.name, level_defaults(group, name))
         return
     models = (name,) if group == "model" else ("mlp", "cnn")
     for model in models:
@@ -335,17 +335,17 @@ def _gradient(config: Config, kind: str) -> Finding:
     return OK, "its gradient is that of a difference"
 
 
-def _of_images(name: str) -> Iterator[Finding]:
+def _of_images(name: str, keys: Mapping[str, Any]) -> Iterator[Finding]:
     """What a data set decodes to, if it is there."""
     import torch
 
-    from study.data.sources import SOURCES, read_images, resolve_root
+    from study.data.sources import SOURCES, read_images
 
     lacking = [each for each in ("cache", "files", "decode") if not hasattr(SOURCES[name], each)]
     if lacking:
         yield MISSING, f"the method {lacking[0]} (docs/levels.md has one with all)"
         return
-    images = read_images(name, resolve_root(name, None), fresh=True)
+    images = read_images(name, keys.get("root"), keys.get("cache"), fresh=True)
     for part in ("train", "test"):
         pixels, labels = getattr(images, f"{part}_images"), getattr(images, f"{part}_labels")
         if pixels.dtype != torch.uint8 or pixels.dim() != 4:
