@@ -557,6 +557,11 @@ def _as_entry(given: Registered) -> Any:
     return function
 
 
+def is_own(kind: type) -> bool:
+    """Whether a class is of a folder in use."""
+    return any(f"{kind.__module__}.".startswith(f"{each.package}.") for each in folders())
+
+
 def variance_of(name: str) -> Callable[..., float] | None:
     """The law of an initialization of a folder, (shape, keys) -> variance, if it gives one."""
     for each in register():

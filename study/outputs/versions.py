@@ -78,5 +78,5 @@ def _now(level: str) -> _Now:
     except InputError as unreadable:
         return _Now(None, f" ({unreadable})", is_lost=True)
     if source is None:
-        return _Now(None, "", is_lost=True)
+        return _Now(None, " (one of a folder of your own needs levels=DIR)", is_lost=True)
     return _Now(source.sha256, f" ({shown_file(source.files[0])})")

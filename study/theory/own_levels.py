@@ -236,6 +236,16 @@ def _one_update(config: Config, what: str) -> Iterator[Finding]:
                 yield WRONG, f"{what}: stacked, {name} of {alone.replicas[0]} is another than alone"
                 return
     yield OK, f"{what}: stacked = alone"
+    for kind in _mapped(stack.network):
+        yield NOTE, f"{what}: {kind} is stacked by torch.func, slower than a form given as stacked="
+
+
+def _mapped(network: nn.Module) -> Iterator[str]:
+    """The parts of a stack that have no form of their own, once each."""
+    from study.training.stacking import StackedByMap
+
+    found = [each for each in network.modules() if isinstance(each, StackedByMap)]
+    yield from dict.fromkeys(each.of.__name__ for each in found)
 
 
 def _law(config: Config) -> Iterator[Finding]:

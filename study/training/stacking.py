@@ -9,8 +9,10 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call, vmap
 from torch.nn import functional
 
+from study.config.own import is_own
 from study.networks import POOLINGS, BatchNorm, Block, Maxout, Network, Stochastic, is_elementwise
 
 
@@ -151,6 +153,74 @@ class StackedMaxout(nn.Module):
         return x.unflatten(1, (self.num_replicas, self.pieces, -1)).amax(2).flatten(1, 2)
 
 
+class StackedByMap(nn.Module):
+    """K of any module with weights of its own and no others within, by torch.func.vmap.
+
+    Slower than a form of its own. It is for modules of a user's own folder (`study.levels`), so
+    that a first try is stacked; `is_mappable` tries it.
+    """
+
+    def __init__(self, plain: nn.Module, num_replicas: int) -> None:
+        super().__init__()
+        self.num_replicas = num_replicas
+        self.of = type(plain)
+        self._plain = [copy.deepcopy(plain)]  # in a list: its weights are none of this module's
+        for name, parameter in plain.named_parameters():
+            stacked = parameter.new_empty(num_replicas, *parameter.shape)
+            self.register_parameter(name, nn.Parameter(stacked))
+
+    def forward(self, x: Tensor) -> Tensor:
+        (plain,) = self._plain
+        plain.train(self.training)
+
+        def one(weights: dict[str, Tensor], x: Tensor) -> Tensor:
+            outputs: Tensor = functional_call(plain, weights, (x,))
+            return outputs
+
+        weights: dict[str, Tensor] = dict(self.named_parameters())
+        if x.dim() == 3:
+            return vmap(one)(weights, x)
+        each = x.unflatten(1, (self.num_replicas, -1))
+        return vmap(one, in_dims=(0, 1), out_dims=1)(weights, each).flatten(1, 2)
+
+
+def is_mappable(plain: nn.Module) -> bool:
+    """Whether K of a module are one by `StackedByMap`: tried on both layouts, against each alone.
+
+    As the module is: of a norm as many features as it has.
+    """
+    shapes = {name: parameter.shape for name, parameter in plain.named_parameters()}
+    if not shapes or any(True for _ in plain.children()) or any(True for _ in plain.buffers()):
+        return False
+    generator = torch.Generator().manual_seed(0)
+    features = max((shape[0] for shape in shapes.values() if shape), default=1)
+    features = features if features > 1 else 4
+    try:
+        # What is checked before a launch has no storage; weights are drawn here in any case.
+        own = copy.deepcopy(plain).double().to_empty(device="cpu").train()
+        alones = [copy.deepcopy(own) for _ in range(2)]
+        mapped = StackedByMap(own, 2).train()
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            for name in shapes:
+                drawn = torch.rand(2, *shapes[name], generator=generator, dtype=torch.float64)
+                mapped.get_parameter(name).copy_(drawn)
+                for alone, value in zip(alones, drawn, strict=True):
+                    alone.get_parameter(name).copy_(value)
+            for shape in ((3, features), (3, features, 2, 2)):
+                x = torch.randn(2, *shape, generator=generator, dtype=torch.float64)
+                given = x if len(shape) == 2 else x.transpose(0, 1).flatten(1, 2)
+                outputs = mapped(given)
+                apart = (
+                    outputs if len(shape) == 2 else outputs.unflatten(1, (2, -1)).transpose(0, 1)
+                )
+                expected = torch.stack([one(each) for one, each in zip(alones, x, strict=True)])
+                if apart.shape != expected.shape or not torch.allclose(apart, expected):
+                    return False
+    except (RuntimeError, TypeError, ValueError, IndexError, AttributeError):
+        return False
+    return True
+
+
 STACKED: dict[type[nn.Module], type[nn.Module]] = {
     nn.Linear: StackedLinear,
     nn.Conv2d: StackedConvolution,
@@ -174,7 +244,7 @@ def stacked(plain: nn.Module, num_replicas: int) -> nn.Module:
     if type(plain) in STACKED:
         return STACKED[type(plain)](plain, num_replicas)
     assert _has_stacked_form(plain), _formless(plain)
-    return copy.deepcopy(plain)
+    return StackedByMap(plain, num_replicas) if plain.state_dict() else copy.deepcopy(plain)
 
 
 def unstackable(network: nn.Module) -> str | None:
@@ -237,11 +307,18 @@ def _has_stacked_form(plain: nn.Module) -> bool:
         return type(plain) in STACKED and _has_stacked_form(plain.noise)
     if type(plain) in STACKED or type(plain) in POOLINGS:
         return True
-    return not plain.state_dict() and is_elementwise(plain)
+    if plain.state_dict():
+        return is_own(type(plain)) and is_mappable(plain)
+    return is_elementwise(plain)
 
 
 def _formless(plain: nn.Module) -> str:
-    return f"{type(plain).__name__} has no stacked form (STACKED in study/training/stacking.py)"
+    place = (
+        "stacked= of its decorator"
+        if is_own(type(plain))
+        else "STACKED in study/training/stacking.py"
+    )
+    return f"{type(plain).__name__} has no stacked form ({place})"
 
 
 class StackedNetwork(nn.Module):

@@ -266,6 +266,7 @@ def test_what_this_code_has_no_source_of_is_not_said_to_be_trained_anew(tmp_path
     cells = make_study(tmp_path, {"activation": ["relu", "gone"]}, seeds=2)
     change_result(cells[1], trained_by({"activation=gone": "1"}))
     line = "1 cell was trained by a version of activation=gone of which this code has no source"
+    line += " (one of a folder of your own needs levels=DIR)"
     assert other_versions(read_cells(read_ledger(tmp_path))) == [line]
 
 

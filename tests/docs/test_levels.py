@@ -80,6 +80,10 @@ def test_the_pages_commands_give_a_table(place: Path, capsys: pytest.CaptureFixt
     assert "  missing" not in printed
     assert "  swish                  x sigmoid(beta x), beta learned" in printed
     assert "variance 0.0003" in printed
+    for name in ("Swish", "LayerNorm"):
+        assert f"{name} is stacked by torch.func" in printed
+    assert "ResidualCNN has a forward of its own" in printed
+    assert "has no stacked form" not in printed
     found = {
         path.parent.name: json.loads(path.read_text())
         for path in Path().glob("outputs/*/*/result.json")

@@ -14,7 +14,13 @@ from study.data import Split
 from study.networks import MLP, BatchNorm, Block, Dropout, Network, Stochastic
 from study.training import Group, Replica, Stack
 from study.training.build import initial_network
-from study.training.stacking import StackedNetwork, StackedStochastic, stacked, unstackable
+from study.training.stacking import (
+    StackedNetwork,
+    StackedStochastic,
+    is_mappable,
+    stacked,
+    unstackable,
+)
 from tests import combinations, tiny
 from tests.combinations import MODELS, NORMS, assert_close, batch_split, both, config_of, data
 
@@ -258,6 +264,53 @@ def test_what_a_stack_would_compute_otherwise_has_a_reason_to_train_alone(
 def test_no_stacked_form_is_made_up(part: nn.Module) -> None:
     with pytest.raises(AssertionError, match="has no stacked form"):
         stacked(part, 3)
+
+
+class Gate(nn.Module):
+    """A part of one's own: a weight for each feature, and what may keep it from a general form."""
+
+    def __init__(self, what: str = "") -> None:
+        super().__init__()
+        self.weight, self.what = nn.Parameter(torch.ones(4)), what
+        if what == "buffer":
+            self.register_buffer("mean", torch.zeros(4))
+        if what == "child":
+            self.child = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.what == "branch" and x.sum() > 0:
+            return x
+        if self.what == "draw":
+            return x + torch.rand_like(x)
+        return x * self.weight.view(-1, *[1] * (x.dim() - 2))
+
+
+@pytest.mark.parametrize("what", ["", "buffer", "child", "branch", "draw"])
+def test_a_part_of_ones_own_has_a_general_form_where_it_is_that_of_each(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("study.training.stacking.is_own", lambda kind: kind is Gate)
+    network = blocks_with(norm=Gate(what))
+    assert is_mappable(Gate(what)) == (not what)
+    if not what:
+        gate = Gate()
+        gate.weight = nn.Parameter(torch.rand(6))
+        network.blocks[1].norm = gate
+        assert unstackable(network) is None
+        networks = [copy.deepcopy(network) for _ in range(3)]
+        for each in networks:
+            nn.init.normal_(each.get_parameter("blocks.1.norm.weight"))
+        images = torch.randn(5, 2, 5, 5)
+        stack = StackedNetwork(networks)
+        for index, each in enumerate(networks):
+            torch.testing.assert_close(stack(images)[index], each(images))
+        stack(images).sum().backward()
+        grad = stack.get_parameter("blocks.1.norm.weight").grad
+        networks[1](images).sum().backward()
+        assert grad is not None
+        torch.testing.assert_close(grad[1], networks[1].get_parameter("blocks.1.norm.weight").grad)
+    else:
+        assert "Gate has no stacked form (stacked= of its decorator)" in str(unstackable(network))
 
 
 @pytest.mark.parametrize("options", [{"stride": 2}, {"dilation": 2, "padding": 1}, {"padding": 0}])
