@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from study.config import own
-from study.config.configuration import level_defaults, file_of, levels, use_levels
+from study.config.configuration import file_of, level_defaults, levels, use_levels
 from study.console import Parser, as_path, command, importing, run_as_command, show
 from study.errors import InputError
 from study.files import write_text
