@@ -85,6 +85,7 @@ MODELS: Variants = {
             "dropout": 0.3},
     "cnn average": {"name": "cnn", "channels": [[3, 2]], "kernel_size": 3, "pool": "average",
                     "head": [], "dropout": 0.0},
+    "resnet": {"name": "resnet", "channels": [[2], [3]], "dropout": 0.3},
     "autoencoder": {"name": "autoencoder", "widths": [6], "code": 3, "dropout": 0.3},
 }  # fmt: skip
 MODELS |= others("model", MODEL_LEVELS, MODELS.values())

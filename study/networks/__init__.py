@@ -21,7 +21,7 @@ from study.networks.initialize import initialize, needs_sample, weight_filler
 from study.networks.initializers import INITIALIZERS, fans
 from study.networks.models import CNN, MLP, MODELS, POOLINGS, Autoencoder, build_network
 from study.networks.network import Block, BlockMaker, Network
-from study.networks.normalization import NORMS, BatchNorm, batch_statistics, make_norm
+from study.networks.normalization import NORMS, BatchNorm, LayerNorm, batch_statistics, make_norm
 from study.networks.registry import Arguments
 from study.networks.stochastic import Dropout, NonStationaryNoise, Stochastic, set_generators
 
@@ -39,6 +39,7 @@ __all__ = [
     "Block",
     "BlockMaker",
     "Dropout",
+    "LayerNorm",
     "LeCunTanh",
     "Maxout",
     "Network",

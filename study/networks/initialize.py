@@ -12,7 +12,7 @@ from study.errors import InputError
 from study.networks.gains import gain as activation_gain
 from study.networks.initializers import INITIALIZERS, fans
 from study.networks.network import Network
-from study.networks.normalization import BatchNorm, batch_statistics
+from study.networks.normalization import BatchNorm, LayerNorm, batch_statistics
 from study.networks.registry import Arguments, keywords, only_keys, split_level
 
 # Layer-sequential unit variance (Mishkin & Matas 2016, "All you need is a good init").
@@ -162,7 +162,7 @@ def _reset(modules: Sequence[nn.Module], generator: torch.Generator) -> None:
     """Has modules with weights of their own set these; what they draw comes from `generator`."""
     drawing: list[Callable[[], object]] = []
     for module in modules:
-        if isinstance(module, BatchNorm | nn.PReLU):
+        if isinstance(module, BatchNorm | LayerNorm | nn.PReLU):
             module.reset_parameters()
         elif reset := getattr(module, "reset_parameters", None):
             drawing.append(reset)

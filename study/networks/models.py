@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
 from study.errors import InputError, unknown
 from study.networks.network import Block, BlockMaker, Network
@@ -101,6 +102,60 @@ def _pooled_size(input_shape: tuple[int, int, int], num_poolings: int) -> tuple[
     return height >> num_poolings, width >> num_poolings
 
 
+# The residual network.
+
+
+class ResNet(Network):
+    """A small residual network for images: a convolution, then stages of residual blocks.
+
+    As He et al. 2016 (arXiv 1512.03385, section 4.2) have for CIFAR: `channels` has one inner list
+    per stage, with the channels of each residual block of two 3x3 convolutions, whose output is
+    added to what it is fed (by shortcut A: no weights, channels that are new are fed 0). The
+    activation of a convolution stands before the sum, and between two stages 2x2 average pooling
+    halves the image. Each channel's mean goes to the output. Takes [N, C, H, W] of `input_shape`
+    (C, H, W); returns [N, num_classes].
+    """
+
+    def __init__(
+        self,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        *,
+        channels: Sequence[Sequence[int]] = ((16,), (32,), (64,)),
+        dropout: float = 0.0,
+        activation: Mapping[str, Any] | str = "relu",
+        norm: Mapping[str, Any] | str = "none",
+    ) -> None:
+        make = BlockMaker(activation, norm, dropout)
+        _pooled_size(input_shape, len(channels) - 1)
+        fed = channels[0][0]
+        blocks = [make.convolution(input_shape[0], fed, 3)]
+        for stage in channels:
+            for units in stage:
+                blocks += [make.convolution(fed, units, 3), make.convolution(units, units, 3)]
+                fed = units
+        super().__init__(blocks, nn.Linear(fed, num_classes))
+        self.stages = [len(stage) for stage in channels]
+
+    def forward(self, x: Tensor) -> Tensor:
+        blocks = iter(self.blocks)
+        x = next(blocks)(x)
+        for stage, num_blocks in enumerate(self.stages):
+            if stage:
+                x = functional.avg_pool2d(x, 2)
+            for _ in range(num_blocks):
+                out = next(blocks)(x)
+                out = next(blocks)(out)
+                x = out + _with_channels(x, out.shape[1])
+        return self.output(x.mean((2, 3)))
+
+
+def _with_channels(x: Tensor, channels: int) -> Tensor:
+    """The first so many channels of [N, C, H, W], with zeros where it has fewer."""
+    more = channels - x.shape[1]
+    return functional.pad(x, (0, 0, 0, 0, 0, more)) if more > 0 else x[:, :channels]
+
+
 # The deep autoencoder.
 
 
@@ -155,6 +210,7 @@ def build_autoencoder(input_shape: tuple[int, int, int], num_classes: int, **key
 MODELS: dict[str, tuple[Callable[..., Network], type[Network]]] = {
     "mlp": (build_mlp, MLP),
     "cnn": (CNN, CNN),
+    "resnet": (ResNet, ResNet),
     "autoencoder": (build_autoencoder, Autoencoder),
 }
 """Name -> (what builds it from an input shape, the class whose keywords are its keys)."""

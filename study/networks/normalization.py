@@ -1,4 +1,4 @@
-"""Batch normalization for dense and convolutional layers (Ioffe & Szegedy 2015)."""
+"""Batch and layer normalization, for dense and convolutional layers."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -104,6 +104,40 @@ class BatchNorm(nn.Module):
         )
 
 
+class LayerNorm(nn.Module):
+    """gamma (x - mean) / sqrt(var + eps) + beta over the units of each example.
+
+    Ba et al. 2016 (arXiv 1607.06450), eq. 4. Takes [N, F] or [N, C, H, W], whose mean and (biased)
+    variance are over channels and positions; gamma (`weight`) and beta (`bias`) are one a feature
+    or channel. It stands before the activation, and is the same in training and evaluation.
+    """
+
+    weight: nn.Parameter | None
+    bias: nn.Parameter | None
+
+    def __init__(self, num_features: int, *, eps: float = 1e-5, affine: bool = True) -> None:
+        super().__init__()
+        self.num_features, self.eps = num_features, eps
+        self.weight = nn.Parameter(torch.ones(num_features)) if affine else None
+        self.bias = nn.Parameter(torch.zeros(num_features)) if affine else None
+
+    def reset_parameters(self) -> None:
+        """Sets gamma to 1, beta to 0."""
+        if self.weight is not None and self.bias is not None:
+            nn.init.ones_(self.weight)
+            nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = functional.layer_norm(x, x.shape[1:], eps=self.eps)
+        if self.weight is None or self.bias is None:
+            return out
+        shape = (-1, *[1] * (x.dim() - 2))
+        return out * self.weight.view(shape) + self.bias.view(shape)
+
+    def extra_repr(self) -> str:
+        return f"{self.num_features}, eps={self.eps}, affine={self.weight is not None}"
+
+
 @contextmanager
 def batch_statistics(network: nn.Module) -> Iterator[None]:
     """Within it every BatchNorm in evaluation mode uses the batch's statistics.
@@ -126,7 +160,11 @@ def no_norm(num_features: int) -> nn.Module:
     return nn.Identity()
 
 
-NORMS: dict[str, Callable[..., nn.Module]] = {"none": no_norm, "batch": BatchNorm}
+NORMS: dict[str, Callable[..., nn.Module]] = {
+    "none": no_norm,
+    "batch": BatchNorm,
+    "layer": LayerNorm,
+}
 
 
 def make_norm(config: Mapping[str, Any] | str, num_features: int) -> nn.Module:

@@ -13,7 +13,16 @@ from torch.func import functional_call, vmap
 from torch.nn import functional
 
 from study.config.own import is_own
-from study.networks import POOLINGS, BatchNorm, Block, Maxout, Network, Stochastic, is_elementwise
+from study.networks import (
+    POOLINGS,
+    BatchNorm,
+    Block,
+    LayerNorm,
+    Maxout,
+    Network,
+    Stochastic,
+    is_elementwise,
+)
 
 
 class StackedLinear(nn.Module):
@@ -88,6 +97,27 @@ class StackedBatchNorm(BatchNorm):
             return super().forward(x)
         out = super().forward(x.transpose(0, 1).flatten(1))
         return out.unflatten(1, (self.num_replicas, -1)).transpose(0, 1)
+
+
+class StackedLayerNorm(nn.Module):
+    """K layer norms: each over the units of its own replica."""
+
+    def __init__(self, plain: LayerNorm, num_replicas: int) -> None:
+        super().__init__()
+        self.num_replicas, self.eps = num_replicas, plain.eps
+        shape = (num_replicas, plain.num_features)
+        weight, bias = plain.weight, plain.bias
+        self.weight = None if weight is None else nn.Parameter(weight.new_empty(shape))
+        self.bias = None if bias is None else nn.Parameter(bias.new_empty(shape))
+
+    def forward(self, x: Tensor) -> Tensor:
+        # [K, N, F], or [N, K, C, H, W]: what is normalized over comes last.
+        each = x if x.dim() == 3 else x.unflatten(1, (self.num_replicas, -1))
+        out = functional.layer_norm(each, each.shape[2:], eps=self.eps)
+        if self.weight is not None and self.bias is not None:
+            shape = (-1, 1, self.weight.shape[1]) if x.dim() == 3 else (*self.weight.shape, 1, 1)
+            out = out * self.weight.view(shape) + self.bias.view(shape)
+        return out if x.dim() == 3 else out.flatten(1, 2)
 
 
 class StackedStochastic(nn.Module):
@@ -225,6 +255,7 @@ STACKED: dict[type[nn.Module], type[nn.Module]] = {
     nn.Linear: StackedLinear,
     nn.Conv2d: StackedConvolution,
     BatchNorm: StackedBatchNorm,
+    LayerNorm: StackedLayerNorm,
     nn.PReLU: StackedPReLU,
     Maxout: StackedMaxout,
 }
