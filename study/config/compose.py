@@ -278,7 +278,7 @@ def compose_raw(overrides: Sequence[str]) -> Raw:
                 f"{group} takes one level; several are a sweep, of sweep.axes.{group} in a file"
             )
     chosen = [f"{group}/{name}" for group, name in choices.items() if name is not None]
-    ours = [file_of(*name.split("/")) for name in chosen if not name.startswith("hydra/")]
+    ours = [file_of(*name.rsplit("/", 1)) for name in chosen if not name.startswith("hydra/")]
     return Raw(plain, choices, (CONF / "config.yaml", *ours), "${" in written)
 
 
