@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -155,12 +155,15 @@ def of_another_host(directory: Path, silent: float, **changes: Any) -> Owner:
 def taken_over(directory: Path) -> Iterator[Ownership]:
     """A process of another host owns a directory of this one's, which slept for too long."""
     with pytest.MonkeyPatch.context() as there:
-        os.utime(directory / OWNER, (0, 0))
         there.setattr(platform, "node", lambda: "elsewhere")
         there.setattr("study.locks._flock", lambda *_, **__: None)
         there.setattr(locks, "_held", {})
-        other = owned(directory, wait=False)
-        theirs = other.__enter__()
+        theirs = None
+        while theirs is None:  # as often as the other's heart beats in between
+            os.utime(directory / OWNER, (0, 0))
+            other = owned(directory, wait=False)
+            with suppress(Owned):
+                theirs = other.__enter__()
     try:
         yield theirs
     finally:
