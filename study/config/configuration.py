@@ -148,6 +148,11 @@ class Config:
         return {name: group.level for name, group in groups.items()}
 
     @property
+    def has_runs(self) -> bool:
+        """Whether TensorBoard has runs of the cell, and of its pretraining."""
+        return self.outputs.tensorboard != "none" and "tensorboard" in self.logger
+
+    @property
     def num_replicas(self) -> int:
         """The replicas of a cell: its seeds times its learning rates."""
         return len(self.seeds) * len(self.optimizer.lr)

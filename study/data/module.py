@@ -1,7 +1,7 @@
 """A cell's data as Lightning asks for them: what is fetched, prepared and handed out in runs."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import lightning
 import torch
@@ -21,16 +21,6 @@ def data_of(config: Config, device: torch.device | None = None) -> Data:
     return prepare(config.data, dtype=DTYPES[config.trainer.precision], device=device)
 
 
-class TrainsRuns(Protocol):
-    """What the runs are for: whose seeds they are of, and how many updates it can take at once."""
-
-    @property
-    def seeds(self) -> Sequence[int]: ...
-
-    @property
-    def updates_at_once(self) -> int: ...
-
-
 class StudyData(lightning.LightningDataModule):
     """The data of a cell, which lie on its device from the start: no worker loads any.
 
@@ -43,7 +33,7 @@ class StudyData(lightning.LightningDataModule):
         super().__init__()
         self.config = config
         self._data = data
-        self._ends: set[int] = set()
+        self.ends: set[int] = set()
 
     @property
     def data(self) -> Data:
@@ -64,7 +54,7 @@ class StudyData(lightning.LightningDataModule):
 
     def end_runs_at(self, updates: Iterable[int]) -> None:
         """From now on a run ends after so many updates since the start of training."""
-        self._ends.update(updates)
+        self.ends.update(updates)
 
     def train_dataloader(self) -> "Runs":
         return Runs(self)
@@ -81,33 +71,28 @@ class StudyData(lightning.LightningDataModule):
         """It is there."""
         return batch
 
-    def runs(self, module: TrainsRuns, epoch: int) -> Iterator[Run]:
-        """The runs of an epoch, each as long as the module wants by then."""
-        config = self.config
+
+class Runs:
+    """The runs of the epoch that the data's Trainer is at; how many there are nobody knows.
+
+    They are of the seeds of the module that it trains, which cuts the epoch into its `parts`.
+    """
+
+    def __init__(self, data: StudyData) -> None:
+        self.data = data
+
+    def __iter__(self) -> Iterator[Run]:
+        config, trainer = self.data.config, self.data.trainer
+        assert trainer is not None, "runs are for a Trainer"
+        module: Any = trainer.lightning_module
+        epoch = trainer.current_epoch
         whole = Run.of_epoch(
-            self.data.train,
+            self.data.data.train,
             module.seeds,
             Streams(config.streams),
             epoch=epoch,
             batch_size=config.batch_size,
         )
-        ends = [len(whole), *(end - epoch * len(whole) for end in self._ends)]
-        first = 0
-        while first < len(whole):
-            end = min(end for end in ends if end > first)
-            last = min(end, first + module.updates_at_once)
+        ends = [end - epoch * len(whole) for end in self.data.ends]
+        for first, last in module.parts(len(whole), ends):
             yield whole.part(first, last)
-            first = last
-
-
-class Runs:
-    """The runs of the epoch that the data's Trainer is at; how many there are nobody knows."""
-
-    def __init__(self, module: StudyData) -> None:
-        self.module = module
-
-    def __iter__(self) -> Iterator[Run]:
-        trainer = self.module.trainer
-        assert trainer is not None, "runs are for a Trainer"
-        trained: Any = trainer.lightning_module
-        return self.module.runs(trained, trainer.current_epoch)

@@ -169,8 +169,8 @@ class Attempt:
             callbacks: list[lightning.Callback] = [probes] if probes is not None else []
             if writer is not None and config.outputs.tensorboard == "replicas":
                 callbacks.append(ReplicaCurves(writer))
-            whole = len(part) == len(replicas_of(config))
-            loggers = make_loggers(config, self.checkpoints.path.parent, writer) if whole else []
+            directory = self.checkpoints.path.parent
+            loggers = make_loggers(config, directory, writer) if self.is_whole else []
             kind = config.trainer.profiler
             profiler = PROFILERS[kind]() if kind else None
             state = partial(self._state, population, probes)

@@ -134,9 +134,12 @@ def _train(
     earlier attempt drew is drawn again.
     """
     config, are_live = attempt.config, attempt.is_whole
-    on_board = config.outputs.tensorboard != "none" and "tensorboard" in config.logger
     drawn: set[str] = set()
-    with open_writer(directory) if on_board and are_live else contextlib.nullcontext() as writer:
+    with (
+        open_writer(directory)
+        if config.has_runs and are_live
+        else contextlib.nullcontext() as writer
+    ):
         results, seconds = attempt.finish(writer), attempt.seconds
         if writer is not None:
             drawn = writer.written
@@ -146,7 +149,7 @@ def _train(
                 logger.log_metrics(means, step=epoch)
             logger.save()
             logger.finalize("success")
-    if on_board:
+    if config.has_runs:
         with open_writer(directory) as writer:
             writer.written |= drawn
             write_summary(writer, results, config=config, factors=factors, data=attempt.data)

@@ -1,7 +1,7 @@
 """What trains in runs of updates, and the callbacks that go with it, whatever is trained."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -44,6 +44,18 @@ class TrainsRuns(lightning.LightningModule):
         if self._update_seconds is None:
             return 1
         return max(1, round(RUN_SECONDS / max(self._update_seconds, _SHORTEST_UPDATE)))
+
+    def parts(self, per_epoch: int, ends: Collection[int] = ()) -> Iterator[tuple[int, int]]:
+        """An epoch cut into runs, (first, last) each, as long as the module wants by then.
+
+        `ends` are updates of the epoch after which a run ends in any case.
+        """
+        first = 0
+        while first < per_epoch:
+            end = min(end for end in (per_epoch, *ends) if end > first)
+            last = min(end, first + self.updates_at_once)
+            yield first, last
+            first = last
 
     @contextmanager
     def updating(self, count: int) -> Iterator[None]:

@@ -280,11 +280,8 @@ class Stretches:
         self.phase = phase
 
     def __iter__(self) -> Iterator[Stretch]:
-        first, per_epoch = 0, self.phase.per_epoch
-        while first < per_epoch:
-            last = min(per_epoch, first + self.phase.updates_at_once)
-            yield Stretch(first, last, per_epoch)
-            first = last
+        for first, last in self.phase.parts(self.phase.per_epoch):
+            yield Stretch(first, last, self.phase.per_epoch)
 
 
 def generators(config: Config, seed: int, index: int) -> GeneratorFactory:

@@ -207,7 +207,7 @@ class StartingWeights:
         }
 
     def _watching(self, seeds: list[int]) -> AbstractContextManager[Watch]:
-        if self._watch is None or self.config.outputs.tensorboard == "none":
+        if self._watch is None or not self.config.has_runs:
             return nullcontext(Watch(tick=self.tick))
         run = self._directory / f"seeds={'-'.join(map(str, seeds[:8]))}"
         return self._watch(run, self.data.input_shape, self.tick)
