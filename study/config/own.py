@@ -185,19 +185,18 @@ def named_folder() -> Path | None:
     return next((each.path for each in folders() if each.package == PACKAGE), None)
 
 
-def use(directory: str | os.PathLike[str] | None) -> bool:
+def use(directory: str | os.PathLike[str] | None) -> None:
     """Has the levels of a folder known from here on, or of STUDY_LEVELS, or of none.
 
-    Nothing is run. Returns whether anything is another than before. Raises `InputError` for a
-    folder that is missing, and for what is wrong in it.
+    Nothing is run. Raises `InputError` for a folder that is missing, and for what is wrong in it.
     """
     directory = directory or os.environ.get(VARIABLE) or None
     places = [] if directory is None else [(Path(directory).expanduser(), PACKAGE)]
     places += list(_of_packages())
     now = [(path.absolute(), _stamp(path)) for path, _ in places]
     if _STATE.folders is not None and now == [(each.path, each.stamp) for each in _STATE.folders]:
-        return False
-    before, _STATE.folders = _STATE.folders, ()
+        return
+    _STATE.folders = ()
     _forget()
     found: list[Folder] = []
     for path, package in places:
@@ -207,7 +206,6 @@ def use(directory: str | os.PathLike[str] | None) -> bool:
         for each in folder.declared:
             ADDED[each.form.key, each.name] = functools.partial(_source, folder, each)
     _STATE.folders = tuple(found)
-    return bool(before or found)
 
 
 def _forget() -> None:

@@ -119,3 +119,9 @@ def test_mlflow_keeps_a_run_for_each_cell(
 def test_a_logger_is_a_logger_of_lightnings() -> None:
     assert set(loggers.MAKERS) == {"tensorboard", "csv", "wandb", "mlflow"}
     assert issubclass(loggers.CellLogger, Logger)
+
+
+def test_a_cell_and_its_pretraining_have_runs_where_both_keys_say_so() -> None:
+    assert tiny.config("logger=[csv,tensorboard]").has_runs
+    assert not tiny.config("logger=csv").has_runs
+    assert not tiny.config("outputs.tensorboard=none").has_runs
