@@ -1,7 +1,9 @@
 """The engine: groups of replicas, trained side by side on the threads of the machine."""
 
+import functools
+import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TypeVar
 
 import torch
@@ -46,13 +48,9 @@ def _side_by_side(
     if not items:
         return []
     threads = torch.get_num_threads()
-    share = max(1, threads // num_workers)
     gradients = torch.is_grad_enabled()
     autocast = torch.is_autocast_enabled("cpu")
     dtype = torch.get_autocast_dtype("cpu")
-
-    def begin() -> None:
-        torch.set_num_threads(share)
 
     def surrounded(item: Item) -> Result:
         with (
@@ -61,11 +59,27 @@ def _side_by_side(
         ):
             return work(item)
 
+    pool = _pool(num_workers, max(1, threads // num_workers))
+    futures = [pool.submit(surrounded, item) for item in items]
     try:
-        with ThreadPoolExecutor(num_workers, initializer=begin) as pool:
-            return list(pool.map(surrounded, items))
-    finally:
+        return [future.result() for future in futures]
+    finally:  # no worker is still at it, interrupted or not
+        for future in futures:
+            future.cancel()
+        wait(futures)
         torch.set_num_threads(threads)
+
+
+@functools.cache
+def _pool(num_workers: int, share: int) -> ThreadPoolExecutor:
+    """So many workers with `share` threads of PyTorch's each, kept: a run of updates may be short.
+
+    To start a thread takes a millisecond while another computes.
+    """
+    return ThreadPoolExecutor(num_workers, initializer=torch.set_num_threads, initargs=(share,))
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 class Engine:
