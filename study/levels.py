@@ -29,6 +29,7 @@ __all__ = (
     "PATH",
     "TEXT",
     "activation",
+    "callback",
     "choice",
     "dataset",
     "either",
@@ -54,3 +55,4 @@ model = decorator("model")
 optimizer = decorator("optimizer")
 schedule = decorator("schedule")
 dataset = decorator("dataset")
+callback = decorator("callback")

@@ -82,6 +82,7 @@ class Config:
     loss: str
     input_noise: float
     logger: Sequence[str]
+    callbacks: Sequence[str]
     streams: Mapping[str, int | None]
     data: DataGroup
     model: ModelGroup
@@ -117,6 +118,7 @@ class Config:
             loss=mapping["loss"],
             input_noise=mapping["input_noise"],
             logger=mapping.get("logger", ["tensorboard"]),
+            callbacks=mapping.get("callbacks", []),
             streams=mapping["streams"],
             data=group("data", DataGroup),
             model=group("model", ModelGroup),
@@ -195,6 +197,7 @@ def check(config: Mapping[str, Any]) -> Config:
         names = sorted({keys["name"] for keys in sound_levels(name).values()})
         if (given := mapping[name]["name"]) not in names:
             raise unknown(f"{name}.name", given, names)
+    own.check_names(dict(flatten(mapping)))
     checked = Config.from_mapping(mapping)
     optimizer = checked.optimizer.level
     if optimizer.get("nesterov") and not optimizer["momentum"]:

@@ -22,6 +22,7 @@ from study.config.kinds import (
     MAX_SEED,
     MAX_WHOLE,
     NAME,
+    NAMES,
     PAIR_POINTS,
     PATH,
     RATES,
@@ -296,6 +297,9 @@ KEYS: dict[str, Key] = {
         "none",
         some_of(*LOGGERS),
         "who is given the curves of each learning rate as the epochs end",
+    ),
+    "callbacks": Key(
+        "result", NAMES, "Lightning callbacks of a folder of levels, for training", neutral=[]
     ),
     "population.engine": Key(
         "rounding", choice("auto", "stacked", "sequential"), "how replicas are trained together"

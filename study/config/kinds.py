@@ -185,6 +185,17 @@ def some_of(*names: str) -> Kind:
     return Kind(parse, f"a list, each item {one.expects}, or null", names)
 
 
+def _distinct_names(value: Any) -> list[str]:
+    given = [] if value is None else list(value) if isinstance(value, list | tuple) else [value]
+    if not all(isinstance(each, str) and each for each in given) or len({*given}) < len(given):
+        raise ValueError
+    return given
+
+
+NAMES = Kind(_distinct_names, "a list of names, each once, or one name, or null")
+"""One alone stands for its list, null for an empty one."""
+
+
 def per_layer(kind: Kind) -> Kind:
     """One value for all layers, or a list with one for each."""
     return either(kind, list_of(kind, at_least=1))

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from study.config import own
 from study.config.configuration import CONF, file_of, file_shown, levels, own_files
 from study.config.keys import GROUPS, KEYS
 from study.console import Parser, add_config_dir, run_as_command, show
@@ -13,7 +14,7 @@ DESCRIPTION = """Prints every experiment, level and key, with a line each.
   study list                 all of them
   study list activation      the levels of a group, and its keys
   study list weight          every line that has the word"""
-SECTIONS = ("experiments", *GROUPS, "trainer", "hydra/launcher", "keys")
+SECTIONS = ("experiments", *GROUPS, "trainer", "callbacks", "hydra/launcher", "keys")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -43,8 +44,8 @@ def about(word: str) -> list[str]:
     )
     if name in SECTIONS:
         ((title, *keys),) = blocks("keys")
-        own = [line for line in keys if line.startswith(f"  {name}.")]
-        return _apart([*blocks(name), [title, *own] if own else []])
+        of_it = [line for line in keys if line.startswith((f"  {name}.", f"  {name} "))]
+        return _apart([*blocks(name), [title, *of_it] if of_it else []])
     found = []
     for title, *lines in (block for name in SECTIONS for block in blocks(name)):
         with_word = [line for line in lines if word.lower() in line.lower()]
@@ -61,11 +62,17 @@ def blocks(name: str) -> list[list[str]]:
         keys = [_line(key, f"{each.help}: {each.kind.expects}") for key, each in KEYS.items()]
         return [[name, *keys]]
     group, title = ("experiment", name) if name == "experiments" else (name, f"{name}=")
-    found: dict[Path, list[str]] = {CONF: [title]}
+    found: dict[Path | str, list[str]] = {CONF: [title]} if levels(group) else {}
     for level in levels(group):
         place, text = file_of(group, level).parents[1], headline(group, level)
         lines = found.setdefault(place, [f"{title}    of {place}"])
         lines.append(_line(level, text.removeprefix(f"{level}: ")))
+    for folder in own.folders():
+        for each in folder.declared:
+            if each.form.takes_list and each.form.group == group:
+                title = f"{each.form.label}=[...]    of {folder.path}"
+                lines = found.setdefault(title, [title])
+                lines.append(_line(each.name, each.headline or "(its docstring would say it)"))
     return list(found.values())
 
 

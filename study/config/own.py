@@ -46,7 +46,10 @@ PACKAGE = "own_levels"
 
 @dataclass(frozen=True)
 class Form:
-    """What a decorator registers: under which key, and which arguments its function is given."""
+    """What a decorator registers: under which key, and which arguments its function is given.
+
+    A key such as `activation.name` takes one, and has YAML files in its group; others take a list.
+    """
 
     key: str
     arguments: tuple[str, ...]
@@ -56,6 +59,16 @@ class Form:
     @property
     def group(self) -> str:
         return self.key.partition(".")[0]
+
+    @property
+    def label(self) -> str:
+        """What stands before `=` where one is named: `activation`, `callbacks`."""
+        return self.key.removesuffix(".name")
+
+    @property
+    def takes_list(self) -> bool:
+        """Whether the key takes a list of names, and no YAML file names any."""
+        return self.label == self.key
 
 
 FORMS: dict[str, Form] = {
@@ -75,6 +88,7 @@ FORMS: dict[str, Form] = {
         "schedule.name", ("epoch", "num_epochs"), "def linear(epoch, num_epochs, *, factor=0.1)"
     ),
     "dataset": Form("data.name", (), "class Digits"),
+    "callback": Form("callbacks", (), "class Average(lightning.Callback)"),
 }
 """The decorators, by name."""
 
@@ -127,6 +141,15 @@ class Declared:
     def form(self) -> Form:
         return FORMS[self.kind]
 
+    @property
+    def headline(self) -> str:
+        """The first line of its docstring."""
+        assert isinstance(self.tree, ast.FunctionDef | ast.ClassDef)
+        return (ast.get_docstring(self.tree) or "").partition("\n")[0]
+
+    def __str__(self) -> str:
+        return f"{self.form.label}={self.name}"
+
 
 @dataclass(frozen=True)
 class Folder:
@@ -140,9 +163,9 @@ class Folder:
     stamp: tuple[tuple[str, int], ...]
     read_at: float
 
-    def declares(self, group: str, name: str) -> bool:
-        """Whether a level of a group is declared here."""
-        return any((each.form.group, each.name) == (group, name) for each in self.declared)
+    def declares(self, label: str, name: str) -> bool:
+        """Whether `label=name`, such as `activation=swish`, is declared here."""
+        return any((each.form.label, each.name) == (label, name) for each in self.declared)
 
 
 @dataclass(frozen=True)
@@ -266,14 +289,15 @@ def read_folder(path: Path, package: str = PACKAGE, others: Sequence[Folder] = (
     keys: dict[str, Key] = {}
     for file in files:
         for level in _read_file(file, package):
-            name = f"{level.form.group}={level.name}"
             earlier = [*declared, *(each for other in others for each in other.declared)]
             if level.name in OWN[level.form.key] or any(
                 (each.form.key, each.name) == (level.form.key, level.name) for each in earlier
             ):
-                raise _wrong(file, level.line, f"{name} exists already; give it another name")
+                raise _wrong(file, level.line, f"{level} exists already; give it another name")
             _check_signature(level)
             for new, line in _keys_of(level, file):
+                if level.kind == "callback":
+                    raise _wrong(file, line, "a callback has no keys: write the value into it")
                 dotted = f"{level.form.group}.{new.name}"
                 if dotted in KEYS and not isinstance(KEYS[dotted], OwnKey):
                     raise _wrong(file, line, f"{dotted} is a key already; leave key(...) out")
@@ -297,6 +321,25 @@ def check_yaml(folder: Folder, group: str, file: Path, name: object, conf: Path)
             if own
             else f"{file}: no @{kind} {name} in {folder.path}/*.py, nor in this package"
         )
+
+
+def check_names(flat: Mapping[str, Any]) -> None:
+    """`InputError` where a key that lists levels of one's own has a name that no folder declares.
+
+    `flat` are canonical values by dotted key.
+    """
+    for kind, form in FORMS.items():
+        declared = [each for folder in folders() for each in folder.declared if each.kind == kind]
+        for name in flat.get(form.key, ()) if form.takes_list else ():
+            if name not in (names := [each.name for each in declared]):
+                raise (
+                    InputError(f"{unknown(kind, name, names)}")
+                    if names
+                    else InputError(
+                        f"{form.key}=[{shown(name)}]: no folder of levels has {kind}s: name one "
+                        "that has, levels=DIR"
+                    )
+                )
 
 
 def _read_file(file: Path, package: str) -> Iterator[Declared]:
@@ -393,7 +436,8 @@ def _check_arguments(
     elif missing:
         lack = f"its signature lacks the keyword {missing[0]}"
     else:
-        lack = f"it is given {', '.join(form.arguments) or 'keywords alone'}"
+        none = "nothing" if form.takes_list else "keywords alone"
+        lack = f"it is given {', '.join(form.arguments) or none}"
     raise _wrong(
         level.path, level.line, f"{level.kind} {level.name}: {lack}: write such as {form.example}"
     )
@@ -427,7 +471,7 @@ def decorator(kind: str) -> Callable[..., Any]:
         return register_as
 
     decorate.__name__ = decorate.__qualname__ = kind
-    decorate.__doc__ = f"Registers {FORMS[kind].example} as a level of {FORMS[kind].group}."
+    decorate.__doc__ = f"Registers {FORMS[kind].example} as a level of {FORMS[kind].label}."
     return decorate
 
 
@@ -507,8 +551,7 @@ def _enter(given: Registered, level: Declared) -> None:
     module, name = REGISTRIES[level.form.key]
     registry = getattr(importlib.import_module(module), name)
     if given.name in registry:
-        text = f"{level.form.group}={given.name} exists already; give it another name"
-        raise _wrong(level.path, level.line, text)
+        raise _wrong(level.path, level.line, f"{level} exists already; give it another name")
     parameters = inspect.signature(given.function).parameters.values()
     plain = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     positional = [each for each in parameters if each.kind in plain]

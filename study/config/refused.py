@@ -51,7 +51,7 @@ _ONE_DEVICE = "a cell trains on one device; many at once do by hydra/launcher=ma
 _DEPTH = "write depth x width: model.widths=8x64 is eight hidden layers of 64"
 _RESUMED = "type the same command again: a cell goes on from its last checkpoint by itself"
 _BITWISE = "leave it out: on one machine a cell is trained again bit for bit"
-_MEASURED = "no callback is taken; probes=LEVEL says what is measured inside a network"
+_CALLED = "write callbacks=[NAME], of a folder of levels (docs/levels.md)"
 _VALIDATED = "leave it out: each epoch ends with validation"
 _EPOCHS = "write trainer.max_epochs=N"
 _RATE = "write optimizer.lr=RATE, or a list to choose from"
@@ -85,8 +85,10 @@ KEYS = {
     "trainer.overfit_batches": _FEWER,
     "trainer.default_root_dir": _PLACES,
     "trainer.logger": "write logger=[tensorboard,csv]",
-    "callbacks": _MEASURED,
-    "trainer.callbacks": _MEASURED,
+    "callbacks.early_stopping": f"no cell stops early: {_EPOCHS}",
+    "callbacks.model_checkpoint": "the best and the last epoch's weights are kept; write "
+    "outputs.weights=all for those of every learning rate",
+    "trainer.callbacks": _CALLED,
     "trainer.deterministic": _BITWISE,
     "trainer.benchmark": _BITWISE,
     "seed": "write seeds=N, or seeds=[3,5] for those",

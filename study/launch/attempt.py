@@ -9,12 +9,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import lightning
-
 from study.config.configuration import Config
 from study.config.labels import counted
 from study.data import Data
 from study.data.module import StudyData
+from study.errors import InputError
 from study.files import finite
 from study.outputs.checkpoint import Checkpoint, Checkpoints, fitting, tensors_sha256
 from study.outputs.results import ReplicaResult, TrainedReplica, choose_lr
@@ -26,7 +25,7 @@ from study.training import Population, Replica
 from study.training.build import Populations, build_population, replicas_of, sizes
 from study.training.pretraining.stage import StartingWeights, with_equal_budget
 from study.training.runs import EpochEnds, Ticks, go_on
-from study.training.trainer import PROFILERS, make_trainer
+from study.training.trainer import PROFILERS, make_trainer, own_callbacks
 
 _log = logging.getLogger(__name__)
 
@@ -65,6 +64,7 @@ class Attempt:
         self.populations: list[list[list[str]]] = []
         self.alone: str | None = None
         self.resumed: list[dict[str, Any]] = []
+        self.callbacks = own_callbacks(config)
         self._unfinished: Mapping[str, Any] | None = None
         self._earlier_seconds = 0.0
         self._started = time.perf_counter()
@@ -79,6 +79,8 @@ class Attempt:
             results = [TrainedReplica.of(each) for each in state["results"]]
             self.results = {Replica(each.seed, each.lr): each for each in results}
             self.populations, self._earlier_seconds = state["populations"], state["seconds"]
+            for name, kept in state.get("callbacks", {}).items():
+                self.callbacks[name].load_state_dict(kept)
             entry = {"epoch": checkpoint.record["epoch"], **checkpoint.record["made"]}
             self.resumed = [*state["resumed"], entry]
             begun = {Replica(each["seed"], each["lr"]) for each in state["population"]["replicas"]}
@@ -166,7 +168,7 @@ class Attempt:
                     population.load_state(unfinished["population"])
                     if probes is not None:
                         probes.load_state_dict(unfinished["probes"])
-            callbacks: list[lightning.Callback] = [probes] if probes is not None else []
+            callbacks = [*self.callbacks.values(), *([probes] if probes is not None else [])]
             if writer is not None and config.outputs.tensorboard == "replicas":
                 callbacks.append(ReplicaCurves(writer))
             directory = self.checkpoints.path.parent
@@ -186,6 +188,11 @@ class Attempt:
             data = StudyData(config, self.data)
             if population.epochs < config.trainer.max_epochs:
                 trainer.fit(population, datamodule=data)
+                if population.epochs < config.trainer.max_epochs:
+                    raise InputError(
+                        f"a callback stopped training after {counted(population.epochs, 'epoch')}: "
+                        "no cell stops early; write trainer.max_epochs=N"
+                    )
             else:
                 population.end_training()
             trainer.test(population, datamodule=data, verbose=False)
@@ -214,6 +221,9 @@ class Attempt:
             "seconds": self.seconds,
             "resumed": self.resumed,
         }
+        if self.callbacks:
+            kept = {name: callback.state_dict() for name, callback in self.callbacks.items()}
+            state["callbacks"] = kept
         return record, state
 
 

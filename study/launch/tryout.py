@@ -10,7 +10,7 @@ from study.data.module import StudyData, data_of
 from study.errors import InputError
 from study.probes.recorder import recorder_of
 from study.training.build import build_population, replicas_of
-from study.training.trainer import make_trainer
+from study.training.trainer import make_trainer, own_callbacks
 
 PUBLISHED = Path("outputs/published")
 """Where studies are kept that documents quote."""
@@ -32,7 +32,8 @@ def try_cells(cells: Sequence[Cell], *, study: Path, threads: int) -> None:
         replicas = replicas_of(config)[: config.population.max_replicas]
         population = build_population(config, data, replicas)
         probes = recorder_of(config, data)
-        trainer = make_trainer(config, max_epochs=1, callbacks=[probes] if probes else [])
+        callbacks = [*own_callbacks(config).values(), *([probes] if probes else [])]
+        trainer = make_trainer(config, max_epochs=1, callbacks=callbacks)
         module = StudyData(config, data)
         trainer.fit(population, datamodule=module)
         trainer.test(population, datamodule=module, verbose=False)

@@ -1,6 +1,7 @@
 """`study verify`: whether a study's files are whole, without training and without PyTorch."""
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -44,7 +45,7 @@ def identity_problems(cell: CellRecord, config: Mapping[str, Any]) -> Iterator[t
             f"its numbers choose the learning rate {best:g}, it says {result.chosen_lr:g}",
         )
     # A folder of levels that is not named now may have brought keys to the groups of its levels.
-    brought = {level.partition("=")[0] for level in result.provenance.levels}
+    brought = {re.split("[.=]", level)[0] for level in result.provenance.levels}
     names = [name for name, _ in flatten(config) if name.partition(".")[0] not in brought]
     unknown = [name for name in names if name not in KEYS]
     if unknown:
@@ -68,7 +69,7 @@ def identity_problems(cell: CellRecord, config: Mapping[str, Any]) -> Iterator[t
     named = result.factors
     choices = {group: str(named[group]).partition(" ")[0] for group in GROUPS}
     try:
-        again = factors(config, choices, {name for name in named if "." in name})
+        again = factors(config, choices, {*named} - {*GROUPS})
     except (OSError, InputError):
         # A level whose file is no more: its defaults are not known.
         return

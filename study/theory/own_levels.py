@@ -108,7 +108,7 @@ def check(folder: Path) -> int:
     num_wrong = 0
     with hydra_ready():
         for level in declared:
-            show(f"{level.form.group}={level.name} ({level.path.name} line {level.line})")
+            show(f"{level} ({level.path.name} line {level.line})")
             for kind, text in findings(level):
                 num_wrong += kind in (MISSING, WRONG)
                 show(f"  {kind:8} {text}")
@@ -118,6 +118,9 @@ def check(folder: Path) -> int:
 def findings(level: Declared) -> Iterator[Finding]:
     """What is found of a level, in words: OK, NOTE, MISSING or WRONG."""
     group = level.form.group
+    if level.form.takes_list:
+        yield from _found(str(level), CHECKS[level.kind](level))
+        return
     files = []
     for name in levels(group):
         is_here = file_of(group, name).parents[1] == level.path.absolute().parent
@@ -128,12 +131,17 @@ def findings(level: Declared) -> Iterator[Finding]:
         yield MISSING, f"{place}, with a comment of what it is and `name: {level.name}`"
         return
     for name in files:
-        try:
-            yield from _of_file(level, name)
-        except InputError as error:
-            yield WRONG, f"{group}={name}: {error}"
-        except Exception as error:  # whatever a user's code raises
-            yield WRONG, f"{group}={name}: {type(error).__name__}: {' '.join(str(error).split())}"
+        yield from _found(f"{group}={name}", _of_file(level, name))
+
+
+def _found(what: str, findings: Iterator[Finding]) -> Iterator[Finding]:
+    """The findings, the last of them what a user's code raised."""
+    try:
+        yield from findings
+    except InputError as error:
+        yield WRONG, f"{what}: {error}"
+    except Exception as error:
+        yield WRONG, f"{what}: {type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _of_file(level: Declared, name: str) -> Iterator[Finding]:
@@ -141,10 +149,12 @@ def _of_file(level: Declared, name: str) -> Iterator[Finding]:
     if level.kind == "dataset":
         yield from _of_images(level.name, level_defaults(group, name))
         return
+    chosen = f"{group}={name}"
     models = (name,) if group == "model" else ("mlp", "cnn")
-    for model in models:
-        yield from _one_update(_config(group, name, model), f"{group}={name}, {model}")
-    config = _config(group, name, models[0])
+    configs = {each: _config(each, *([] if group == "model" else [chosen])) for each in models}
+    for model, config in configs.items():
+        yield from _one_update(config, f"{chosen}, {model}")
+    config = configs[models[0]]
     if level.kind == "initialization":
         yield from _law(config)
     elif level.kind == "schedule":
@@ -160,14 +170,13 @@ SMALL = {
 SIDE, BATCH, NUM_CLASSES = 32, 8, 3
 
 
-def _config(group: str, name: str, model: str) -> Config:
-    """The level in a small network, two seeds, float64 on the CPU."""
+def _config(model: str, *chosen: str) -> Config:
+    """What is chosen, in a small network, two seeds, float64 on the CPU."""
     from study.config.compose import compose_cell
 
     fixed = ["seeds=2", f"batch_size={BATCH}", "trainer.precision=64-true", "probes=none"]
     fixed += ["trainer.accelerator=cpu", "trainer.max_epochs=1"]
-    chosen = [f"{group}={name}"] + ([f"model={model}"] if group != "model" else [])
-    return compose_cell([*fixed, *chosen, *SMALL.get(model, ())]).config
+    return compose_cell([*fixed, f"model={model}", *chosen, *SMALL.get(model, ())]).config
 
 
 def _images() -> Split:
@@ -238,6 +247,41 @@ def _one_update(config: Config, what: str) -> Iterator[Finding]:
     yield OK, f"{what}: stacked = alone"
     for kind in _mapped(stack.network):
         yield NOTE, f"{what}: {kind} is stacked by torch.func, slower than a form given as stacked="
+
+
+def _callback(level: Declared) -> Iterator[Finding]:
+    """A short training with a callback, and what a checkpoint would keep of it."""
+    import tempfile
+
+    from study.data import Data, fit_normalization
+    from study.data.module import StudyData
+    from study.outputs.checkpoint import write_checkpoint
+    from study.training.build import build_population, replicas_of
+    from study.training.trainer import make_trainer, own_callbacks
+
+    config = _config("mlp", f"callbacks=[{level.name}]", "trainer.max_epochs=2")
+    images = _images()
+    normalize = fit_normalization("none", (images.inputs * 255).byte(), zca_epsilon=0.1)
+    classes = tuple(map(str, range(NUM_CLASSES)))
+    data = Data(images, images, images, classes, "", normalize)
+    population = build_population(config, data, replicas_of(config))
+    (callback,) = own_callbacks(config).values()
+    trainer = make_trainer(config, max_epochs=2, callbacks=[callback])
+    module = StudyData(config, data)
+    trainer.fit(population, datamodule=module)
+    if population.epochs < 2:
+        yield WRONG, "it stops training, and no cell stops early"
+        return
+    trainer.test(population, datamodule=module, verbose=False)
+    yield OK, "two epochs of one update run with it"
+    kept = callback.state_dict()
+    with tempfile.TemporaryDirectory() as folder:
+        write_checkpoint(Path(folder) / "checkpoint", "", {}, kept)
+    yield OK, f"a checkpoint keeps {len(kept)} values of its state"
+
+
+CHECKS = {"callback": _callback}
+"""What checks a level that no YAML file names, by kind."""
 
 
 def _mapped(network: nn.Module) -> Iterator[str]:

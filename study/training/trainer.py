@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import lightning
@@ -53,6 +53,21 @@ def make_trainer(
         fast_dev_run=config.trainer.fast_dev_run,
         profiler=profiler,
     )
+
+
+CALLBACKS: dict[str, Callable[[], lightning.Callback]] = {}
+"""What makes each callback that `callbacks` may name: the project has none, folders of levels do.
+"""
+
+
+def own_callbacks(config: Config) -> dict[str, lightning.Callback]:
+    """The callbacks that a configuration names, made anew; `InputError` for what is none."""
+    made = {name: CALLBACKS[name]() for name in config.callbacks}
+    for name, callback in made.items():
+        if not isinstance(callback, lightning.Callback):
+            kind = type(callback).__name__
+            raise InputError(f"callbacks={name} makes a {kind}, and no lightning.Callback")
+    return made
 
 
 PROFILERS = {"simple": SimpleProfiler, "advanced": AdvancedProfiler}

@@ -195,6 +195,17 @@ WRONG = {
         SWISH.replace('"beta"', '"slope"'), {}, "activation.slope is a key already"),
     "a kind that runs": (
         SWISH.replace("number(0)", "print(0)"), {}, "no kind of value is called 'print'"),
+    "a key of a callback": (
+        "from study.levels import callback, key, number\n"
+        "@callback(key('beta', number(), 'x'))\ndef mine(): ...\n",
+        {},
+        "mine.py line 2: a callback has no keys",
+    ),
+    "a callback that is given something": (
+        "from study.levels import callback\n@callback\ndef mine(trainer): ...\n",
+        {},
+        "callback mine: it is given nothing",
+    ),
     "probe": (
         "from study.levels import probe\n@probe\ndef mine(layer): ...\n",
         {},

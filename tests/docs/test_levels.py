@@ -22,6 +22,7 @@ MOST_LINES = 15
 OWN = {
     "activation": ("squared_relu", "swish"), "norm": ("layer_norm",), "model": ("residual_cnn",),
     "optimizer": ("lion",), "init": ("truncated_normal",), "schedule": ("linear",),
+    "callbacks": ("weight_clipping",),
 }  # fmt: skip
 
 
@@ -88,14 +89,14 @@ def test_the_pages_commands_give_a_table(place: Path, capsys: pytest.CaptureFixt
         path.parent.name: json.loads(path.read_text())
         for path in Path().glob("outputs/*/*/result.json")
     }
-    assert len(found) == 8
+    assert len(found) == 9
     for name, record in found.items():
         levels = record["provenance"].get("levels", {})
         named = {f"{group}={own}" for group, names in OWN.items() for own in names if own in name}
         assert named <= levels.keys() <= {f"{g}={n}" for g, names in OWN.items() for n in names}
-    assert {"optimizer=lion", "model=residual_cnn"} in [
-        {*record["provenance"].get("levels", {})} for record in found.values()
-    ]
+    signed = [{*record["provenance"].get("levels", {})} for record in found.values()]
+    assert {"optimizer=lion", "model=residual_cnn"} in signed
+    assert {"callbacks=weight_clipping"} in signed
 
 
 def test_a_cell_that_uses_none_keeps_its_signature(place: Path) -> None:

@@ -12,6 +12,8 @@ HEAD = """
 import torch
 from torch import nn
 from study.levels import activation, initialization, key, norm, number, optimizer, schedule
+from study.levels import callback
+import lightning
 
 """
 WRONG = {
@@ -64,6 +66,16 @@ class Mine(nn.Module):
     "schedule": (
         "@schedule\ndef mine(epoch, num_epochs): return 1 - epoch\n",
         {"schedule": "warmup_epochs: 0\n"}, "wrong    in epoch 2 of 5 its factor is -0."),
+    "stops": (
+        "@callback\nclass mine(lightning.Callback):\n"
+        "    def on_train_epoch_end(self, trainer, pl_module): trainer.should_stop = True\n",
+        {}, "wrong    it stops training"),
+    "keeps what no file can": (
+        "@callback\nclass mine(lightning.Callback):\n"
+        "    def state_dict(self): return {'self': self}\n",
+        {}, "wrong    callbacks=mine: TypeError: "),
+    "no callback": (
+        "@callback\nclass mine: ...\n", {}, "wrong    callbacks=mine: callbacks=mine makes a mine"),
 }  # fmt: skip
 
 
