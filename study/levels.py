@@ -29,6 +29,7 @@ __all__ = (
     "PATH",
     "TEXT",
     "activation",
+    "augmentation",
     "callback",
     "choice",
     "dataset",
@@ -55,4 +56,5 @@ model = decorator("model")
 optimizer = decorator("optimizer")
 schedule = decorator("schedule")
 dataset = decorator("dataset")
+augmentation = decorator("augmentation")
 callback = decorator("callback")

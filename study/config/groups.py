@@ -6,7 +6,7 @@ says, by name, as its function takes them.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -26,7 +26,10 @@ class LevelGroup:
 
 @dataclass(frozen=True)
 class DataGroup:
-    """`val_size` is a count, or a share of the training images."""
+    """`val_size` is a count, or a share of the training images.
+
+    `augment` names augmentations of a folder of levels, which take keys of their own from `level`.
+    """
 
     name: str
     root: str | None = None
@@ -39,8 +42,10 @@ class DataGroup:
     zca_epsilon: float = 1e-2
     flip: bool = False
     crop: int = 0
+    augment: Sequence[str] = ()
     test_shift: str = "none"
     test_shift_strength: float | None = None
+    level: "Arguments" = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

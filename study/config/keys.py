@@ -109,7 +109,7 @@ KEYS: dict[str, Key] = {
     "input_noise": Key("result", number(0), "std of Gaussian noise on the training inputs"),
     "streams.initialization": Key("result", PIN, "pins the seed of initial weights"),
     "streams.order": Key("result", PIN, "pins the seed of batch orders"),
-    "streams.augmentation": Key("result", PIN, "pins the seed of flips and crops"),
+    "streams.augmentation": Key("result", PIN, "pins the seed of flips, crops and augmentations"),
     "streams.noise": Key("result", PIN, "pins the seed of input and norm noise"),
     "streams.dropout": Key("result", PIN, "pins the seed of dropout masks"),
     # data
@@ -132,6 +132,12 @@ KEYS: dict[str, Key] = {
     "data.zca_epsilon": Key("result", number(0, above=True), "ridge of the whitening matrix"),
     "data.flip": Key("result", FLAG, "flip training images left to right at random"),
     "data.crop": Key("result", whole(0), "padding in pixels of random shifted crops; 0 is off"),
+    "data.augment": Key(
+        "result",
+        NAMES,
+        "augmentations of a folder of levels, in order, after flips and crops",
+        neutral=[],
+    ),
     "data.test_shift": Key(
         "result", choice(*TEST_SHIFTS), "what corrupts the test images alone", neutral="none"
     ),

@@ -41,6 +41,7 @@ REGISTRIES: dict[str, tuple[str, str]] = {
     "data.name": ("study.data.sources", "SOURCES"),
     "data.normalize": ("study.data.normalize", "NORMALIZATIONS"),
     "data.test_shift": ("study.data.preparation", "SHIFTS"),
+    "data.augment": ("study.data.preparation", "AUGMENTATIONS"),
     "callbacks": ("study.training.trainer", "CALLBACKS"),
 }
 """The module and the dictionary that say what a key's value means."""
@@ -101,6 +102,7 @@ OWN: dict[str, frozenset[str]] = {
         ("standard", "centre", "pixel", "whiten", "unit", "binary", "none")
     ),
     "data.test_shift": frozenset(("none", "noise", "translate", "contrast")),
+    "data.augment": frozenset(),
     "callbacks": frozenset(),
 }
 """The project's own levels, whose results golden weights hold: a level that is new is in no list.

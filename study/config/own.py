@@ -88,13 +88,15 @@ FORMS: dict[str, Form] = {
         "schedule.name", ("epoch", "num_epochs"), "def linear(epoch, num_epochs, *, factor=0.1)"
     ),
     "dataset": Form("data.name", (), "class Digits"),
+    "augmentation": Form(
+        "data.augment", ("images", "generator"), "def cutout(images, generator, *, side=8)"
+    ),
     "callback": Form("callbacks", (), "class Average(lightning.Callback)"),
 }
 """The decorators, by name."""
 
 NOT_YET = {
     "probe": "a number of one's own needs its row in study/outputs/metrics.py",
-    "augmentation": "data.flip, data.crop and input_noise are all there is",
 }
 """Decorators that one would look for, and why there are none."""
 
@@ -296,8 +298,9 @@ def read_folder(path: Path, package: str = PACKAGE, others: Sequence[Folder] = (
                 raise _wrong(file, level.line, f"{level} exists already; give it another name")
             _check_signature(level)
             for new, line in _keys_of(level, file):
-                if level.kind == "callback":
-                    raise _wrong(file, line, "a callback has no keys: write the value into it")
+                if level.kind in ("callback", "dataset"):
+                    text = f"a {level.kind} has no keys: write the value into it"
+                    raise _wrong(file, line, text)
                 dotted = f"{level.form.group}.{new.name}"
                 if dotted in KEYS and not isinstance(KEYS[dotted], OwnKey):
                     raise _wrong(file, line, f"{dotted} is a key already; leave key(...) out")
@@ -429,9 +432,10 @@ def _check_arguments(
     form = level.form
     missing = [name for name in form.needs if name not in only and not takes_any]
     fits = len(given) - num_defaults <= len(form.arguments) <= len(given) and not missing
-    if fits and (level.kind != "initialization" or given[1] == "generator"):
+    draws = "generator" in form.arguments
+    if fits and (not draws or given[1] == "generator"):
         return
-    if level.kind == "initialization" and "generator" not in given:
+    if draws and "generator" not in given:
         lack = "its signature lacks the generator"
     elif missing:
         lack = f"its signature lacks the keyword {missing[0]}"

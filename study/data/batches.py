@@ -32,11 +32,15 @@ class Streams:
         return seed if pin is None else pin
 
     def generator(
-        self, seed: int, purpose: Purpose, epoch: int = 0, *, device: Any = "cpu"
+        self, seed: int, purpose: Purpose, epoch: int = 0, *, of: str = "", device: Any = "cpu"
     ) -> torch.Generator:
-        """The generator of replica `seed` for `purpose` in `epoch` (counted from 0)."""
+        """The generator of replica `seed` for `purpose` in `epoch` (counted from 0).
+
+        `of`: whose, where several have a purpose; none takes part in what another draws.
+        """
         generator = torch.Generator(device=device)
-        generator.manual_seed(stream_seed(self.seed(seed, purpose), purpose, epoch))
+        what = f"{purpose}/{of}" if of else purpose
+        generator.manual_seed(stream_seed(self.seed(seed, purpose), what, epoch))
         return generator
 
 

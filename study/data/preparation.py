@@ -216,6 +216,12 @@ def _build(images: Images, options: DataGroup, dtype: torch.dtype, device: torch
     )
 
 
+AUGMENTATIONS: dict[str, Callable[..., torch.Tensor]] = {}
+"""What each name of `data.augment` does to a batch, (images, generator, keys) to the same shape.
+
+The project has none beside flips and crops, folders of levels do.
+"""
+
 # Random flips and shifts of a batch, as one index operation.
 
 

@@ -280,7 +280,37 @@ def _callback(level: Declared) -> Iterator[Finding]:
     yield OK, f"a checkpoint keeps {len(kept)} values of its state"
 
 
-CHECKS = {"callback": _callback}
+def _augmentation(level: Declared) -> Iterator[Finding]:
+    """What an augmentation makes of images, and an update of both models with it."""
+    import torch
+
+    from study.training.settings import Settings
+
+    named = [
+        name for name in levels("data") if level.name in level_defaults("data", name)["augment"]
+    ]
+    chosen = f"data={named[0]}" if named else f"data.augment=[{level.name}]"
+    change = Settings.from_config(_config("mlp", chosen)).augmentations[level.name]
+    images = _images().inputs
+    stream = torch.get_rng_state()
+    made: list[Any] = []
+    for _ in range(2):
+        torch.manual_seed(len(made))
+        before = torch.get_rng_state()
+        made.append(change(images.clone(), torch.Generator().manual_seed(0)))
+        if not torch.equal(before, torch.get_rng_state()):
+            yield WRONG, "it draws from PyTorch's generator, not from its own"
+            return
+    torch.set_rng_state(stream)
+    if not torch.equal(*made):
+        yield WRONG, "from one generator it makes other images each time"
+        return
+    yield OK, "it draws from its own generator alone"
+    for model in ("mlp", "cnn"):
+        yield from _one_update(_config(model, chosen), f"{chosen}, {model}")
+
+
+CHECKS = {"augmentation": _augmentation, "callback": _callback}
 """What checks a level that no YAML file names, by kind."""
 
 

@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 
 from study.data import Split, augment
 from study.data.batches import Purpose, Run
+from study.errors import InputError
 from study.training.settings import Replica, Settings
 from study.training.task import Task
 
@@ -19,18 +20,19 @@ from study.training.task import Task
 class SeedBatches:
     """The training batches of one seed in one epoch, run by run.
 
-    Flips and crops, then input noise, each from the seed's own stream. `dropout` and `noise` are
-    the generators that the network draws from.
+    Flips and crops, then a user's own augmentations, then input noise, each from the seed's own
+    stream. `dropout` and `noise` are the generators that the network draws from.
     """
 
     def __init__(self, seed: int, settings: Settings, epoch: int, device: torch.device) -> None:
         self.seed, self.settings = seed, settings
 
-        def stream(purpose: Purpose) -> torch.Generator:
-            return settings.streams.generator(seed, purpose, epoch, device=device)
+        def stream(purpose: Purpose, of: str = "") -> torch.Generator:
+            return settings.streams.generator(seed, purpose, epoch, of=of, device=device)
 
         self.noise, self.dropout = stream("noise"), stream("dropout")
         self.augmentation = stream("augmentation")
+        self.own = {name: stream("augmentation", name) for name in settings.augmentations}
 
     def of(self, run: Run) -> Iterator[tuple[Tensor, Tensor]]:
         """(inputs [B, C, H, W], labels [B]) of each update of the epoch's next run."""
@@ -41,6 +43,12 @@ class SeedBatches:
                 inputs = augment(
                     inputs, flip=settings.flip, crop=settings.crop, generator=self.augmentation
                 )
+            for name, change in settings.augmentations.items():
+                form = inputs.shape, inputs.dtype
+                inputs = change(inputs, self.own[name])
+                if (now := (inputs.shape, inputs.dtype)) != form:
+                    was, made = (f"{list(shape)} of {dtype}" for shape, dtype in (form, now))
+                    raise InputError(f"data.augment={name} makes {made} out of {was}")
             if settings.input_noise:
                 inputs = inputs + settings.input_noise * normal_like(inputs, self.noise)
             yield inputs, data.labels.index_select(0, indices)

@@ -178,7 +178,7 @@ def ridge_solution(config: Config, data: Data) -> dict[str, Any]:
 def _penalty(config: Config) -> float:
     """sigma^2 + lambda / 2 of a cell that minimizes a ridge regression's loss; 0 of any other.
 
-    AdamW's decay is none of the loss; flips and crops change the images.
+    AdamW's decay is none of the loss; flips, crops and augmentations change the images.
     """
     model, data, optimizer = config.model, config.data, config.optimizer
     is_linear = model.name == "mlp" and not model.widths
@@ -186,7 +186,7 @@ def _penalty(config: Config) -> float:
     decay = optimizer.weight_decay
     if (
         not (is_linear and is_plain and config.loss == "squared_error")
-        or (data.flip or data.crop)
+        or (data.flip or data.crop or data.augment)
         or (decay and optimizer.name == "adamw")
     ):
         return 0.0

@@ -1,14 +1,20 @@
 """A replica, and how every one of a population is trained."""
 
+import functools
+import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from study.config.configuration import RECONSTRUCTION, Config
+from study.config.groups import DataGroup
+from study.data import AUGMENTATIONS
 from study.data.batches import Streams
+from study.errors import InputError
+from study.networks.registry import keywords
 from study.training.task import Task, make_task
 
 EVALUATION_BATCH = 2048
@@ -27,12 +33,17 @@ class Replica:
         return f"seed={self.seed},lr={self.lr}"
 
 
+Augmentation = Callable[[Tensor, torch.Generator], Tensor]
+"""Of a batch [B, C, H, W] another of its shape, drawn from the generator alone."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """How every replica of a population is trained.
 
     `eval_mixes`: an evaluation's batches are drawn from the whole split, since they show in its
-    results. `compile`: training runs the networks through torch.compile.
+    results. `compile`: training runs the networks through torch.compile. `augmentations`: a user's
+    own, by name.
     """
 
     batch_size: int
@@ -45,6 +56,7 @@ class Settings:
     eval_mixes: bool
     streams: Streams
     compile: bool = False
+    augmentations: Mapping[str, Augmentation] = field(default_factory=dict)
 
     @classmethod
     def from_config(cls, config: Config) -> "Settings":
@@ -63,6 +75,7 @@ class Settings:
             eval_mixes=on_batch,
             streams=Streams(config.streams),
             compile=config.population.compile,
+            augmentations=_augmentations(config.data),
         )
 
     def prepared(self, network: nn.Module) -> Callable[[Tensor], Tensor]:
@@ -72,3 +85,28 @@ class Settings:
     def batch_of(self, num_examples: int) -> int:
         """The batch size on a training set of `num_examples`."""
         return min(self.batch_size, num_examples)
+
+
+def _augmentations(data: DataGroup) -> dict[str, Augmentation]:
+    """A user's own augmentations, each with its keys; `InputError` for keys that fit none."""
+    of_all = {each.name for each in fields(DataGroup)}
+    own = {name: value for name, value in data.level.items() if name not in of_all}
+    made: dict[str, Augmentation] = {}
+    taken: set[str] = set()
+    for name in data.augment:
+        takes: dict[str, Any] = {**keywords(AUGMENTATIONS[name])}
+        for key, default in takes.items():
+            if key not in own and default is inspect.Parameter.empty:
+                raise InputError(
+                    f"data.augment={name} takes data.{key}, which data={data.name} has not: write "
+                    "it into a file of data/ in your folder, or give it a default"
+                )
+        given = {key: own[key] for key in takes if key in own}
+        made[name] = functools.partial(AUGMENTATIONS[name], **given)
+        taken |= given.keys()
+    if unused := own.keys() - taken:
+        raise InputError(
+            f"data.{min(unused)}={own[min(unused)]} is of an augmentation that data.augment="
+            f"[{','.join(data.augment)}] does not name"
+        )
+    return made

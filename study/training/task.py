@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from study.config.configuration import CLASSIFICATION, RECONSTRUCTION, Config, task_of
 from study.data import IN_UNIT_INTERVAL
-from study.errors import InputError, unknown
+from study.errors import InputError, shown, unknown
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -152,13 +152,14 @@ def reconstruction(config: Config) -> Task:
         "input_noise": config.input_noise,
         "data.flip": data.flip,
         "data.crop": data.crop,
+        "data.augment": [*data.augment],
     }
     for key, value in changes.items():
         if value:
-            off = str(type(value)(0)).lower()
+            given, off = (shown(each) for each in (value, type(value)()))
             raise InputError(
-                f"{key}={str(value).lower()} beside {model}: it reconstructs its inputs as they "
-                f"are; set {key}={off}"
+                f"{key}={given} beside {model}: it reconstructs its inputs as they are; set "
+                f"{key}={off}"
             )
     if config.loss == "cross_entropy" and data.normalize not in IN_UNIT_INTERVAL:
         raise InputError(

@@ -142,6 +142,7 @@ OTHER: dict[str, tuple[str, Any]] = {
     "trainer.fast_dev_run": ("", True),
     "logger": ("", ["csv"]),
     "callbacks": ("", ["mine"]),
+    "data.augment": ("", ["mine"]),
     "optimizer.clip_norm": ("", 1.0),
     "report.tables": ("", ["--metric val_error"]),
     "claims": ("", [{"id": "one"}]),
@@ -210,6 +211,7 @@ def test_a_key_at_its_neutral_value_is_as_if_it_were_not() -> None:
         "pairs.points": 0,
         "optimizer.clip_norm": None,
         "callbacks": [],
+        "data.augment": [],
     }
     usual = composed("")
     flat = dict(flatten(usual.config.mapping))

@@ -195,6 +195,11 @@ WRONG = {
         SWISH.replace('"beta"', '"slope"'), {}, "activation.slope is a key already"),
     "a kind that runs": (
         SWISH.replace("number(0)", "print(0)"), {}, "no kind of value is called 'print'"),
+    "an augmentation without a generator": (
+        "from study.levels import augmentation\n@augmentation\ndef mine(images): ...\n",
+        {},
+        r"augmentation mine: its signature lacks the generator: write such as def cutout\(images",
+    ),
     "a key of a callback": (
         "from study.levels import callback, key, number\n"
         "@callback(key('beta', number(), 'x'))\ndef mine(): ...\n",

@@ -22,7 +22,7 @@ MOST_LINES = 15
 OWN = {
     "activation": ("squared_relu", "swish"), "norm": ("layer_norm",), "model": ("residual_cnn",),
     "optimizer": ("lion",), "init": ("truncated_normal",), "schedule": ("linear",),
-    "callbacks": ("weight_clipping",),
+    "callbacks": ("weight_clipping",), "data.augment": ("cutout",),
 }  # fmt: skip
 
 
@@ -89,7 +89,7 @@ def test_the_pages_commands_give_a_table(place: Path, capsys: pytest.CaptureFixt
         path.parent.name: json.loads(path.read_text())
         for path in Path().glob("outputs/*/*/result.json")
     }
-    assert len(found) == 9
+    assert len(found) == 10
     for name, record in found.items():
         levels = record["provenance"].get("levels", {})
         named = {f"{group}={own}" for group, names in OWN.items() for own in names if own in name}
@@ -97,6 +97,7 @@ def test_the_pages_commands_give_a_table(place: Path, capsys: pytest.CaptureFixt
     signed = [{*record["provenance"].get("levels", {})} for record in found.values()]
     assert {"optimizer=lion", "model=residual_cnn"} in signed
     assert {"callbacks=weight_clipping"} in signed
+    assert {"data.augment=cutout"} in signed
 
 
 def test_a_cell_that_uses_none_keeps_its_signature(place: Path) -> None:

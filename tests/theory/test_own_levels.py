@@ -12,7 +12,7 @@ HEAD = """
 import torch
 from torch import nn
 from study.levels import activation, initialization, key, norm, number, optimizer, schedule
-from study.levels import callback
+from study.levels import augmentation, callback
 import lightning
 
 """
@@ -66,6 +66,19 @@ class Mine(nn.Module):
     "schedule": (
         "@schedule\ndef mine(epoch, num_epochs): return 1 - epoch\n",
         {"schedule": "warmup_epochs: 0\n"}, "wrong    in epoch 2 of 5 its factor is -0."),
+    "another shape": (
+        "@augmentation\ndef mine(images, generator): return images[..., 1:]\n",
+        {}, "wrong    data.augment=mine: data.augment=mine makes [8, 3, 32, 31] of torch.float64"),
+    "another type": (
+        "@augmentation\ndef mine(images, generator): return images.float()\n",
+        {}, "makes [8, 3, 32, 32] of torch.float32 out of [8, 3, 32, 32] of torch.float64"),
+    "draws elsewhere": (
+        "@augmentation\ndef mine(images, generator): return images + torch.randn(1)\n",
+        {}, "wrong    it draws from PyTorch's generator"),
+    "remembers": (
+        "@augmentation\ndef mine(images, generator, *, seen=[]):\n"
+        "    seen.append(1)\n    return images * len(seen)\n",
+        {}, "wrong    from one generator it makes other images each time"),
     "stops": (
         "@callback\nclass mine(lightning.Callback):\n"
         "    def on_train_epoch_end(self, trainer, pl_module): trainer.should_stop = True\n",

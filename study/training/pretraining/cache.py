@@ -39,6 +39,7 @@ UNUSED = (
     "data.test_size",
     "data.flip",
     "data.crop",
+    "data.augment",
     "data.test_shift",
     "data.test_shift_strength",
     "norm.noise",
