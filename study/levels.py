@@ -8,46 +8,9 @@
 docs/levels.md has an example of each. `study levels new DIR` writes a folder to start from.
 """
 
-from study.config.kinds import (
-    FLAG,
-    PATH,
-    TEXT,
-    choice,
-    either,
-    fraction,
-    layer_widths,
-    list_of,
-    number,
-    optional,
-    share,
-    whole,
-)
-from study.config.own import decorator, key
-
-__all__ = (
-    "FLAG",
-    "PATH",
-    "TEXT",
-    "activation",
-    "augmentation",
-    "callback",
-    "choice",
-    "dataset",
-    "either",
-    "fraction",
-    "initialization",
-    "key",
-    "layer_widths",
-    "list_of",
-    "model",
-    "norm",
-    "number",
-    "optimizer",
-    "optional",
-    "schedule",
-    "share",
-    "whole",
-)
+from study.config.kinds import *  # noqa: F403
+from study.config.own import decorator
+from study.config.own import key as key
 
 activation = decorator("activation")
 initialization = decorator("initialization")
@@ -57,4 +20,5 @@ optimizer = decorator("optimizer")
 schedule = decorator("schedule")
 dataset = decorator("dataset")
 augmentation = decorator("augmentation")
+probe = decorator("probe")
 callback = decorator("callback")

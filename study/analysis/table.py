@@ -22,7 +22,8 @@ def _listed(names: Iterable[str]) -> str:
     return textwrap.fill(" ".join(names), 98, initial_indent="  ", subsequent_indent="  ")
 
 
-_EPILOG = f"""\
+def _epilog() -> str:
+    return f"""\
 An entry is the mean over seeds at the cell's chosen learning rate (lowest validation error) with
 the half-width of its 95 % t interval. Every factor that varies and is neither row nor column makes
 one table per level; nothing is averaged unless --over says so.
@@ -119,7 +120,7 @@ def _request(options: Namespace) -> Request:
 
 
 def _parse(arguments: list[str]) -> Namespace:
-    parser = Parser("study table", "Pivots a metric over one or two factors of a study.", _EPILOG)
+    parser = Parser("study table", "Pivots a metric over one or two factors of a study.", _epilog())
     parser.add_argument(
         "directory", type=as_path, help="a study's directory, as outputs/quickstart"
     )

@@ -216,6 +216,9 @@ def check(config: Mapping[str, Any]) -> Config:
             f"it takes at most trainer.max_epochs={epochs}"
         )
     _check_shift(checked.data)
+    if checked.probes.own and checked.probes.name == "none":
+        given = shown(checked.probes.own)
+        raise InputError(f"probes.own={given} beside probes=none, which takes none: leave one out")
     points = checked.pairs.points
     if points and len(checked.seeds) < 2:
         raise InputError(f"pairs.points={points} beside one seed: a pair needs two seeds")

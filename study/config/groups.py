@@ -42,10 +42,10 @@ class DataGroup:
     zca_epsilon: float = 1e-2
     flip: bool = False
     crop: int = 0
-    augment: Sequence[str] = ()
+    augment: Sequence[str] = field(default=(), hash=False)
     test_shift: str = "none"
     test_shift_strength: float | None = None
-    level: "Arguments" = field(default_factory=dict)
+    level: "Arguments" = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,7 @@ class ProbesGroup:
     steps: int | Sequence[int] = 0
     epochs: str = "last"
     thorough: str = "ends"
+    own: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -263,6 +263,9 @@ KEYS: dict[str, Key] = {
     "probes.thorough": Key(
         "result", choice("ends", "always"), "when Jacobians and ranks are among them"
     ),
+    "probes.own": Key(
+        "result", NAMES, "probes of a folder of levels that are taken too", neutral=[]
+    ),
     # pairs
     "pairs.points": Key(
         "result",

@@ -11,6 +11,12 @@ from study.files import DEVICE, MAX_NAME_BYTES, PATH_EXPECTS, checked_path
 
 Parse = Callable[[Any], Any]
 
+__all__ = [
+    *("FLAG", "PATH", "TEXT", "choice", "either", "fraction", "layer_widths", "list_of"),
+    *("number", "optional", "share", "whole"),
+]
+"""What a key of a folder of levels may be made of: these are read, so nothing else can be."""
+
 MAX_WHOLE = 2**63 - 1
 """The largest whole number that records and tensors hold."""
 MAX_NUMBER = 3.4e38

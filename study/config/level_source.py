@@ -23,6 +23,8 @@ from typing import Any, TypeGuard
 from study.errors import InputError
 
 ROOT = Path(__file__).parents[2]
+WORDS = ("label", "unit", "formula", "source")
+"""What the decorator of a probe may say of its number."""
 STARTED = time.time()
 """About when this process read the code that it runs."""
 
@@ -42,6 +44,7 @@ REGISTRIES: dict[str, tuple[str, str]] = {
     "data.normalize": ("study.data.normalize", "NORMALIZATIONS"),
     "data.test_shift": ("study.data.preparation", "SHIFTS"),
     "data.augment": ("study.data.preparation", "AUGMENTATIONS"),
+    "probes.own": ("study.probes.measure", "OWN_PROBES"),
     "callbacks": ("study.training.trainer", "CALLBACKS"),
 }
 """The module and the dictionary that say what a key's value means."""
@@ -103,6 +106,7 @@ OWN: dict[str, frozenset[str]] = {
     ),
     "data.test_shift": frozenset(("none", "noise", "translate", "contrast")),
     "data.augment": frozenset(),
+    "probes.own": frozenset(),
     "callbacks": frozenset(),
 }
 """The project's own levels, whose results golden weights hold: a level that is new is in no list.
@@ -187,7 +191,7 @@ def read_definition(folder: Path, package: str, module: str, tree: ast.stmt) -> 
     """The source of a definition in a module of `package`, whose files are those of `folder`.
 
     With all that it names in its folder and in this project. What its decorators say of keys
-    checks and words what is given: it does not count.
+    checks and words what is given, and what they call a probe words what is taken: neither counts.
     """
     reader = _Reader(ROOT, {package: folder})
     reader.collect(module, _WithoutKeys().visit(copy.deepcopy(tree)))
@@ -197,12 +201,14 @@ def read_definition(folder: Path, package: str, module: str, tree: ast.stmt) -> 
 
 
 class _WithoutKeys(ast.NodeTransformer):
-    """Takes `key(...)` out of the arguments of calls: of a definition's decorators."""
+    """Takes `key(...)` out of the arguments of a definition's decorators, and a probe's words."""
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         calls = [each for each in node.args if isinstance(each, ast.Call)]
         keys = [each for each in calls if _last_name(each.func) == "key"]
         node.args = [each for each in node.args if each not in keys]
+        if _last_name(node.func) == "probe":
+            node.keywords = [each for each in node.keywords if each.arg not in WORDS]
         return self.generic_visit(node)
 
 

@@ -30,6 +30,7 @@ from study.config.level_source import (
     ADDED,
     OWN,
     REGISTRIES,
+    WORDS,
     Source,
     read_definition,
     read_source,
@@ -91,23 +92,12 @@ FORMS: dict[str, Form] = {
     "augmentation": Form(
         "data.augment", ("images", "generator"), "def cutout(images, generator, *, side=8)"
     ),
+    "probe": Form("probes.own", ("layer",), "def largest(layer)"),
     "callback": Form("callbacks", (), "class Average(lightning.Callback)"),
 }
 """The decorators, by name."""
 
-NOT_YET = {
-    "probe": "a number of one's own needs its row in study/outputs/metrics.py",
-}
-"""Decorators that one would look for, and why there are none."""
-
-_KINDS: dict[str, Any] = {
-    name: getattr(kinds, name)
-    for name in (
-        *("number", "share", "fraction", "whole", "choice", "optional", "either", "list_of"),
-        *("layer_widths", "FLAG", "TEXT", "PATH"),
-    )
-}
-"""What a key's kind may be made of; it is read, so nothing else can be."""
+_KINDS: dict[str, Any] = {name: getattr(kinds, name) for name in kinds.__all__}
 
 
 @dataclass(frozen=True)
@@ -138,6 +128,7 @@ class Declared:
     line: int
     module: str
     tree: ast.stmt = field(repr=False)
+    words: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def form(self) -> Form:
@@ -298,7 +289,7 @@ def read_folder(path: Path, package: str = PACKAGE, others: Sequence[Folder] = (
                 raise _wrong(file, level.line, f"{level} exists already; give it another name")
             _check_signature(level)
             for new, line in _keys_of(level, file):
-                if level.kind in ("callback", "dataset"):
+                if level.kind in ("callback", "dataset", "probe"):
                     text = f"a {level.kind} has no keys: write the value into it"
                     raise _wrong(file, line, text)
                 dotted = f"{level.form.group}.{new.name}"
@@ -360,8 +351,6 @@ def _read_file(file: Path, package: str) -> Iterator[Declared]:
         for decorator in statement.decorator_list:
             call = decorator if isinstance(decorator, ast.Call) else None
             kind = _name(call.func if call else decorator)
-            if kind in NOT_YET:
-                raise _wrong(file, decorator.lineno, f"@{kind} is not to be had: {NOT_YET[kind]}")
             if kind not in FORMS:
                 continue
             name = statement.name
@@ -369,7 +358,20 @@ def _read_file(file: Path, package: str) -> Iterator[Declared]:
                 name = call.args[0].value  # type: ignore[assignment]
             if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z]\w{0,99}", name):
                 raise _wrong(file, decorator.lineno, f"@{kind}: {shown(name)} is no plain name")
-            yield Declared(kind, name, file, statement.lineno, module, statement)
+            words = _words_of(call, file) if call and kind == "probe" else {}
+            yield Declared(kind, name, file, statement.lineno, module, statement, words)
+
+
+def _words_of(call: ast.Call, file: Path) -> dict[str, str]:
+    """What the decorator of a probe says of its number, read."""
+    words = {}
+    for each in call.keywords:
+        if each.arg not in WORDS:
+            raise _wrong(file, call.lineno, f"{unknown('word of a probe', each.arg, WORDS)}")
+        if not isinstance(each.value, ast.Constant) or not isinstance(each.value.value, str):
+            raise _wrong(file, call.lineno, f"{each.arg}: write a text, it is read and not run")
+        words[each.arg] = each.value.value
+    return words
 
 
 def _keys_of(level: Declared, file: Path) -> Iterator[tuple[NewKey, int]]:

@@ -16,6 +16,7 @@ from study.launch.attempt import Attempt, needs_weights
 from study.locks import Lost
 from study.outputs.cell import clear_unfinished, write_cell, write_config
 from study.outputs.checkpoint import CHECKPOINT, Checkpoints, UnfitCheckpoint, read_checkpoint
+from study.outputs.metrics import PROBES
 from study.outputs.provenance import code_and_machine
 from study.outputs.results import Header, Provenance, References, Result, TrainedReplica, own_config
 from study.outputs.reuse import finished_replicas
@@ -180,6 +181,7 @@ def _provenance(attempt: Attempt) -> Provenance:
         | {
             "recipe": RECIPE,
             "levels": level_versions(hashed(attempt.config.mapping)),
+            "own_probes": PROBES.words(attempt.config.probes.own),
             "data_fingerprint": attempt.data.fingerprint,
             "engine": "stacked" if max(attempt.packing, default=1) > 1 else "sequential",
             "packing": attempt.packing,

@@ -21,6 +21,7 @@ from study.launch.progress import SweepProgress
 from study.launch.sharing import Sharing
 from study.networks import needs_sample
 from study.outputs.failures import Failure, Outcome, all_alike
+from study.outputs.metrics import PROBES
 from study.outputs.results import Result
 from study.probes.recorder import check_steps
 from study.tensorboard.loggers import check_loggers
@@ -80,6 +81,7 @@ def _identified(cell: Cell, label: str) -> Cell:
     epochs, pretraining_epochs = epochs_of(
         config, memory.network, num_train=num_train, num_whole=num_whole
     )
+    PROBES.own()  # whose names may be taken
     check_steps(config.probes, last=num_train // min(config.batch_size, num_train) * epochs)
     weights: tuple[Path, ...] = ()
     if is_pretrained(config):

@@ -12,12 +12,15 @@ all positions of all images.
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from study.config import own
 from study.config.configuration import RECONSTRUCTION
+from study.config.level_source import WORDS
+from study.errors import InputError
 
-Chart = Literal["", "signals", "gradients", "units", "weights", "BatchNorm"]
+Chart = Literal["", "signals", "gradients", "units", "weights", "BatchNorm", "own"]
 """TensorBoard's categories of charts, in order; a metric without one has no chart there."""
 
 When = Literal["every", "later", "thorough", "last"]
@@ -295,7 +298,7 @@ def _of_norm(name: str, letter: str) -> tuple[Metric, Metric]:
     )
 
 
-PROBES: dict[str, Metric] = {
+PROJECTS: dict[str, Metric] = {
     row.name: row
     for row in (
         _probe(
@@ -505,6 +508,78 @@ PROBES: dict[str, Metric] = {
         *_of_norm("beta", "β"),
     )
 }
+
+"""The project's own probes."""
+
+
+class _Probes(Mapping[str, Metric]):
+    """The project's probes, then a user's own: of the folders of levels in use, else of records.
+
+    A record says what its own probes are called, so that it can be read where no folder is named.
+    """
+
+    def __init__(self) -> None:
+        self.recorded: dict[str, Metric] = {}
+
+    def own(self) -> dict[str, Metric]:
+        """Those of records that were read, and of the folders in use, whose words come first.
+
+        InputError for one whose name is taken.
+        """
+        rows = dict(self.recorded)
+        for folder in own.folders():
+            for each in folder.declared:
+                if each.kind != "probe":
+                    continue
+                if each.name in (*ROW, *PROJECTS, *METRICS, *QUANTITIES):
+                    raise InputError(
+                        f"{each.path} line {each.line}: {each} exists already; give it another name"
+                    )
+                rows[each.name] = _own_probe(
+                    each.name, {**each.words, "help": each.headline.rstrip(".")}
+                )
+        return rows
+
+    def learn(self, words: Mapping[str, Mapping[str, str]]) -> None:
+        """Takes the `words` that a record has of its probes."""
+        for name, each in words.items():
+            self.recorded[name] = _own_probe(name, each)
+
+    def words(self, names: Iterable[str]) -> dict[str, dict[str, str]]:
+        """What a record keeps of a user's own probes."""
+        rows = self.own()
+        return {
+            name: {word: text for word in ("help", *WORDS) if (text := getattr(rows[name], word))}
+            for name in names
+        }
+
+    def __getitem__(self, name: str) -> Metric:
+        return PROJECTS[name] if name in PROJECTS else self.own()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**PROJECTS, **self.own()})
+
+    def __len__(self) -> int:
+        return len({**PROJECTS, **self.own()})
+
+
+def _own_probe(name: str, words: Mapping[str, str]) -> Metric:
+    label = words.get("label") or name.replace("_", " ")
+    row = _probe(
+        name,
+        label,
+        words.get("help") or label,
+        words.get("formula", ""),
+        words.get("source", ""),
+        chart="own",
+        share=words.get("unit") == "%",
+        lacking="a layer of which its function returns None has none",
+    )
+    return replace(row, unit=words.get("unit", ""))
+
+
+PROBES = _Probes()
+"""All that may be recorded of layers: probes.csv has columns of PROJECTS, then of a user's own."""
 
 OFF, SATURATED, NEITHER = "units that are off", "saturation", ""
 OFF_OR_SATURATED = "off or saturated units"

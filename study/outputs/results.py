@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from study.outputs.metrics import Metric
+from study.outputs.metrics import PROBES, Metric
 from study.outputs.schema import (
     SCHEMA,
     Check,
@@ -65,6 +65,7 @@ class Provenance:
 
     `packing`: the sizes of the groups that were trained as one; `populations` names their replicas
     (none: by the stated rule).
+    `own_probes`: what a user's own are called, their formulas and units.
     `signature`: of the record that a replica was copied from; a cell's own stands in its record.
     """
 
@@ -88,6 +89,7 @@ class Provenance:
     resumed: tuple[Resumed, ...]
     processor_model: str | None = None
     levels: Mapping[str, CountFromOne | str] = field(default_factory=dict)
+    own_probes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     signature: str | None = None
 
 
@@ -375,6 +377,7 @@ def parse_result(content: dict[str, Any], signature: str | None = None) -> Resul
         raise ValueError("no replica has its chosen_lr")
     if (result.references.pca is None) != (result.references.mean_image is None):
         raise ValueError("its references have one of pca and mean_image without the other")
+    PROBES.learn(result.provenance.own_probes)
     return result
 
 

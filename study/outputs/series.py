@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from study.errors import InputError
 from study.files import TOO_DEEP, finite, require_shallow, write_csv
-from study.outputs.metrics import PROBES, ROW
+from study.outputs.metrics import PROJECTS, ROW
 from study.outputs.records import (
     CellRecord,
     factor_names,
@@ -79,14 +79,22 @@ def read_pairs(directory: Path) -> list[Row]:
 
 def write_probes(directory: Path, results: Iterable[TrainedReplica]) -> None:
     """A row for each replica, moment and layer, if there is one; what was not measured is empty."""
-    empty = dict.fromkeys(PROBES)
+    results = list(results)
+    names = _taken(row for result in results for row in result.probes)
+    empty = dict.fromkeys(names)
     rows = [
         {**empty, **row, "seed": result.seed, "lr": result.lr}
         for result in results
         for row in result.probes
     ]
     if rows:
-        write_csv(directory / PROBES_FILE, (*ROW, *PROBES), rows)
+        write_csv(directory / PROBES_FILE, (*ROW, *names), rows)
+
+
+def _taken(columns: Iterable[Iterable[str]]) -> list[str]:
+    """The project's probes, then what else is among these columns: a user's own."""
+    found = dict.fromkeys(itertools.chain(PROJECTS, *columns))
+    return [name for name in found if name not in ROW]
 
 
 def summary(chosen: Sequence[TrainedReplica]) -> Moments:
@@ -97,11 +105,11 @@ def summary(chosen: Sequence[TrainedReplica]) -> Moments:
     probed = [result.probes for result in chosen if result.probes]
     if not probed:
         return Moments()
-    moments = []
+    names, moments = _taken(row for rows in probed for row in rows), []
     for step in (probed[0][0]["step"], probed[0][-1]["step"]):
         replicas = [[row for row in rows if row["step"] == step] for rows in probed]
         means = {}
-        for name in PROBES:
+        for name in names:
             by_layer = [[row.get(name) for row in rows] for rows in zip(*replicas, strict=True)]
             if any(value is not None for values in by_layer for value in values):
                 means[name] = tuple(_mean(values) for values in by_layer)
@@ -247,16 +255,16 @@ def probe_frame(study_dir: str | os.PathLike[str]) -> "pandas.DataFrame":
 
     Columns: `cell` (directory), each factor, `seed`, `lr`, `status` of the replica, `chosen`
     (whether lr is the cell's chosen one), `step` (updates done; 0: initialization), `epoch` (whole
-    epochs done), `layer` (from 1), and every probe of study.outputs.metrics: shares are fractions,
-    NaN was not measured or is not finite. A cell trained with probes=none has no rows; one whose
-    probes.csv is missing or altered has none either, and a warning says so. Raises InputError when
-    no cell has any.
+    epochs done), `layer` (from 1), and every probe of study.outputs.metrics and of folders of
+    levels: shares are fractions, NaN was not measured or is not finite. A cell trained with
+    probes=none has no rows; one whose probes.csv is missing or altered has none either, and a
+    warning says so. Raises InputError when no cell has any.
     """
     import pandas
 
     ledger = read_ledger(study_dir)
     names = factor_names(ledger.cells)
-    parts = []
+    found = []
     for record in require_finished(ledger, read_cells(ledger)):
         try:
             content = sound_content(record, PROBES_FILE)
@@ -264,19 +272,21 @@ def probe_frame(study_dir: str | os.PathLike[str]) -> "pandas.DataFrame":
             warnings.warn(_problem(record, reason), stacklevel=2)
             continue
         if content is not None:
-            parts.append(_cell_columns(record, content, names))
-    if not parts:
+            found.append((record, list(csv.reader(content.decode("utf-8").splitlines()))))
+    if not found:
         raise InputError(f"{ledger.directory}: {NONE_TAKEN}")
+    probes = _taken(lines[0] for _, lines in found)
+    parts = [_cell_columns(record, lines, names, probes) for record, lines in found]
     # As plain lists first: a factor that some cells lack gets the type it has in study.frame.
     columns = {name: [*itertools.chain(*(part[name] for part in parts))] for name in parts[0]}
     return pandas.DataFrame(columns)
 
 
 def _cell_columns(
-    record: CellRecord, content: bytes, names: Sequence[str]
+    record: CellRecord, lines: list[list[str]], names: Sequence[str], probes: Sequence[str]
 ) -> dict[str, Sequence[Any]]:
     """The rows of one cell with its factors, by column."""
-    header, *rows = csv.reader(content.decode("utf-8").splitlines())
+    header, *rows = lines
     texts = dict(zip(header, zip(*rows, strict=True), strict=True)) if rows else {}
     seeds, steps, epochs, layers = (
         [int(text) for text in texts.get(name, ())] for name in ("seed", "step", "epoch", "layer")
@@ -294,7 +304,7 @@ def _cell_columns(
         "step": steps,
         "epoch": epochs,
         "layer": layers,
-        **{name: [float(text or "nan") for text in texts.get(name, empty)] for name in PROBES},
+        **{name: [float(text or "nan") for text in texts.get(name, empty)] for name in probes},
     }
 
 

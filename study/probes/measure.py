@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from study.errors import InputError
 from study.networks import Network
-from study.outputs.metrics import PROBES, Metric
+from study.outputs.metrics import PROJECTS, Metric
 from study.probes import gradients, signals, slopes, weights
 from study.probes.capture import Layer, capture
 from study.probes.signals import mean_and_variance
@@ -25,20 +26,25 @@ CONVOLUTION_EXAMPLES = 128
 
 TAKEN: list[tuple[list[Metric], Take]] = []
 """What is measured by which function, in the order of this file."""
+OWN_PROBES: dict[str, Callable[[Layer], Tensor | None]] = {}
+"""What takes each number that `probes.own` may name: a user's own, of folders of levels."""
 
 
 def probe(*names: str) -> Callable[[Take], Take]:
     """Declares that a function takes these probes, which have rows in the table of metrics."""
 
     def declare(take: Take) -> Take:
-        TAKEN.append(([PROBES[name] for name in names], take))
+        TAKEN.append(([PROJECTS[name] for name in names], take))
         return take
 
     return declare
 
 
-def measure(layer: Layer, *, thorough: bool = False) -> Numbers:
-    """Every probe of one layer that it has; `thorough` adds those of thorough moments."""
+def measure(layer: Layer, *, thorough: bool = False, own: Sequence[str] = ()) -> Numbers:
+    """Every probe of one layer that it has, with a user's `own` of these names.
+
+    `thorough` adds those of thorough moments.
+    """
     numbers: Numbers = {}
     for rows, take in TAKEN:
         if rows[0].when == "thorough" and not thorough:
@@ -47,6 +53,17 @@ def measure(layer: Layer, *, thorough: bool = False) -> Numbers:
         if taken is not None:
             values = [taken] if isinstance(taken, Tensor) else taken
             numbers |= zip((row.name for row in rows), values, strict=True)
+    for name in own:
+        number = OWN_PROBES[name](layer)
+        if number is None:
+            continue
+        if not isinstance(number, Tensor) or number.shape != layer.weight.shape[:1]:
+            shape = list(number.shape) if isinstance(number, Tensor) else type(number).__name__
+            raise InputError(
+                f"probes.own={name} returns {shape}: it takes a tensor of a number for each of "
+                f"{len(layer.weight)} networks, [{len(layer.weight)}], or None"
+            )
+        numbers[name] = number.detach()
     return numbers
 
 

@@ -173,9 +173,11 @@ class Recorder(lightning.Callback):
     number, and leaves the networks as they were.
     """
 
-    def __init__(self, moments: Sequence[Moment], batch: Split, task: Task) -> None:
+    def __init__(
+        self, moments: Sequence[Moment], batch: Split, task: Task, own: Sequence[str] = ()
+    ) -> None:
         self.moments = {moment.step: moment for moment in moments}
-        self.batch, self.task = batch, task
+        self.batch, self.task, self.own = batch, task, own
         self.rows: defaultdict[Replica, list[Row]] = defaultdict(list)
         self.samples: defaultdict[Replica, Samples] = defaultdict(dict)
         self._watching = ExitStack()
@@ -271,7 +273,8 @@ class Recorder(lightning.Callback):
         for index, layer in enumerate(layers):
             layer.weight_before = weights[index] if weights else None
             layer.inputs_before = inputs[index] if inputs else None
-            self._write(owners, moment, index + 1, measure(layer, thorough=moment.thorough))
+            numbers = measure(layer, thorough=moment.thorough, own=self.own)
+            self._write(owners, moment, index + 1, numbers)
             if moment.sampled:
                 self._sample(owners, (moment.step, index + 1, "activation"), layer.activation)
                 self._sample(owners, (moment.step, index + 1, "gradient"), layer.gradient)
@@ -371,7 +374,8 @@ def recorder_of(config: Config, data: Data) -> Recorder | None:
     )
     if not moments:
         return None
-    return Recorder(moments, probe_batch(data.val, config.probes.num_examples), settings.task)
+    batch = probe_batch(data.val, config.probes.num_examples)
+    return Recorder(moments, batch, settings.task, config.probes.own)
 
 
 def probed(group: Group) -> Probed:

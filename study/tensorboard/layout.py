@@ -5,14 +5,14 @@ from typing import get_args
 
 from tensorboard.plugins.custom_scalar import layout_pb2
 
-from study.outputs.metrics import PROBES, Chart, label_among
+from study.outputs.metrics import PROBES, PROJECTS, Chart, label_among
 from study.tensorboard.curves import RATES, band
 from study.tensorboard.layers import SLOPE, SLOPE_TAG
 
 ORDER = ("error/val", "error/train", "loss/val", "loss/train")
 SEEDS = "error and loss, with their range over seeds"
 CATEGORIES = {
-    chart: [name for name, probe in PROBES.items() if probe.chart == chart]
+    chart: [name for name, probe in PROJECTS.items() if probe.chart == chart]
     for chart in get_args(Chart)
     if chart
 }
@@ -37,7 +37,8 @@ def layout(measured: Collection[str]) -> bytes:
             {_title(tag): _lines(rf"{RATES}/{tag.replace('/', ' ')} lr=.*$") for tag in ORDER},
         ),
     ]
-    for title, names in CATEGORIES.items():
+    own = [name for name in PROBES.own() if name in measured]
+    for title, names in {**CATEGORIES, "own": own}.items():
         if set(names) & set(measured):
             charts = {}
             for name in names:

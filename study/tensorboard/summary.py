@@ -12,7 +12,7 @@ from study.console import sentence_table
 from study.data import Data
 from study.errors import InputError
 from study.networks.registry import Value
-from study.outputs.metrics import PROBES
+from study.outputs.metrics import PROJECTS
 from study.outputs.records import read_ledger
 from study.outputs.results import TrainedReplica, choose_lr
 from study.tensorboard.columns import session
@@ -31,7 +31,8 @@ from study.tensorboard.writer import CellWriter
 
 NUMBERS = ("test_error", "val_error", "train_error", "test_loss")
 LEARNING_RATE = "learning rate"
-AT_THE_END = sorted((row for row in PROBES.values() if row.final), key=lambda row: row.unit != "%")
+_FINAL = [row for row in PROJECTS.values() if row.final]
+AT_THE_END = sorted(_FINAL, key=lambda row: row.unit != "%")
 """Probes whose means over layers are final metrics: shares first, as HParams shows five numbers."""
 
 

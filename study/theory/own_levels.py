@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from study.config import own
 from study.config.configuration import file_of, level_defaults, levels, use_levels
+from study.config.labels import counted
 from study.console import Parser, as_path, command, importing, run_as_command, show
 from study.errors import InputError
 from study.files import write_text
@@ -26,7 +27,8 @@ DESCRIPTION = """Levels of your own: a folder of Python and YAML files, used by 
   study levels check DIR    tests each level as this project tests its own
 
 The check trains one update in both models, compares replicas that are stacked with the same ones
-alone, gradients with differences, and an initialization's weights with its law. Exit status 1: a
+alone, gradients with differences, and an initialization's weights with its law; it takes a probe of
+both models, and trains for a moment with a callback. Exit status 1: a
 level lacks something, or is wrong. docs/levels.md has examples of every kind."""
 
 ACTIONS = ("new", "check")
@@ -64,6 +66,14 @@ class Power(nn.Module):
 # @initialization(variance=lambda shape, keys: keys["std"] ** 2)
 # def my_normal(weight, generator, *, std=0.05):
 #     nn.init.normal_(weight, std=std, generator=generator)
+
+
+# Probes, augmentations and callbacks have no YAML file: probes.own=[my_largest], data.augment=[...]
+# and callbacks=[...] name them. A probe gives a number for each of the K networks that it is shown.
+#
+# @probe(label="largest activation", formula="max over n, i of abs a_ni")
+# def my_largest(layer):
+#     return layer.activation.abs().flatten(1).amax(1)
 '''
 START_YAML = """# max(x, 0)^exponent
 name: my_power
@@ -310,7 +320,59 @@ def _augmentation(level: Declared) -> Iterator[Finding]:
         yield from _one_update(_config(model, chosen), f"{chosen}, {model}")
 
 
-CHECKS = {"augmentation": _augmentation, "callback": _callback}
+def _probe(level: Declared) -> Iterator[Finding]:
+    """A probe of the layers of both models, alone and stacked."""
+    import torch
+
+    from study.outputs.metrics import PROBES
+    from study.probes.capture import capture
+    from study.probes.measure import measure
+    from study.training.build import why_alone
+    from study.training.settings import Replica, Settings
+    from study.training.stack import Stack
+
+    PROBES.own()
+    images = _images()
+    for model in ("mlp", "cnn"):
+        what = f"{level}, {model}"
+        config = _config(model, "probes=default", f"probes.own=[{level.name}]")
+        settings = Settings.from_config(config)
+        networks = [_network(config, seed) for seed in config.seeds]
+        replicas = [Replica(seed, config.optimizer.lr[0]) for seed in config.seeds]
+        assert why_alone(networks, config.optimizer.name) is None, "usual networks are stacked"
+        stack = Stack(networks, replicas, settings).network.double()
+        stream, taken = torch.get_rng_state(), []
+        for network in (*networks, stack):
+            before = {name: value.clone() for name, value in network.state_dict().items()}
+            layers = capture(network, images.inputs, images.labels, settings.task)
+            for layer in layers:  # as if there had been a moment before
+                layer.weight_before, layer.inputs_before = layer.weight, layer.input_distribution
+            taken.append([measure(layer, own=config.probes.own) for layer in layers])
+            if any(not torch.equal(before[n], each) for n, each in network.state_dict().items()):
+                yield WRONG, f"{what}: it changes the network"
+                return
+        if not torch.equal(stream, torch.get_rng_state()):
+            yield WRONG, f"{what}: it draws random numbers: a cell would be another with it"
+            return
+        count = 0
+        for place, (*alone, stacked) in enumerate(zip(*taken, strict=True), 1):
+            if any(level.name not in numbers for numbers in (*alone, stacked)):
+                yield NOTE, f"{what}: layer {place} has no such number"
+                continue
+            count += 1
+            apart = torch.cat([numbers[level.name] for numbers in alone]).double()
+            if not bool(apart.isfinite().all()):
+                yield WRONG, f"{what}: of layer {place} it is {apart.tolist()}"
+                return
+            if not torch.allclose(stacked[level.name].double(), apart, rtol=1e-7, atol=1e-10):
+                now = stacked[level.name].tolist()
+                yield WRONG, f"{what}: stacked, layer {place} has {now}, alone {apart.tolist()}"
+                return
+        if count:
+            yield OK, f"{what}: finite numbers of {counted(count, 'layer')}, stacked = alone"
+
+
+CHECKS = {"augmentation": _augmentation, "probe": _probe, "callback": _callback}
 """What checks a level that no YAML file names, by kind."""
 
 

@@ -143,6 +143,7 @@ OTHER: dict[str, tuple[str, Any]] = {
     "logger": ("", ["csv"]),
     "callbacks": ("", ["mine"]),
     "data.augment": ("", ["mine"]),
+    "probes.own": ("", ["mine"]),
     "optimizer.clip_norm": ("", 1.0),
     "report.tables": ("", ["--metric val_error"]),
     "claims": ("", [{"id": "one"}]),
@@ -212,6 +213,7 @@ def test_a_key_at_its_neutral_value_is_as_if_it_were_not() -> None:
         "optimizer.clip_norm": None,
         "callbacks": [],
         "data.augment": [],
+        "probes.own": [],
     }
     usual = composed("")
     flat = dict(flatten(usual.config.mapping))

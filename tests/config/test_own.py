@@ -211,10 +211,20 @@ WRONG = {
         {},
         "callback mine: it is given nothing",
     ),
-    "probe": (
-        "from study.levels import probe\n@probe\ndef mine(layer): ...\n",
+    "a probe of something else": (
+        "from study.levels import probe\n@probe\ndef mine(): ...\n",
         {},
-        "@probe is not to be had",
+        "probe mine: it is given layer: write such as def largest",
+    ),
+    "a word that no probe has": (
+        "from study.levels import probe\n@probe(lable='x')\ndef mine(layer): ...\n",
+        {},
+        "mine.py line 2: unknown word of a probe 'lable' .did you mean 'label'",
+    ),
+    "a word that runs": (
+        "from study.levels import probe\n@probe(label=str(3))\ndef mine(layer): ...\n",
+        {},
+        "mine.py line 2: label: write a text, it is read and not run",
     ),
 }  # fmt: skip
 

@@ -14,6 +14,7 @@ from docs.code import blocks, commands
 from study.__main__ import main
 from study.config.configuration import level_versions, use_levels
 from study.data import read_images
+from study.outputs.metrics import PROBES
 from tests.page_edits import EDIT, TINY
 
 ROOT = Path(__file__).parents[2]
@@ -23,6 +24,7 @@ OWN = {
     "activation": ("squared_relu", "swish"), "norm": ("layer_norm",), "model": ("residual_cnn",),
     "optimizer": ("lion",), "init": ("truncated_normal",), "schedule": ("linear",),
     "callbacks": ("weight_clipping",), "data.augment": ("cutout",),
+    "probes.own": ("kurtosis",),
 }  # fmt: skip
 
 
@@ -48,6 +50,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with contextlib.chdir(place):
         yield place
     use_levels()
+    PROBES.recorded.clear()
 
 
 def test_every_block_is_a_file_or_a_command() -> None:
@@ -89,7 +92,7 @@ def test_the_pages_commands_give_a_table(place: Path, capsys: pytest.CaptureFixt
         path.parent.name: json.loads(path.read_text())
         for path in Path().glob("outputs/*/*/result.json")
     }
-    assert len(found) == 10
+    assert len(found) == 12
     for name, record in found.items():
         levels = record["provenance"].get("levels", {})
         named = {f"{group}={own}" for group, names in OWN.items() for own in names if own in name}
@@ -98,6 +101,8 @@ def test_the_pages_commands_give_a_table(place: Path, capsys: pytest.CaptureFixt
     assert {"optimizer=lion", "model=residual_cnn"} in signed
     assert {"callbacks=weight_clipping"} in signed
     assert {"data.augment=cutout"} in signed
+    assert {"probes.own=kurtosis"} in signed
+    assert "Kurtosis of pre-activations at initialization, study shapes" in printed
 
 
 def test_a_cell_that_uses_none_keeps_its_signature(place: Path) -> None:

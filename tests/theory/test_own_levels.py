@@ -12,7 +12,7 @@ HEAD = """
 import torch
 from torch import nn
 from study.levels import activation, initialization, key, norm, number, optimizer, schedule
-from study.levels import augmentation, callback
+from study.levels import augmentation, callback, probe
 import lightning
 
 """
@@ -66,6 +66,27 @@ class Mine(nn.Module):
     "schedule": (
         "@schedule\ndef mine(epoch, num_epochs): return 1 - epoch\n",
         {"schedule": "warmup_epochs: 0\n"}, "wrong    in epoch 2 of 5 its factor is -0."),
+    "no number for each": (
+        "@probe\ndef mine(layer): return layer.activation.amax()\n",
+        {}, "wrong    probes.own=mine: probes.own=mine returns []: it takes a tensor of a"),
+    "not finite": (
+        "@probe\ndef mine(layer): return 0 * layer.weight.flatten(1).sum(1) / 0\n",
+        {}, "wrong    probes.own=mine, mlp: of layer 1 it is [nan, nan]"),
+    "mixes replicas": (
+        "@probe\ndef mine(layer): return layer.weight.flatten(1).sum(1).cumsum(0)\n",
+        {}, "wrong    probes.own=mine, mlp: stacked, layer 1 has ["),
+    "changes weights": (
+        "@probe\ndef mine(layer): return layer.weight.mul_(2).flatten(1).sum(1)\n",
+        {}, "wrong    probes.own=mine, mlp: it changes the network"),
+    "a probe that draws": (
+        "@probe\ndef mine(layer): return torch.rand(len(layer.weight))\n",
+        {}, "wrong    probes.own=mine, mlp: it draws random numbers"),
+    "no number of it": (
+        "@probe\ndef mine(layer): return None\n",
+        {}, "note     probes.own=mine, mlp: layer 1 has no such number"),
+    "taken": (
+        "@probe\ndef dead_fraction(layer): ...\n",
+        {}, "probes.own=dead_fraction exists already; give it another name"),
     "another shape": (
         "@augmentation\ndef mine(images, generator): return images[..., 1:]\n",
         {}, "wrong    data.augment=mine: data.augment=mine makes [8, 3, 32, 31] of torch.float64"),

@@ -136,3 +136,9 @@ def test_the_list_shows_it(levels: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert main(["list", "data", f"levels={levels}"]) == 0
     printed = capsys.readouterr().out
     assert f"data.augment=[...]    of {levels}\n  strip " in printed
+
+
+def test_groups_are_told_apart_by_it_and_may_be_keys_of_a_cache() -> None:
+    plain, striped = config().data, config("data.augment=strip").data
+    assert {plain: 0}[plain] == 0
+    assert plain != striped

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from study.networks import Arguments, make_activation
-from study.outputs.metrics import PROBES
+from study.outputs.metrics import PROJECTS
 from study.theory.preflight.response import APART, Field, Response, dead_share, respond
 from study.theory.preflight.shapes import LayerShape
 from study.theory.preflight.weights import Drawn, drawn
@@ -32,7 +32,7 @@ LARGEST_OF_FOUR = (1.0293753730039641, 0.4917152368747342)
 OutputGradient = Callable[[float, float], float]
 """(mean, variance) of the outputs -> the sum over them of E[(d loss / d output)^2]."""
 
-PREDICTED = tuple(name for name, probe in PROBES.items() if probe.predicted)
+PREDICTED = tuple(name for name, probe in PROJECTS.items() if probe.predicted)
 
 
 def neighbours(distance: int) -> str:
