@@ -45,7 +45,7 @@ class DataGroup:
     augment: Sequence[str] = field(default=(), hash=False)
     test_shift: str = "none"
     test_shift_strength: float | None = None
-    level: "Arguments" = field(default_factory=dict, hash=False)
+    level: "Arguments" = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
