@@ -52,14 +52,18 @@ def _side_by_side(
     autocast = torch.is_autocast_enabled("cpu")
     dtype = torch.get_autocast_dtype("cpu")
 
+    share = max(1, threads // num_workers)
+
     def surrounded(item: Item) -> Result:
+        # Each time: a thread that has computed nothing yet takes the number last set anywhere.
+        torch.set_num_threads(share)
         with (
             torch.set_grad_enabled(gradients),
             torch.autocast("cpu", dtype=dtype, enabled=autocast, cache_enabled=False),
         ):
             return work(item)
 
-    pool = _pool(num_workers, max(1, threads // num_workers))
+    pool = _pool(num_workers)
     futures = [pool.submit(surrounded, item) for item in items]
     try:
         return [future.result() for future in futures]
@@ -71,12 +75,12 @@ def _side_by_side(
 
 
 @functools.cache
-def _pool(num_workers: int, share: int) -> ThreadPoolExecutor:
-    """So many workers with `share` threads of PyTorch's each, kept: a run of updates may be short.
+def _pool(num_workers: int) -> ThreadPoolExecutor:
+    """So many workers, kept: a run of updates may be short.
 
     To start a thread takes a millisecond while another computes.
     """
-    return ThreadPoolExecutor(num_workers, initializer=torch.set_num_threads, initargs=(share,))
+    return ThreadPoolExecutor(num_workers)
 
 
 os.register_at_fork(after_in_child=_pool.cache_clear)
