@@ -102,7 +102,7 @@ def predict_and_measure(configs: Sequence[Config]) -> Iterator[SignalCheck]:
 def start_of(config: Config) -> str:
     """What the networks of a cell and the probe batch depend on before training."""
     shared = {name: config.mapping[name] for name in DEPENDS_ON}
-    data = asdict(replace(config.data, flip=False, crop=0))
+    data = asdict(replace(config.data, flip=False, crop=0, augment=(), level={}))
     more = [
         config.streams["initialization"],
         config.trainer.precision,
