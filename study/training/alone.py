@@ -14,6 +14,7 @@ from study.training.group import (
     SeedBatches,
     State,
     Tally,
+    batches_of,
     evaluation_batches,
     restore_training,
     training_state,
@@ -56,7 +57,8 @@ class Alone:
             self._tally = Tally(1, task, device)
             set_generators(network, dropout=self._batches.dropout, noise=self._batches.noise)
         network.train()
-        for (inputs, labels), factor in zip(self._batches.of(run), factors, strict=True):
+        batches = batches_of(run, [self._batches])
+        for ((inputs,), (labels,)), factor in zip(batches, factors, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = replica.lr * factor
             outputs = self._forward(laid_out(network, inputs)).to(inputs.dtype)
@@ -84,8 +86,8 @@ class Alone:
             targets = task.target(inputs, data.labels[batch])
             outputs: Tensor = self.network(laid_out(self.network, inputs)).to(inputs.dtype)
             losses.append(task.loss(outputs, targets).double().sum())
-            errors.append(task.error(outputs, targets).sum(dtype=torch.float64))
-            predictions[batch] = task.predicted(outputs)
+            error, predictions[batch] = task.judge(outputs, targets)
+            errors.append(error.sum(dtype=torch.float64))
         count = len(data.labels)
         loss, error = torch.stack(losses).sum() / count, torch.stack(errors).sum() / count
         return Evaluation(loss.unsqueeze(0), error.unsqueeze(0), predictions.unsqueeze(0))

@@ -91,8 +91,11 @@ def parameter_groups(
 ) -> Groups:
     """The weights of `layers`, which decay, and everything else, which does not.
 
-    Biases, BatchNorm's gamma and beta and PReLU's slopes never decay.
+    Biases, BatchNorm's gamma and beta and PReLU's slopes never decay. Where nothing does, all are
+    one group: an optimizer's step costs by the group.
     """
+    if not weight_decay:
+        return [{"params": list(network.parameters()), "weight_decay": 0.0}]
     decaying = {module.weight for module in network.modules() if isinstance(module, layers)}
     weights = [parameter for parameter in network.parameters() if parameter in decaying]
     others = [parameter for parameter in network.parameters() if parameter not in decaying]

@@ -17,6 +17,7 @@ from study.training.group import (
     Slots,
     State,
     Tally,
+    batches_of,
     evaluation_batches,
     load_slots,
     parts_of,
@@ -94,11 +95,10 @@ class Stack:
             self._tally = Tally(count, task, device)
             self._give_generators(self._batches)
         self.network.train()
-        updates = zip(*(each.of(run) for each in self._batches), strict=True)
-        for batches, factor in zip(updates, factors, strict=True):
+        for (images, labels), factor in zip(batches_of(run, self._batches), factors, strict=True):
             for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
                 group["lr"] = rate * factor
-            inputs, targets = self._gather(batches)
+            inputs, targets = self._given(images, labels)
             outputs = self._forward(inputs).to(inputs.dtype).flatten(0, 1)
             losses = task.loss(outputs, targets).view(count, -1).mean(dim=1)
             self._step(losses)
@@ -107,12 +107,11 @@ class Stack:
     def sums(self) -> EpochSums:
         return self._tally.means()
 
-    def _gather(self, batches: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    def _given(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """The inputs, [S, B, C, H, W] or [K, B, C, H, W], and the replicas' targets, [K B, ...]."""
-        inputs = torch.stack([inputs for inputs, _ in batches])
-        target = self.settings.task.target
-        targets = torch.stack([target(*batch) for batch in batches])[self.seed_of]
-        return (inputs if self.is_grid else inputs[self.seed_of]), targets.flatten(0, 1)
+        target = self.settings.task.target(images.flatten(0, 1), labels.flatten())
+        targets = target.unflatten(0, labels.shape)[self.seed_of]
+        return (images if self.is_grid else images[self.seed_of]), targets.flatten(0, 1)
 
     def _step(self, losses: Tensor) -> None:
         """One update of every replica: the gradient of a sum holds each one's own."""
@@ -148,8 +147,9 @@ class Stack:
             targets = targets.expand(count, *targets.shape).flatten(0, 1)
             outputs = self.network(inputs).to(inputs.dtype).flatten(0, 1)
             losses += task.loss(outputs, targets).double().view(count, -1).sum(dim=1)
-            errors += task.error(outputs, targets).double().view(count, -1).sum(dim=1)
-            predictions[:, batch] = task.predicted(outputs).view(count, -1)
+            error, classes = task.judge(outputs, targets)
+            errors += error.double().view(count, -1).sum(dim=1)
+            predictions[:, batch] = classes.view(count, -1)
         return Evaluation(losses / num_examples, errors / num_examples, predictions)
 
     def broken_symmetry(self, index: int) -> int | None:

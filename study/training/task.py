@@ -30,9 +30,9 @@ class Task:
     """What the networks of a population learn. All functions are per example.
 
     `target` makes of a batch's inputs [B, C, H, W] and labels [B] what outputs are compared with,
-    [B] or [B, D]. `loss`, which is minimized, and `error`, by which epochs and learning rates are
-    chosen, take outputs [N, D] and targets and return [N]. `predicted` gives the class of outputs
-    [N, D], int64 [N], -1 for none.
+    [B] or [B, D]. `loss`, which is minimized, takes outputs [N, D] and targets and returns [N].
+    `judge` takes the same and returns the errors [N], by which epochs and learning rates are
+    chosen, and the predicted classes, int64 [N], -1 for none.
 
     `updates_at_once`: how many updates' outputs are kept until they are counted.
     """
@@ -40,8 +40,7 @@ class Task:
     name: str
     target: Callable[[Tensor, Tensor], Tensor]
     loss: Loss
-    error: Loss
-    predicted: Callable[[Tensor], Tensor]
+    judge: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
     updates_at_once: int
 
 
@@ -62,20 +61,16 @@ def squared_error(outputs: Tensor, labels: Tensor) -> Tensor:
 LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy, "squared_error": squared_error}
 
 
-def wrong(outputs: Tensor, labels: Tensor) -> Tensor:
-    """Which examples are misclassified: [N, C], [N] -> bool [N].
+def judge_classes(outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Which examples are misclassified, and what each is taken for: [N, C], [N] -> bool, int64 [N].
 
-    An output that is not finite counts as wrong, whatever its largest entry.
+    An output that is not finite counts as wrong, whatever its largest entry, and is taken for -1.
     """
-    return (outputs.argmax(dim=1) != labels) | ~torch.isfinite(outputs).all(dim=1)
-
-
-def predicted(outputs: Tensor) -> Tensor:
-    """The predicted class of each example, -1 where an output is not finite: [N, C] -> int64 [N].
-
-    So `predicted(outputs) != labels` is `wrong(outputs, labels)`.
-    """
-    return torch.where(torch.isfinite(outputs).all(dim=1), outputs.argmax(dim=1), -1)
+    # A number times zero is zero where it is finite and NaN elsewhere: their sum says of a row of
+    # outputs whether it is, in a sixth of the time that it takes to ask each one.
+    are_finite = (outputs * 0).sum(dim=1) == 0
+    classes = torch.where(are_finite, outputs.argmax(dim=1), -1)
+    return classes != labels, classes
 
 
 def classification(config: Config) -> Task:
@@ -86,8 +81,7 @@ def classification(config: Config) -> Task:
         name=CLASSIFICATION,
         target=lambda inputs, labels: labels,
         loss=LOSSES[config.loss],
-        error=wrong,
-        predicted=predicted,
+        judge=judge_classes,
         # Counting after each update would cost a small network a tenth of its step.
         updates_at_once=64,
     )
@@ -169,16 +163,16 @@ def reconstruction(config: Config) -> Task:
         )
     kind = RECONSTRUCTION_LOSSES[config.loss]
 
-    def error(outputs: Tensor, targets: Tensor) -> Tensor:
+    def judge(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         errors = squared_distance(kind.shown(outputs), targets)
-        return torch.nan_to_num(errors, nan=torch.inf, posinf=torch.inf)
+        classes = torch.full((len(outputs),), -1, device=outputs.device)
+        return torch.nan_to_num(errors, nan=torch.inf, posinf=torch.inf), classes
 
     return Task(
         name=RECONSTRUCTION,
         target=lambda inputs, labels: inputs.flatten(1),
         loss=kind.loss,
-        error=error,
-        predicted=lambda outputs: torch.full((len(outputs),), -1, device=outputs.device),
+        judge=judge,
         updates_at_once=1,
     )
 

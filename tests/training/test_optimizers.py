@@ -141,3 +141,9 @@ def test_without_gradients_only_weights_shrink(name: str) -> None:
 def test_an_unknown_optimizer_is_refused() -> None:
     with pytest.raises(InputError, match="lion"):
         make_optimizer([], LR, SGD | {"name": "lion"})
+
+
+def test_where_nothing_decays_all_parameters_are_one_group() -> None:
+    network = every_kind_of_parameter("cnn")
+    (all_of_them,) = parameter_groups(network, weight_decay=0.0)
+    assert all_of_them["params"] == list(network.parameters())

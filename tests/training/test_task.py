@@ -156,11 +156,12 @@ def test_outputs_that_are_not_finite_have_an_infinite_error() -> None:
     for loss, normalize in LOSSES.items():
         task = make_task(config(f"data.normalize={normalize}", loss=loss))
         outputs = torch.tensor([[0.0, 0.0], [math.nan, 0.0], [0.0, 1e30], [math.inf, 0.0]])
-        errors = task.error(outputs, torch.zeros(4, 2)).tolist()
+        found, classes = task.judge(outputs, torch.zeros(4, 2))
+        errors = found.tolist()
         assert math.isfinite(errors[0])
         assert errors[1] == math.inf
         assert loss == "cross_entropy" or errors[2:] == [math.inf, math.inf]
-        assert task.predicted(outputs).tolist() == [-1] * 4
+        assert classes.tolist() == [-1] * 4
 
 
 def test_a_diverged_autoencoder_is_recorded_as_one() -> None:

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.training.task import LOSSES, cross_entropy, predicted, squared_error, wrong
+from study.training.task import LOSSES, cross_entropy, judge_classes, squared_error
 
 SHAPES = st.tuples(st.integers(1, 12), st.integers(1, 7), st.integers(0, 99))
 
@@ -57,7 +57,9 @@ def test_every_loss_is_per_example_and_keeps_its_type() -> None:
 def test_wrong_is_another_class_than_the_label(shape: tuple[int, int, int]) -> None:
     outputs, labels = batch(*shape)
     expected = outputs.numpy().argmax(axis=1) != labels.numpy()
-    assert wrong(outputs, labels).tolist() == expected.tolist()
+    errors, classes = judge_classes(outputs, labels)
+    assert errors.tolist() == expected.tolist()
+    assert classes.tolist() == outputs.numpy().argmax(axis=1).tolist()
 
 
 def test_an_output_that_is_not_finite_is_wrong_whatever_its_largest_entry() -> None:
@@ -66,6 +68,6 @@ def test_an_output_that_is_not_finite_is_wrong_whatever_its_largest_entry() -> N
         [[1.0, 0.0], [inf, 0.0], [1.0, -inf], [nan, 0.0], [1.0, nan], [0.0, 1.0]]
     )
     labels = torch.zeros(6, dtype=torch.int64)
-    assert wrong(outputs, labels).tolist() == [False, True, True, True, True, True]
-    assert predicted(outputs).tolist() == [0, -1, -1, -1, -1, 1]
-    assert torch.equal(predicted(outputs) != labels, wrong(outputs, labels))
+    errors, classes = judge_classes(outputs, labels)
+    assert errors.tolist() == [False, True, True, True, True, True]
+    assert classes.tolist() == [0, -1, -1, -1, -1, 1]

@@ -22,7 +22,7 @@ from study.training.pretraining.trainee import (
     train_mode,
 )
 from study.training.symmetry import Symmetry
-from study.training.task import cross_entropy, wrong
+from study.training.task import cross_entropy, judge_classes
 
 WEIGHT_LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 
@@ -133,7 +133,7 @@ class SupervisedLayer(GradientTrainee):
         for split, (inputs, labels) in (("train", train), ("val", val)):
             outputs = in_evaluation(self.block, inputs, self._outputs)
             numbers[f"{split}_loss"] = float(cross_entropy(outputs, labels).double().mean())
-            numbers[f"{split}_error"] = float(wrong(outputs, labels).double().mean())
+            numbers[f"{split}_error"] = float(judge_classes(outputs, labels)[0].double().mean())
         return numbers
 
     def _outputs(self, inputs: Tensor) -> Tensor:
