@@ -54,6 +54,7 @@ LAUNCHES: Mapping[str, tuple[str, ...]] = {
     "pretraining": (*MLP, "activation=sigmoid", "pairs.points=3"),
     "population.engine=stacked": (*MLP, "norm=batch", "trainer.precision=32-true,64-true"),
     "population.engine=sequential": (*MLP, "norm=batch", "trainer.precision=32-true,64-true"),
+    "population.products=numpy": (*MLP, "norm=batch", "population.engine=stacked,sequential"),
 }
 """The launches: each sweeps all levels of the group that it is named after, or as it says."""
 
@@ -114,13 +115,16 @@ def trained(tree: Path, outputs: Path, place: str) -> Side:
     """Trains the cells by the code of `tree`, each launch in a process of its own.
 
     They are kept in `outputs`; their images are in `images` beside it. A launch that fails is said,
-    with its `place`, and what it finished counts. A group that the tree has not has no launch.
+    with its `place`, and what it finished counts. A group or key that the tree has not has no
+    launch. Products are PyTorch's, as in trees that know no others, but in the launch of NumPy's.
     """
     cells, failed = {}, []
+    knows_products = "products:" in (tree / "conf" / "config.yaml").read_text(encoding="utf-8")
     for name, overrides in LAUNCHES.items():
         study = name.replace("=", "-")
         swept_levels = levels_of(tree, name)
-        if "=" not in name and not swept_levels:
+        by_numpy = name == "population.products=numpy"
+        if ("=" not in name and not swept_levels) or (by_numpy and not knows_products):
             continue
         sweep = name if "=" in name else f"{name}={','.join(swept_levels)}"
         places = [
@@ -130,6 +134,7 @@ def trained(tree: Path, outputs: Path, place: str) -> Side:
         ]
         command = [sys.executable, "-m", "study", "train", "-m", *COMMON, *overrides, *places]
         command.append(sweep)
+        command += ["population.products=torch"] if knows_products and not by_numpy else []
         done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
         if done.returncode:
             said = (done.stderr.strip().splitlines() or ["nothing said"])[-1]
@@ -138,6 +143,7 @@ def trained(tree: Path, outputs: Path, place: str) -> Side:
         for record in sorted((outputs / study).glob("[!.]*/result.json")):
             found = comparable(record.parent)
             swept = "trainer.precision" if "=" in name else name
+            swept = "population.engine" if by_numpy else swept
             cells[f"{name} {found['record']['factors'][swept]}"] = found
     print(f"{place}: {len(cells)} cells", flush=True)
     recipes = constant(tree, "RECIPE", 0), constant(tree, "LEVEL_RECIPES", {})

@@ -133,6 +133,7 @@ class TrainerGroup:
 @dataclass(frozen=True)
 class PopulationGroup:
     engine: str = "auto"
+    products: str = "auto"
     compile: bool = False
     max_replicas: int | None = None
 

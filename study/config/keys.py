@@ -313,6 +313,11 @@ KEYS: dict[str, Key] = {
     "population.engine": Key(
         "rounding", choice("auto", "stacked", "sequential"), "how replicas are trained together"
     ),
+    "population.products": Key(
+        "rounding",
+        choice("auto", "torch", "numpy"),
+        "whose products dense layers take, PyTorch's or those of NumPy's BLAS",
+    ),
     "population.compile": Key(
         "rounding", FLAG, "compile the networks for training (torch.compile)"
     ),

@@ -11,7 +11,7 @@ from torch import nn
 from study.config.configuration import Config
 from study.data import Data
 from study.data.batches import Streams
-from study.data.device import DTYPES
+from study.data.device import DTYPES, device_of
 from study.errors import InputError
 from study.networks import Network, build_network, initialize, needs_sample
 from study.training.alone import Alone
@@ -19,9 +19,10 @@ from study.training.engine import Engine
 from study.training.group import Group, State
 from study.training.optimizers import is_elementwise
 from study.training.population import Population
+from study.training.products import library_of
 from study.training.settings import Replica, Settings
 from study.training.stack import Stack
-from study.training.stacking import unstackable
+from study.training.stacking import by_numpy, unstackable
 from study.training.symmetry import Symmetry
 
 Populations = Sequence[Sequence[Sequence[Replica]]]
@@ -157,7 +158,8 @@ def build_population(
             num_workers=num_workers,
             alone=alone,
         )
-    settings = Settings.from_config(config)
+    library = library_of(config, device, first[replicas[0].seed], groups)
+    settings = Settings.from_config(config, library)
     trained: list[Group] = []
     for group in groups:
         networks = [first[replica.seed] for replica in group]
@@ -165,6 +167,8 @@ def build_population(
             trained.append(Alone(copy.deepcopy(networks[0]), group[0], settings))
         else:
             trained.append(Stack(networks, group, settings))
+        if library == "numpy":
+            by_numpy(trained[-1].network)
     return Population(Engine(trained, num_workers=num_workers), config, first, alone=alone)
 
 
@@ -183,8 +187,8 @@ def initial_network(config: Config, data: Data, seed: int) -> Network:
 def check_network(config: Config, input_shape: tuple[int, int, int], num_classes: int) -> Network:
     """Builds and initializes a network on made-up inputs; raises `InputError` where that fails.
 
-    And where the configuration asks for a task that its inputs cannot have, or for stacks of what
-    cannot be stacked.
+    And where the configuration asks for a task that its inputs cannot have, or for stacks or
+    products that it cannot have.
     """
     Settings.from_config(config)
     network = build_network(config.network, input_shape, num_classes)
@@ -195,4 +199,5 @@ def check_network(config: Config, input_shape: tuple[int, int, int], num_classes
     initialize(network, config.init.level, config.activation.level, generator, sample)
     if (engine := config.population.engine) == "stacked":
         check_engine(engine, why_alone([network], config.optimizer.name))
+    library_of(config, device_of(config.trainer.accelerator), network, ())
     return network

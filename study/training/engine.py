@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from study.data import Split
 from study.data.batches import Run
 from study.training.group import EpochSums, Evaluation, Group, State
+from study.training.products import blas_threads
 from study.training.settings import Replica
 
 # Work that is shared out over the threads of the machine.
@@ -32,7 +33,8 @@ def on_workers(
     """
     num_workers = min(num_workers, len(items))
     if num_workers <= 1:
-        return [work(item) for item in items]
+        with blas_threads(torch.get_num_threads()):
+            return [work(item) for item in items]
     left = len(items) % num_workers
     full = len(items) - left
     return [
@@ -51,7 +53,6 @@ def _side_by_side(
     gradients = torch.is_grad_enabled()
     autocast = torch.is_autocast_enabled("cpu")
     dtype = torch.get_autocast_dtype("cpu")
-
     share = max(1, threads // num_workers)
 
     def surrounded(item: Item) -> Result:
@@ -63,15 +64,15 @@ def _side_by_side(
         ):
             return work(item)
 
-    pool = _pool(num_workers)
-    futures = [pool.submit(surrounded, item) for item in items]
-    try:
-        return [future.result() for future in futures]
-    finally:  # no worker is still at it, interrupted or not
-        for future in futures:
-            future.cancel()
-        wait(futures)
-        torch.set_num_threads(threads)
+    with blas_threads(share):
+        futures = [_pool(num_workers).submit(surrounded, item) for item in items]
+        try:
+            return [future.result() for future in futures]
+        finally:  # no worker is still at it, interrupted or not
+            for future in futures:
+                future.cancel()
+            wait(futures)
+            torch.set_num_threads(threads)
 
 
 @functools.cache

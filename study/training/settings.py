@@ -43,7 +43,7 @@ class Settings:
 
     `eval_mixes`: an evaluation's batches are drawn from the whole split, since they show in its
     results. `compile`: training runs the networks through torch.compile. `augmentations`: a user's
-    own, by name.
+    own, by name. `products`: the library that multiplies dense layers.
     """
 
     batch_size: int
@@ -56,12 +56,13 @@ class Settings:
     eval_mixes: bool
     streams: Streams
     compile: bool = False
+    products: str = "torch"
     augmentations: Mapping[str, Augmentation] = field(default_factory=dict)
 
     @classmethod
-    def from_config(cls, config: Config) -> "Settings":
+    def from_config(cls, config: Config, products: str = "torch") -> "Settings":
         """The settings that a configuration asks for; `InputError` where they do not fit."""
-        task, norm = make_task(config), config.norm
+        task, norm = make_task(config, products), config.norm
         at_once = RECONSTRUCTION_BATCH if task.name == RECONSTRUCTION else EVALUATION_BATCH
         on_batch = norm.evaluation == "batch"
         return cls(
@@ -75,6 +76,7 @@ class Settings:
             eval_mixes=on_batch,
             streams=Streams(config.streams),
             compile=config.population.compile,
+            products=products,
             augmentations=_augmentations(config.data),
         )
 

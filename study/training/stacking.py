@@ -23,6 +23,7 @@ from study.networks import (
     Stochastic,
     is_elementwise,
 )
+from study.training.products import NumpyLinear, dense, multiplies
 
 
 class StackedLinear(nn.Module):
@@ -40,8 +41,11 @@ class StackedLinear(nn.Module):
         has_bias = plain.bias is not None
         bias = plain.weight.new_empty(num_replicas, plain.out_features)
         self.bias = nn.Parameter(bias) if has_bias else None
+        self.by_numpy = False
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.by_numpy and multiplies(x, self.weight):
+            return dense(x, self.weight, self.bias)
         if len(x) < len(self.weight):
             shared = self._shared(x)
             return shared if self.bias is None else shared + self.bias.unsqueeze(1)
@@ -350,6 +354,15 @@ def _formless(plain: nn.Module) -> str:
         else "STACKED in study/training/stacking.py"
     )
     return f"{type(plain).__name__} has no stacked form ({place})"
+
+
+def by_numpy(network: nn.Module) -> None:
+    """Has NumPy multiply the dense layers of a network, stacked or plain."""
+    for module in network.modules():
+        if isinstance(module, StackedLinear):
+            module.by_numpy = True
+        elif type(module) is nn.Linear:
+            module.__class__ = NumpyLinear
 
 
 class StackedNetwork(nn.Module):

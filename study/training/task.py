@@ -52,6 +52,17 @@ def cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:
     return functional.cross_entropy(outputs, labels, reduction="none")
 
 
+def cross_entropy_by_classes(outputs: Tensor, labels: Tensor) -> Tensor:
+    """`cross_entropy`, with the examples of a class side by side in memory.
+
+    For a few classes a processor's wide registers are full only so: half the time of an update's,
+    an eighth of an evaluation's. Its last bits are others, so that it goes with NumPy's products.
+    """
+    columns = outputs.t().contiguous().unsqueeze(0)
+    losses = functional.cross_entropy(columns, labels.unsqueeze(0), reduction="none")
+    return losses.squeeze(0)
+
+
 def squared_error(outputs: Tensor, labels: Tensor) -> Tensor:
     """Squared distance to the one-hot target, summed over classes: [N, C], [N] -> [N]."""
     targets = functional.one_hot(labels, outputs.shape[1]).to(outputs.dtype)
@@ -59,6 +70,8 @@ def squared_error(outputs: Tensor, labels: Tensor) -> Tensor:
 
 
 LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy, "squared_error": squared_error}
+FASTER: dict[str, Loss] = {"cross_entropy": cross_entropy_by_classes}
+"""What stands for a loss beside NumPy's products."""
 
 
 def judge_classes(outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -73,14 +86,14 @@ def judge_classes(outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     return classes != labels, classes
 
 
-def classification(config: Config) -> Task:
+def classification(config: Config, products: str) -> Task:
     """Labels, and the share of the examples that are misclassified."""
     if config.loss not in LOSSES:
         raise unknown("loss", config.loss, LOSSES)
     return Task(
         name=CLASSIFICATION,
         target=lambda inputs, labels: labels,
-        loss=LOSSES[config.loss],
+        loss=(LOSSES | FASTER if products == "numpy" else LOSSES)[config.loss],
         judge=judge_classes,
         # Counting after each update would cost a small network a tenth of its step.
         updates_at_once=64,
@@ -128,7 +141,7 @@ def make_reconstruction(name: str) -> Reconstruction:
     return RECONSTRUCTIONS[name]
 
 
-def reconstruction(config: Config) -> Task:
+def reconstruction(config: Config, products: str) -> Task:
     """The network's own inputs, and the squared error summed over them.
 
     With `loss=cross_entropy` the outputs are logits of the reconstruction, with
@@ -177,12 +190,12 @@ def reconstruction(config: Config) -> Task:
     )
 
 
-TASKS: dict[str, Callable[[Config], Task]] = {
+TASKS: dict[str, Callable[[Config, str], Task]] = {
     CLASSIFICATION: classification,
     RECONSTRUCTION: reconstruction,
 }
 
 
-def make_task(config: Config) -> Task:
+def make_task(config: Config, products: str = "torch") -> Task:
     """The task of a configuration; `InputError` for a loss or for inputs that it cannot have."""
-    return TASKS[task_of(config)](config)
+    return TASKS[task_of(config)](config, products)
