@@ -54,7 +54,7 @@ LAUNCHES: Mapping[str, tuple[str, ...]] = {
     "pretraining": (*MLP, "activation=sigmoid", "pairs.points=3"),
     "population.engine=stacked": (*MLP, "norm=batch", "trainer.precision=32-true,64-true"),
     "population.engine=sequential": (*MLP, "norm=batch", "trainer.precision=32-true,64-true"),
-    "population.products=numpy": (*MLP, "norm=batch", "population.engine=stacked,sequential"),
+    "population.products=numpy": (*MLP, "norm=none,batch"),
 }
 """The launches: each sweeps all levels of the group that it is named after, or as it says."""
 
@@ -143,7 +143,7 @@ def trained(tree: Path, outputs: Path, place: str) -> Side:
         for record in sorted((outputs / study).glob("[!.]*/result.json")):
             found = comparable(record.parent)
             swept = "trainer.precision" if "=" in name else name
-            swept = "population.engine" if by_numpy else swept
+            swept = "norm" if by_numpy else swept
             cells[f"{name} {found['record']['factors'][swept]}"] = found
     print(f"{place}: {len(cells)} cells", flush=True)
     recipes = constant(tree, "RECIPE", 0), constant(tree, "LEVEL_RECIPES", {})

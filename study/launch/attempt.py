@@ -24,6 +24,7 @@ from study.tensorboard.writer import CellWriter
 from study.training import Population, Replica
 from study.training.build import Populations, build_population, replicas_of, sizes
 from study.training.pretraining.stage import StartingWeights, with_equal_budget
+from study.training.products import described
 from study.training.runs import EpochEnds, Ticks, go_on
 from study.training.trainer import PROFILERS, make_trainer, own_callbacks
 
@@ -44,6 +45,7 @@ class Attempt:
     as one; `recorded` are those of a cell that is trained again: they are trained like that,
     whatever the stated rule says, and copied replicas stay as they were copied. `resumed` has an
     entry for each checkpoint that was resumed: its epoch, and the `environment` it came from.
+    `products` is the library that multiplies: the first population's is that of all.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Attempt:
         self.results = {Replica(each.seed, each.lr): each for each in copied}
         self.populations: list[list[list[str]]] = []
         self.alone: str | None = None
+        self.products: str | None = None
         self.resumed: list[dict[str, Any]] = []
         self.callbacks = own_callbacks(config)
         self._unfinished: Mapping[str, Any] | None = None
@@ -79,6 +82,7 @@ class Attempt:
             results = [TrainedReplica.of(each) for each in state["results"]]
             self.results = {Replica(each.seed, each.lr): each for each in results}
             self.populations, self._earlier_seconds = state["populations"], state["seconds"]
+            self.products = state["products"]
             for name, kept in state.get("callbacks", {}).items():
                 self.callbacks[name].load_state_dict(kept)
             entry = {"epoch": checkpoint.record["epoch"], **checkpoint.record["made"]}
@@ -156,11 +160,13 @@ class Attempt:
     def _train(self, part: Sequence[Replica], writer: CellWriter | None) -> None:
         """Trains one population and reads the test set, once."""
         config = with_equal_budget(self.config, self.data)
+        if self.products and config.population.products == "auto":
+            config = config.changed({"population.products": self.products})
         seeds = dict.fromkeys(replica.seed for replica in part)
         with _interruptible():
             starts = self.starts.of(seeds)
             population = build_population(config, self.data, part, starts, self._next_groups())
-            self.alone = population.alone
+            self.alone, self.products = population.alone, population.engine.products
             probes = recorder_of(config, self.data)
             if self._unfinished is not None:
                 unfinished, self._unfinished = self._unfinished, None
@@ -212,8 +218,10 @@ class Attempt:
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """A checkpoint's record and state."""
         packing = sizes([*self.populations, _names(population)])
-        record = {"epoch": population.epochs, "made": {**self.environment, "packing": packing}}
+        own = {"packing": packing, "products": described(population.engine.products)}
+        record = {"epoch": population.epochs, "made": {**self.environment, **own}}
         state = {
+            "products": population.engine.products,
             "results": [result.state() for result in self.results.values()],
             "populations": self.populations,
             "population": population.training_state(),

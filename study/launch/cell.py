@@ -29,6 +29,7 @@ from study.tensorboard.writer import open_writer
 from study.training.build import Populations
 from study.training.interpolation import pair_rows
 from study.training.pretraining.stage import StartingWeights
+from study.training.products import described
 from study.training.references import task_record
 from study.training.settings import Settings
 
@@ -186,6 +187,7 @@ def _provenance(attempt: Attempt) -> Provenance:
             "engine": "stacked" if max(attempt.packing, default=1) > 1 else "sequential",
             "packing": attempt.packing,
             "alone": attempt.alone,
+            "products": described(attempt.products or "torch"),
             "populations": attempt.populations,
             "slurm_job": os.environ.get("SLURM_JOB_ID"),
             "resumed": attempt.resumed,

@@ -21,7 +21,7 @@ from rich.progress import (
 from study.config.configuration import RECONSTRUCTION
 from study.config.labels import counted
 from study.outputs.metrics import METRICS
-from study.outputs.results import Provenance, Result
+from study.outputs.results import TORCH, Provenance, Result
 
 if TYPE_CHECKING:
     from study.config.sweep import Cell
@@ -139,4 +139,5 @@ def packing_text(asked: str, provenance: Provenance) -> str:
     )
     threads = counted(provenance.threads, "thread")
     why = f" ({provenance.alone})" if provenance.alone else ""
-    return f"engine {provenance.engine} (population.engine={asked}): {shape}, on {threads}{why}"
+    by = "" if provenance.products == TORCH else f", products by {provenance.products}"
+    return f"engine {provenance.engine} (population.engine={asked}): {shape}, on {threads}{by}{why}"

@@ -44,6 +44,10 @@ Digest = Annotated[
 ]
 
 
+TORCH = "torch"
+"""Whose products dense layers took where a record does not say: there was no other library."""
+
+
 @dataclass(frozen=True)
 class Resumed:
     """A checkpoint that training went on from: its epoch, and where it was made."""
@@ -57,6 +61,7 @@ class Resumed:
     torch: str | None
     processor: str | None
     gpu: str | None
+    products: str = TORCH
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,8 @@ class Provenance:
     """Where a result comes from: code, versions, machine, and how it was trained.
 
     `packing`: the sizes of the groups that were trained as one; `populations` names their replicas
-    (none: by the stated rule).
+    (none: by the stated rule). `products`: the library that multiplied dense layers, such as
+    `numpy (OpenBLAS 0.3.31, SkylakeX)`.
     `own_probes`: what a user's own are called, their formulas and units.
     `signature`: of the record that a replica was copied from; a cell's own stands in its record.
     """
@@ -88,6 +94,7 @@ class Provenance:
     slurm_job: str | None
     resumed: tuple[Resumed, ...]
     processor_model: str | None = None
+    products: str = TORCH
     levels: Mapping[str, CountFromOne | str] = field(default_factory=dict)
     own_probes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     signature: str | None = None

@@ -147,14 +147,14 @@ def build_population(
         first[seed] = network
     device = data.train.inputs.device
     num_workers = workers(device, torch.get_num_threads())
-    engine, alone = config.population.engine, why_alone(first.values(), config.optimizer.name)
+    alone = why_alone(first.values(), config.optimizer.name)
     if alone or not groups:
-        check_engine(engine, alone)
+        check_engine(config.population.engine, alone)
         groups = pack(
             replicas,
             first[replicas[0].seed],
             device,
-            engine=engine,
+            engine=config.population.engine,
             num_workers=num_workers,
             alone=alone,
         )
@@ -169,7 +169,8 @@ def build_population(
             trained.append(Stack(networks, group, settings))
         if library == "numpy":
             by_numpy(trained[-1].network)
-    return Population(Engine(trained, num_workers=num_workers), config, first, alone=alone)
+    engine = Engine(trained, num_workers=num_workers, products=library)
+    return Population(engine, config, first, alone=alone)
 
 
 def initial_network(config: Config, data: Data, seed: int) -> Network:

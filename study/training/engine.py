@@ -93,11 +93,14 @@ class Engine:
     On a CPU the groups are shared out over `num_workers` threads with an equal part of PyTorch's
     threads each: small matrix products leave most of a second thread idle, a second replica does
     not. Groups that are too few for another round come last and share all threads. A group's
-    result depends on the others by its number of threads alone, which changes rounding.
+    result depends on the others by its number of threads alone, which changes rounding. `products`:
+    the library that multiplies dense layers.
     """
 
-    def __init__(self, groups: Sequence[Group], *, num_workers: int = 1) -> None:
-        self.groups = list(groups)
+    def __init__(
+        self, groups: Sequence[Group], *, num_workers: int = 1, products: str = "torch"
+    ) -> None:
+        self.groups, self.products = list(groups), products
         self.num_workers = min(num_workers, len(self.groups))
         self.networks = nn.ModuleList(group.network for group in self.groups)
         self._places = [

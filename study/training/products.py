@@ -50,15 +50,16 @@ def library_of(
         )
     if asked != "auto":
         return asked
-    is_faster = not kept and is_amd() and has_avx512() and (has_stack(groups) or is_large(network))
-    return "numpy" if is_faster else "torch"
+    is_single = not kept and config.trainer.precision == "32-true"
+    is_wider = is_single and is_amd() and has_avx512()
+    return "numpy" if is_wider and (has_stack(groups) or is_large(network)) else "torch"
 
 
 def _only_torch(config: Config, device: torch.device) -> str | None:
     if device.type != "cpu":
         return f"NumPy multiplies on a CPU, not on {device}"
-    if config.trainer.precision != "32-true":
-        return f"it is for float32, and trainer.precision={config.trainer.precision} is not"
+    if config.trainer.precision not in ("32-true", "64-true"):
+        return f"NumPy does not multiply in trainer.precision={config.trainer.precision}"
     if config.population.compile:
         return "population.compile=true compiles the products of PyTorch"
     return None
@@ -125,10 +126,10 @@ def blas_threads(number: int) -> Iterator[None]:
 
 
 def multiplies(x: Tensor, weight: Tensor) -> bool:
-    """Whether NumPy can: both in float32 on the CPU, and computed in it."""
-    kinds = {x.dtype, weight.dtype}
+    """Whether NumPy can: both in float32 or both in float64, on the CPU, and computed in it."""
     return (
-        kinds == {torch.float32}
+        x.dtype == weight.dtype
+        and x.dtype in (torch.float32, torch.float64)
         and x.device.type == weight.device.type == "cpu"
         and not torch.is_autocast_enabled("cpu")
     )
@@ -174,9 +175,10 @@ def _multiply(a: Tensor, b: Tensor, out: Tensor) -> None:
     """`out = a b` of K products, [S, N, M] or [K, N, M] times [K, M, P] into [K, N, P]."""
     left, right, into = _blasable(a).numpy(), _blasable(b).numpy(), out.numpy()
     if len(left) < len(right):
-        groups = (-1, len(left))
+        groups = (len(right) // len(left), len(left))
         right, into = (each.reshape(*groups, *each.shape[1:]) for each in (right, into))
-    np.matmul(left, right, out=into)
+    with np.errstate(all="ignore"):  # a training that diverges is no error
+        np.matmul(left, right, out=into)
 
 
 def _blasable(matrices: Tensor) -> Tensor:

@@ -129,6 +129,7 @@ OTHER: dict[str, tuple[str, Any]] = {
     "trainer.devices": ("", 2),
     "trainer.threads": ("", 1),
     "population.engine": ("", "stacked"),
+    "population.products": ("", "torch"),
     "population.compile": ("", True),
     "population.max_replicas": ("", 2),
     "outputs.weights": ("", "all"),

@@ -29,6 +29,7 @@ ROUNDING: dict[str, str | None] = {
     "trainer.devices": None,
     "trainer.threads": "trainer.threads=2",
     "population.engine": "population.engine=sequential",
+    "population.products": "population.products=numpy",
     "population.compile": None,
     "population.max_replicas": "population.max_replicas=3",
 }

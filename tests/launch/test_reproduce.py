@@ -49,6 +49,8 @@ def content(directory: Path) -> dict[str, bytes]:
     [
         OVERRIDES,
         (*OVERRIDES, "population.engine=stacked", "population.max_replicas=3", "norm=batch"),
+        (*OVERRIDES, "population.engine=stacked", "population.products=numpy",
+         "trainer.precision=32-true", "population.max_replicas=3"),
         ("model=cnn", "model.head=[4]", "trainer.precision=32-true", "model.dropout=0.2"),
         ("optimizer.lr=[0.02,1e+30]", "seeds=2", "optimizer=adam"),
         ("pretraining=autoencoder", "pretraining.epochs=2", "seeds=2", "outputs.weights=none"),

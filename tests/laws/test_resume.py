@@ -42,6 +42,8 @@ CELLS = {
     "cnn, stacked": ("optimizer=adam", *CNN, "population.engine=stacked"),
     "a stack, and one alone": ("seeds=3", "optimizer.lr=0.05", "trainer.threads=2", MOMENTUM,
                                "population.engine=stacked"),
+    "by NumPy": (MOMENTUM, *NOISY, "population.engine=stacked", "population.products=numpy",
+                 "trainer.precision=32-true"),
     "in parts": (MOMENTUM, "population.max_replicas=3", "outputs.weights=all"),
     "diverging": ("optimizer.lr=[0.05,1000000]", MOMENTUM),
     "lsuv": ("init=lsuv", "optimizer=adamw", "optimizer.weight_decay=0.01"),

@@ -192,6 +192,7 @@ MACHINE = {
     "gpu": "GPU",
     "device": "device",
     "threads": "threads",
+    "products": "products",
 }
 RESUMED = MACHINE | {
     "torch": "torch",

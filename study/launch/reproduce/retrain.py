@@ -27,10 +27,11 @@ from study.training.trainer import check_precision
 
 
 def retraining_config(saved: Saved, root: Path | None = None) -> Config:
-    """The configuration to train with: the device and threads of the record, nothing in passing.
+    """The configuration to train with: device, threads and products of the record.
 
-    A device that this machine has not is the CPU instead. `root` is the data's directory where it
-    is another one now. Raises `InputError` where the data are not those of the record.
+    Nothing is kept in passing. A device that this machine has not is the CPU instead. `root` is the
+    data's directory where it is another one now. Raises `InputError` where the data are not those
+    of the record.
     """
     own.register()
     accelerator = torch.device(saved.provenance.device).type
@@ -41,6 +42,7 @@ def retraining_config(saved: Saved, root: Path | None = None) -> Config:
     changes = {
         "trainer.accelerator": accelerator,
         "trainer.threads": saved.provenance.threads,
+        "population.products": saved.provenance.products.partition(" ")[0],
         "trainer.checkpoint_seconds": None,
         "outputs.tensorboard": "none",
     }
