@@ -62,11 +62,15 @@ def batches_of(run: Run, seeds: Sequence[SeedBatches]) -> Iterator[tuple[Tensor,
     """(inputs [S, B, C, H, W], labels [S, B]) of each update of the epoch's next run.
 
     The images of all seeds are gathered at once: a gather of each seed's, and to put them together,
-    took a fifth of an update of small networks.
+    took a fifth of an update of small networks. They lie where those of the update before lay: new
+    memory for each update's would cost it the page faults.
     """
     data, changes = run.data, seeds[0].changes
-    for indices in torch.stack([run.indices[each.seed] for each in seeds], dim=1):
-        inputs = data.inputs.index_select(0, indices.flatten()).unflatten(0, indices.shape)
+    order = torch.stack([run.indices[each.seed] for each in seeds], dim=1)
+    images = data.inputs.new_empty(order[0].numel(), *data.inputs.shape[1:])
+    for indices in order:
+        torch.index_select(data.inputs, 0, indices.flatten(), out=images)
+        inputs = images.unflatten(0, indices.shape)
         if changes:
             pairs = zip(seeds, inputs, strict=True)
             inputs = torch.stack([each.changed(own) for each, own in pairs])
