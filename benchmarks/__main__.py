@@ -27,6 +27,7 @@ class Benchmark:
 
 BENCHMARKS = {
     "packing": Benchmark("how many replicas to stack", 2),
+    "products": Benchmark("dense layers by PyTorch and by NumPy's BLAS", 3),
     "layouts": Benchmark("memory format and torch.compile", 2),
     "steps": Benchmark("an update: ours, a bare loop, a template, the machine", 12),
     "cells": Benchmark("what a cell costs beside its training", 1),

@@ -21,6 +21,7 @@ from benchmarks.growth import TINY, planned, sweep
 from benchmarks.turns import write
 from study.config.sweep import Cell
 from study.outputs.provenance import available_threads
+from study.probes.recorder import Recorder
 from study.tensorboard.loggers import CellLogger
 from study.training import Population
 from study.training.engine import Engine
@@ -46,10 +47,16 @@ SWEEPS = {
 }
 """Cells of one epoch, by their description."""
 
-STEPS = ("training", "evaluation")
+STEPS = ("training", "evaluation", "probes")
 PARTS: dict[str, Sequence[tuple[Any, str]]] = {
     "training": [(Population, "training_step")],
     "evaluation": [(Engine, "evaluate")],
+    "probes": [
+        (Recorder, "on_fit_start"),
+        (Recorder, "on_train_batch_end"),
+        (Recorder, "on_test_batch_start"),
+        (Recorder, "on_test_batch_end"),
+    ],
     "networks": [(study.launch.attempt, "build_population")],
     "Trainer": [(study.launch.attempt, "make_trainer")],
     "TensorBoard": [
@@ -81,8 +88,8 @@ def main() -> None:
 def measure(name: str, overrides: Sequence[str], *, num_first: int = NUM_FIRST) -> dict[str, Any]:
     """A row: milliseconds of a cell by part, the medians over all cells but the first few.
 
-    What is fixed is all but the steps that grow with data and epochs, training and evaluation:
-    planning is in it, and `the rest` (Lightning's own loops, the lock, the progress bar).
+    What is fixed is all but the steps that grow with data and epochs, training, evaluation and
+    probes: planning is in it, and `the rest` (Lightning's own loops, the lock, the progress bar).
     """
     cells, planning_seconds = planned(*overrides)
     costs = [cost | {"planning": planning_seconds / len(cells)} for cost in measured(cells)]

@@ -16,12 +16,21 @@ Row = Mapping[str, str]
 COLUMNS = {
     "layouts": ("network", "way", "times as fast", "ms", "seconds until the first update"),
     "packing": ("network", "replicas in a group", "times as fast as alone", "ms"),
+    "products": (
+        "network",
+        "replicas",
+        "times as fast by NumPy",
+        "its library",
+        "torch_ms",
+        "numpy_ms",
+    ),
     "steps": (
         "network",
         "replicas",
         "times as fast as a bare loop",
         "times as fast as a template",
-        "share of the matrix-product rate",
+        "share of the best product rate",
+        "whose",
         "bare_ms",
         "ours_ms",
     ),

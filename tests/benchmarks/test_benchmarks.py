@@ -151,6 +151,9 @@ def test_a_target_is_met_or_missed() -> None:
     rows = [{"network": "MLP", "x": "2.0"}, {"network": "MLP, BatchNorm", "x": "1.99"}]
     assert targets.judge(least, rows) == ("2.0 met", "1.99 missed")
     assert targets.judge(least, rows[:1]) == ("2.0 met", "")
+    apart = targets.Target("", "steps", "x", 2.5, {"network": "MLP"}, normalized=1.9)
+    assert targets.judge(apart, rows) == ("2.0 missed", "1.99 met")
+    assert apart.wanted == "≥ 2.5 / 1.9"
     most = targets.Target("", "cells", "x", 0.5, at_most=True)
     assert targets.judge(most, [{"x": "0.4"}, {"x": "0.51"}, {"x": "0.1"}]) == ("0.51 missed", "")
     assert targets.judge(most, []) == ("not measured", "")
@@ -205,7 +208,17 @@ def test_all_means_every_benchmark_that_any_machine_can_run(
     monkeypatch.setattr(command, "run_each", fake)
     assert command.main([]) == 0
     assert asked == [
-        ["packing", "layouts", "steps", "cells", "start", "growth", "probes", "quickstart"]
+        [
+            "packing",
+            "products",
+            "layouts",
+            "steps",
+            "cells",
+            "start",
+            "growth",
+            "probes",
+            "quickstart",
+        ]
     ]
 
 
