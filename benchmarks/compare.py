@@ -119,7 +119,7 @@ def trained(tree: Path, outputs: Path, place: str) -> Side:
     launch. Products are PyTorch's, as in trees that know no others, but in the launch of NumPy's.
     """
     cells, failed = {}, []
-    knows_products = "products:" in (tree / "conf" / "config.yaml").read_text(encoding="utf-8")
+    knows_products = _knows_products(tree)
     for name, overrides in LAUNCHES.items():
         study = name.replace("=", "-")
         swept_levels = levels_of(tree, name)
@@ -148,6 +148,12 @@ def trained(tree: Path, outputs: Path, place: str) -> Side:
     print(f"{place}: {len(cells)} cells", flush=True)
     recipes = constant(tree, "RECIPE", 0), constant(tree, "LEVEL_RECIPES", {})
     return Side(*recipes, cells, failed, {name: _files(tree, name) for name in LAUNCHES})
+
+
+def _knows_products(tree: Path) -> bool:
+    """Whether the tree has the key population.products."""
+    keys = tree / "study" / "config" / "keys.py"
+    return keys.is_file() and '"population.products"' in keys.read_text(encoding="utf-8")
 
 
 def levels_of(tree: Path, group: str) -> list[str]:
