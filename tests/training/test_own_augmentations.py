@@ -65,7 +65,7 @@ def batches(config: Config, seed: int = 0, epoch: int = 0) -> torch.Tensor:
     settings, data = Settings.from_config(config), tiny.data()
     seeds = SeedBatches(seed, settings, epoch, data.train.inputs.device)
     run = Run.of_epoch(data.train, [seed], settings.streams, epoch=epoch, batch_size=16)
-    return torch.cat([images for (images,), _ in batches_of(run, [seeds])])
+    return torch.cat([images.clone() for (images,), _ in batches_of(run, [seeds])])
 
 
 def test_a_batch_is_the_same_for_a_seed_and_an_epoch_and_others_differ() -> None:
